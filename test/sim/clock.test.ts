@@ -25,7 +25,9 @@ describe("the clock", () => {
         const clock = new Clock();
         const ran = new Set<number>();
         const timers = events.map(({ delay }, index) => clock.after(delay, () => ran.add(index)));
-        events.forEach(({ cancel }, index) => cancel && timers[index]?.cancel());
+        for (const [index, { cancel }] of events.entries()) {
+          if (cancel) timers[index]?.cancel();
+        }
         clock.settle();
         expect([...ran].sort()).toEqual(events.flatMap(({ cancel }, index) => (cancel ? [] : [index])).sort());
         expect(clock.next()).toBeUndefined();
