@@ -1,9 +1,10 @@
 /** Owns talking to a kernel as its client: cells in, messages and replies out (for `run` and `check`). */
-import { type KernelOptions, KernelProcess } from "./kernelprocess";
+import { KernelProcess } from "./kernelprocess";
+import type { KernelOptions } from "./kernelspawn";
 import type { Message } from "./protocol";
 import { newMessage } from "./wire";
 
-export { KernelProcess, type KernelState } from "./kernelprocess";
+export { type ExitHandler, KernelProcess, type KernelState, type MessageHandler } from "./kernelprocess";
 export { type KernelOptions, kernelCommand } from "./kernelspawn";
 
 /** What a kernel says at the end of an execution (Jupyter messaging, "Execution results"). */
