@@ -1,0 +1,154 @@
+/** Owns the shape of a controller and the loop that runs one: it hears of changes, and brings what is nearer what should be. */
+import { millisecond, second, type Time, type TimerKind } from "../sim/clock";
+import type { Sim } from "../sim/sim";
+import { StatusError } from "./errors";
+import type { Kind, Kinds, KubeObject } from "./kinds";
+import { type Key, keyOf } from "./meta";
+import type { Store } from "./store";
+
+/** "Look at this key again after that long"; background: `settle` does not wait for it. */
+export interface Again {
+  readonly after: Time;
+  readonly kind?: TimerKind;
+}
+
+/**
+ * Level-triggered: `reconcile` is told a key, never what happened, and looks for itself.
+ * `watches` says which of my keys a written object concerns; `now` is undefined when it was deleted, `before` when it
+ * is new (a pod that lost its label concerns the owner it had).
+ */
+export interface Controller {
+  readonly name: string;
+  readonly watches: {
+    readonly [K in Kind]?: (key: Key, now: Kinds[K] | undefined, before: Kinds[K] | undefined) => readonly Key[];
+  };
+  reconcile(key: Key): Again | undefined;
+}
+
+/** How fast a controller is, in microseconds of virtual time. */
+export interface Pace {
+  /** From a write until this controller hears of it. */
+  readonly hear: Time;
+  /** One reconcile. */
+  readonly work: Time;
+}
+
+export const defaultPace: Pace = { hear: 2 * millisecond, work: millisecond };
+
+/** client-go's default rate limiter: 5 ms, doubled with every failure, at most 1000 s. */
+const backOff = { first: 5 * millisecond, longest: 1000 * second };
+/** After so many failures in a row a key is retried in the background: it would keep `settle` waiting for ever. */
+const patience = 12;
+
+export interface RunningController {
+  /** Queues a key, as if something of it had changed. */
+  enqueue(key: Key): void;
+  stop(): void;
+}
+
+type Mapping = (key: Key, now: KubeObject | undefined, before: KubeObject | undefined) => readonly Key[];
+
+/** Starts a controller: it first sees everything there is, then every change. One key is worked on at a time. */
+export function runController(sim: Sim, store: Store, controller: Controller, pace = defaultPace): RunningController {
+  const queue = new WorkQueue(sim, pace.work, controller);
+  const heard = new Set<Key>();
+  const hear = (keys: readonly Key[]): void => {
+    for (const key of keys) {
+      if (heard.has(key)) continue;
+      heard.add(key);
+      sim.clock.after(pace.hear, () => {
+        heard.delete(key);
+        queue.add(key);
+      });
+    }
+  };
+  const kinds = Object.keys(controller.watches) as Kind[];
+  const subscriptions = kinds.map((kind) => {
+    const mapping = controller.watches[kind] as Mapping;
+    for (const object of store.list(kind)) hear(mapping(keyOf(object), object as KubeObject, undefined));
+    return store.follow(kind, (change) => {
+      const now = change.type === "DELETED" ? undefined : change.object;
+      hear(mapping(change.key, now as KubeObject | undefined, change.before as KubeObject | undefined));
+    });
+  });
+  return {
+    enqueue: (key) => queue.add(key),
+    stop: () => {
+      for (const subscription of subscriptions) subscription.stop();
+      queue.stop();
+    },
+  };
+}
+
+/** Keys that wait for work, each once; a key that fails comes back later and later. */
+class WorkQueue {
+  readonly #waiting = new Set<Key>();
+  readonly #failures = new Map<Key, number>();
+  readonly #later = new Map<Key, { at: Time; cancel(): void }>();
+  #busy = false;
+  #stopped = false;
+
+  constructor(
+    readonly sim: Sim,
+    readonly work: Time,
+    readonly controller: Controller,
+  ) {}
+
+  add(key: Key): void {
+    if (this.#stopped) return;
+    this.#waiting.add(key);
+    if (this.#busy) return;
+    this.#busy = true;
+    this.sim.clock.after(this.work, () => this.#next());
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#waiting.clear();
+    for (const timer of this.#later.values()) timer.cancel();
+    this.#later.clear();
+  }
+
+  #next(): void {
+    this.#busy = false;
+    for (const key of this.#waiting) {
+      this.#waiting.delete(key);
+      this.#run(key);
+      break;
+    }
+    if (this.#waiting.size === 0 || this.#busy) return;
+    this.#busy = true;
+    this.sim.clock.after(this.work, () => this.#next());
+  }
+
+  #run(key: Key): void {
+    try {
+      const again = this.controller.reconcile(key);
+      this.#failures.delete(key);
+      if (again) this.#addAfter(key, again.after, again.kind ?? "foreground");
+    } catch (error) {
+      if (!(error instanceof StatusError)) throw error;
+      const failures = (this.#failures.get(key) ?? 0) + 1;
+      this.#failures.set(key, failures);
+      const { clock, journal } = this.sim;
+      journal.write({ at: clock.now, where: this.controller.name, about: key, what: `error: ${error.message}` });
+      const delay = Math.min(backOff.first * 2 ** (failures - 1), backOff.longest);
+      this.#addAfter(key, delay, failures > patience ? "background" : "foreground");
+    }
+  }
+
+  /** The sooner of two appointments for one key counts. */
+  #addAfter(key: Key, delay: Time, kind: TimerKind): void {
+    if (this.#stopped) return;
+    const at = this.sim.clock.now + delay;
+    const known = this.#later.get(key);
+    if (known && known.at <= at) return;
+    known?.cancel();
+    const later = (): void => {
+      this.#later.delete(key);
+      this.add(key);
+    };
+    const timer = this.sim.clock.after(delay, later, kind);
+    this.#later.set(key, { at, cancel: () => timer.cancel() });
+  }
+}

@@ -1,0 +1,265 @@
+/** Owns what is wanted: every object of the cluster, its versions, and who is told of a change. */
+import type { Time } from "../sim/clock";
+import type { Sim } from "../sim/sim";
+import { type DeleteOptions, markForDeletion } from "./deletion";
+import { same } from "./equal";
+import { alreadyExists, conflict, notFound } from "./errors";
+import { Index, type Matching } from "./indexes";
+import { type Draft, type Kind, type Kinds, type KubeObject, resourceOf } from "./kinds";
+import { type Key, keyFor, type Meta } from "./meta";
+import { rfc3339 } from "./time";
+
+/** One write, as a watch of the REST API replays it. `object` is what is now, or what was deleted. */
+export interface Change<K extends Kind = Kind> {
+  readonly version: number;
+  readonly type: "ADDED" | "MODIFIED" | "DELETED";
+  readonly kind: K;
+  readonly key: Key;
+  readonly object: Kinds[K];
+  readonly before?: Kinds[K];
+}
+
+export interface Subscription {
+  stop(): void;
+}
+
+/** How many changes are kept for `changesSince`; a watcher that is further behind must list again. */
+const historyLimit = 100_000;
+/** Versions begin where a cluster that kubeadm has just made begins, not at zero. */
+const firstVersion = 400;
+/** Kinds whose metadata.generation counts the changes of their spec (their registry strategy sets it). */
+const generational: ReadonlySet<Kind> = new Set<Kind>([
+  "Pod",
+  "Deployment",
+  "ReplicaSet",
+  "DaemonSet",
+  "EndpointSlice",
+]);
+
+type Write = { readonly apiVersion: string; readonly kind: Kind; readonly metadata: Meta; readonly spec?: unknown };
+
+/**
+ * Objects are immutable and shared: what `get` returns is what the next reader gets. Two writers of one object both use
+ * `update`, whose function gets the object as it is now. Admission is not the store's: see `rest.ts`.
+ */
+export class Store {
+  readonly #sim: Sim;
+  readonly #uids;
+  readonly #names;
+  readonly #kinds = new Map<Kind, Index>();
+  readonly #followers = new Map<Kind, Set<(change: Change) => void>>();
+  #history: Change[] = [];
+  #forgotten = firstVersion;
+  #version = firstVersion;
+
+  constructor(sim: Sim) {
+    this.#sim = sim;
+    this.#uids = sim.random.fork("api/uid");
+    this.#names = sim.random.fork("api/names");
+  }
+
+  /** The newest resourceVersion. */
+  get version(): number {
+    return this.#version;
+  }
+
+  get<K extends Kind>(kind: K, key: Key): Kinds[K] | undefined {
+    return this.#index(kind).get(key) as Kinds[K] | undefined;
+  }
+
+  /** What matches, in the order of creation; `matching` uses indexes for namespace, equal labels, owner and node. */
+  list<K extends Kind>(kind: K, matching?: Matching): readonly Kinds[K][] {
+    return this.#index(kind).list(matching) as readonly Kinds[K][];
+  }
+
+  /** How many objects of a kind there are. */
+  count(kind: Kind): number {
+    return this.#index(kind).size;
+  }
+
+  /**
+   * Adds an object: identity, time and (from generateName) a name are given here.
+   * @throws StatusError AlreadyExists
+   */
+  create<K extends Kind>(kind: K, draft: Draft<K>, by: string): Kinds[K] {
+    const resource = resourceOf(kind);
+    const meta = draft.metadata;
+    const namespace = resource.namespaced ? (meta.namespace ?? "default") : undefined;
+    const name = meta.name ?? this.#generate(kind, namespace, meta.generateName ?? "");
+    const key = keyFor(namespace, name);
+    const index = this.#index(kind);
+    if (index.get(key)) throw alreadyExists(resource, name);
+    const { namespace: _given, ...rest } = meta;
+    const metadata: Meta = {
+      ...rest,
+      name,
+      ...(namespace !== undefined && { namespace }),
+      uid: this.#uid(),
+      resourceVersion: String(this.#version + 1),
+      creationTimestamp: rfc3339(this.#sim.clock.now),
+      ...(generational.has(kind) && { generation: 1 }),
+    };
+    const apiVersion = resource.group ? `${resource.group}/${resource.version}` : resource.version;
+    const object = { ...draft, apiVersion, kind, metadata } as unknown as Kinds[K];
+    this.#write("ADDED", kind, key, object, undefined, by);
+    return object;
+  }
+
+  /**
+   * Changes the object as it is now. Returning what came in (or its equal) changes nothing. Name, namespace, uid and
+   * times stay as they are. An object that waits only for its finalizers goes when the last one does.
+   * @throws StatusError NotFound; Conflict if the returned metadata.resourceVersion is an older one
+   */
+  update<K extends Kind>(kind: K, key: Key, change: (current: Kinds[K]) => Kinds[K], by: string): Kinds[K] {
+    const before = this.get(kind, key);
+    const resource = resourceOf(kind);
+    if (!before) throw notFound(resource, key.slice(key.indexOf("/") + 1));
+    const wanted = change(before);
+    if (wanted === before) return before;
+    const old = (before as Write).metadata;
+    const asked = (wanted as Write).metadata;
+    if (asked.resourceVersion !== old.resourceVersion) throw conflict(resource, old.name);
+    if (same(wanted, before)) return before;
+    const respecified = generational.has(kind) && !same((wanted as Write).spec, (before as Write).spec);
+    const metadata: Meta = {
+      ...asked,
+      name: old.name,
+      ...(old.namespace !== undefined && { namespace: old.namespace }),
+      uid: old.uid,
+      creationTimestamp: old.creationTimestamp,
+      ...(old.generation !== undefined && { generation: old.generation + (respecified ? 1 : 0) }),
+      resourceVersion: String(this.#version + 1),
+    };
+    const object = { ...wanted, metadata } as unknown as Kinds[K];
+    const ended = metadata.deletionTimestamp && !metadata.finalizers?.length && !metadata.deletionGracePeriodSeconds;
+    this.#write(ended ? "DELETED" : "MODIFIED", kind, key, object, before, by);
+    return object;
+  }
+
+  /** Creates the object, or makes the one that is there like it (metadata's labels, annotations and owners too). */
+  apply<K extends Kind>(kind: K, object: Draft<K>, by: string): Kinds[K] {
+    const namespace = resourceOf(kind).namespaced ? (object.metadata.namespace ?? "default") : undefined;
+    const key = keyFor(namespace, object.metadata.name ?? "");
+    if (!this.get(kind, key)) return this.create(kind, object, by);
+    const merge = (now: Kinds[K]): Kinds[K] => {
+      const metadata = { ...now.metadata, ...object.metadata, resourceVersion: now.metadata.resourceVersion };
+      return { ...now, ...object, metadata } as unknown as Kinds[K];
+    };
+    return this.update(kind, key, merge, by);
+  }
+
+  /**
+   * Deletes: a pod on a node first gets a deletionTimestamp and its grace period (the kubelet deletes it again with
+   * `grace: 0` when its containers have ended); finalizers of a propagation policy wait for the garbage collector.
+   * @returns the object as it is now, or as it was
+   * @throws StatusError NotFound, Conflict (preconditions)
+   */
+  delete<K extends Kind>(kind: K, key: Key, by: string, options: DeleteOptions = {}): Kinds[K] {
+    const before = this.get(kind, key);
+    const resource = resourceOf(kind);
+    if (!before) throw notFound(resource, key.slice(key.indexOf("/") + 1));
+    if (options.uid !== undefined && options.uid !== before.metadata.uid) {
+      const why = `Precondition failed: UID in precondition: ${options.uid}, UID in object meta: ${before.metadata.uid}`;
+      throw conflict(resource, before.metadata.name, why);
+    }
+    const marked = markForDeletion(before, options, this.#sim.clock.now);
+    if (marked) return this.update(kind, key, () => marked as Kinds[K], by);
+    this.#version++;
+    const metadata = { ...before.metadata, resourceVersion: String(this.#version) };
+    this.#version--;
+    this.#write("DELETED", kind, key, { ...before, metadata } as unknown as Kinds[K], before, by);
+    return before;
+  }
+
+  /**
+   * Tells, `delay` microseconds after a write, *which* object was written; writes to one object within that time are
+   * told once. The reader then looks at the store as it is by then.
+   */
+  watch(kind: Kind, tell: (key: Key) => void, delay: Time = 0): Subscription {
+    const waiting = new Set<Key>();
+    return this.follow(kind, ({ key }) => {
+      if (waiting.has(key)) return;
+      waiting.add(key);
+      this.#sim.clock.after(delay, () => {
+        waiting.delete(key);
+        tell(key);
+      });
+    });
+  }
+
+  /**
+   * Hands over each change at the moment of the write. For bookkeeping (queues, indexes, REST watches) only: whoever
+   * acts on it here would act before the write is over.
+   */
+  follow<K extends Kind>(kind: K, see: (change: Change<K>) => void): Subscription {
+    const followers = this.#followers.get(kind) ?? new Set();
+    this.#followers.set(kind, followers);
+    const mine = see as unknown as (change: Change) => void;
+    followers.add(mine);
+    return { stop: () => followers.delete(mine) };
+  }
+
+  /** Every change after `version`, oldest first; "gone" if some of them are no longer kept. */
+  changesSince(version: number): readonly Change[] | "gone" {
+    if (version < this.#forgotten) return "gone";
+    let low = 0;
+    let high = this.#history.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#history[middle] as Change).version > version) high = middle;
+      else low = middle + 1;
+    }
+    return this.#history.slice(low);
+  }
+
+  #write<K extends Kind>(
+    type: Change["type"],
+    kind: K,
+    key: Key,
+    object: Kinds[K],
+    before: Kinds[K] | undefined,
+    by: string,
+  ): void {
+    const version = ++this.#version;
+    const index = this.#index(kind);
+    if (type === "DELETED") index.delete(key);
+    else index.set(key, object as KubeObject);
+    const change = { version, type, kind, key, object, ...(before && { before }) } as unknown as Change;
+    this.#history.push(change);
+    if (this.#history.length > historyLimit * 1.25) {
+      this.#history = this.#history.slice(-historyLimit);
+      this.#forgotten = (this.#history[0] as Change).version - 1;
+    }
+    const journal = this.#sim.journal;
+    if (journal.read) {
+      const what = type === "ADDED" ? "created" : type === "MODIFIED" ? "updated" : "deleted";
+      journal.write({ at: this.#sim.clock.now, where: by, about: `${kind} ${key}`, what, detail: change });
+    }
+    for (const see of [...(this.#followers.get(kind) ?? [])]) see(change);
+  }
+
+  #index(kind: Kind): Index {
+    const known = this.#kinds.get(kind);
+    if (known) return known;
+    const index = new Index();
+    this.#kinds.set(kind, index);
+    return index;
+  }
+
+  /** Eight tries, as the API server makes them before it answers AlreadyExists. */
+  #generate(kind: Kind, namespace: string | undefined, prefix: string): string {
+    let name = prefix;
+    for (let tries = 0; tries < 8; tries++) {
+      name = prefix.slice(0, 58) + this.#names.suffix();
+      if (!this.get(kind, keyFor(namespace, name))) break;
+    }
+    return name;
+  }
+
+  #uid(): string {
+    const part = (): string => this.#uids.integer(0, 0xffff).toString(16).padStart(4, "0");
+    const variant = "89ab"[this.#uids.integer(0, 3)];
+    const [a, b, c, d, e, f, g, h] = Array.from({ length: 8 }, part) as [string, ...string[]];
+    return `${a}${b}-${c}-4${d?.slice(1)}-${variant}${e?.slice(1)}-${f}${g}${h}`;
+  }
+}
