@@ -111,7 +111,7 @@ class CellReader {
   }
 
   private countDetails(html: string, token: Token): void {
-    for (const [tag] of html.replace(/<!--[^]*?-->/g, "").matchAll(/<details\b|<\/details>/gi)) {
+    for (const [tag] of html.replace(/<!--[\s\S]*?-->/g, "").matchAll(/<details\b|<\/details>/gi)) {
       const line = token.map?.[0] ?? 0;
       if (tag.startsWith("</") && this.details === 0) this.complain(line, "this </details> closes nothing");
       else this.details += tag.startsWith("</") ? -1 : 1;
