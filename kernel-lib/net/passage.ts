@@ -1,0 +1,112 @@
+/** Owns the words for one packet's way through one network namespace: the passage, and what the journal says of it. */
+import type { Connection, Direction } from "./conntrack";
+import type { Hook } from "./netfilter";
+import type { Packet } from "./packet";
+
+/** One packet on its way through one namespace (Linux: sk_buff). Hook functions read and change it. */
+export interface Passage {
+  /** NAT replaces it by another with the same id. */
+  packet: Packet;
+  /** The firewall mark, 32 bits. */
+  mark: number;
+  /** The namespace's name. */
+  readonly netns: string;
+  /** The device it came in by; none for a packet of a local socket. */
+  input?: string;
+  /** The device it will leave by, once it is routed. */
+  output?: string;
+  /** Set by conntrack, and left alone when it meets conntrack again. */
+  connection?: Connection;
+  /** Which way of the connection this packet goes. */
+  direction?: Direction;
+  /** True when nothing may be changed by looking: a walk that only asks where a packet would go. */
+  readonly dry: boolean;
+  /** An index into `weights`, each as likely as its share. The only way in which chance enters. */
+  choose(weights: readonly number[]): number;
+  /** Says in the journal, if somebody reads, what happened and why. */
+  note(kind: PacketEventKind, about: string, what: () => string, more?: PacketEventMore): void;
+}
+
+/** What can happen to a packet in a namespace. Every packet ends with `deliver`, `drop`, `reject`, `transmit` or `consume`. */
+export type PacketEventKind =
+  /** A socket, or the kernel itself (ICMP, RST), made it. */
+  | "send"
+  /** It came in by a device. */
+  | "receive"
+  /** A bridge or VXLAN device took the frame further; `about` is the device. */
+  | "bridge"
+  | "encapsulate"
+  | "decapsulate"
+  /** The routing decision. */
+  | "route"
+  /** A rule of a chain matched; `rule` holds its text and chain. */
+  | "rule"
+  /** A chain's policy or end decided. */
+  | "conntrack"
+  /** The addresses changed; `before` holds them as they were. */
+  | "nat"
+  /** The next hop's MAC address was found, asked for or not found. */
+  | "neighbor"
+  /** It left by a device. */
+  | "transmit"
+  /** A local socket took it. */
+  | "deliver"
+  /** The kernel itself took it (echo request, ICMP error without a socket, VXLAN). */
+  | "consume"
+  | "drop"
+  /** Dropped, and the sender is told. */
+  | "reject";
+
+/** A rule that matched, as a reader wants to see it. */
+export interface MatchedRule {
+  readonly table: string;
+  readonly chain: string;
+  /** Position in its chain, from 1, as `iptables -L --line-numbers` counts. */
+  readonly number: number;
+  /** The rule as `iptables-save` prints it. */
+  readonly text: string;
+}
+
+/** A packet as plain data, addresses as text. */
+export interface PacketData {
+  readonly id: number;
+  readonly source: string;
+  readonly target: string;
+  readonly sourcePort?: number;
+  readonly targetPort?: number;
+  readonly protocol: "tcp" | "udp" | "icmp";
+  readonly ttl: number;
+  readonly flags?: string;
+  readonly icmp?: string;
+  /** Octets of the IP packet. */
+  readonly size: number;
+  readonly payload?: string;
+  /** The packet inside, if this one carries a VXLAN frame, or the cause of an ICMP error. */
+  readonly inner?: PacketData;
+  readonly vni?: number;
+}
+
+/** `Entry.detail` of every journal line that the network writes about a packet. */
+export interface PacketEvent {
+  readonly type: "packet";
+  readonly kind: PacketEventKind;
+  readonly netns: string;
+  readonly device?: string;
+  readonly hook?: Hook;
+  readonly packet: PacketData;
+  /** The packet before NAT, encapsulation or the way through a bridge changed it. */
+  readonly before?: PacketData;
+  readonly rule?: MatchedRule;
+  readonly sourceMac?: string;
+  readonly targetMac?: string;
+}
+
+/** What a note may add to its event. */
+export interface PacketEventMore {
+  readonly device?: string;
+  readonly hook?: Hook;
+  readonly before?: Packet;
+  readonly rule?: MatchedRule;
+  readonly sourceMac?: string;
+  readonly targetMac?: string;
+}

@@ -1,0 +1,159 @@
+/** Owns what programs see of the network: sockets, synchronous and told by callbacks. */
+import type { Time } from "../sim/clock";
+import type { Ip, SocketAddress } from "./address";
+import type { Message } from "./packet";
+
+/** Error numbers of socket calls, by their names in errno(3). */
+export type Errno =
+  | "ECONNREFUSED"
+  | "ETIMEDOUT"
+  | "ENETUNREACH"
+  | "EHOSTUNREACH"
+  | "ECONNRESET"
+  | "EADDRINUSE"
+  | "EADDRNOTAVAIL"
+  | "EPIPE";
+
+/** How a connection fails, in one word, and by which error number. */
+export interface Failure {
+  readonly outcome: "refused" | "timeout" | "unreachable" | "reset";
+  readonly errno: Errno;
+}
+
+/** A call that cannot be done (`bind: Address already in use`): thrown at once, for it is the caller's mistake. */
+export class SocketError extends Error {
+  constructor(
+    readonly errno: Errno,
+    message: string,
+  ) {
+    super(message);
+    this.name = "SocketError";
+  }
+}
+
+/** RFC 9293 section 3.3.2, with Linux's names. */
+export type TcpState =
+  | "LISTEN"
+  | "SYN-SENT"
+  | "SYN-RECV"
+  | "ESTAB"
+  | "FIN-WAIT-1"
+  | "FIN-WAIT-2"
+  | "CLOSE-WAIT"
+  | "CLOSING"
+  | "LAST-ACK"
+  | "TIME-WAIT"
+  | "CLOSED";
+
+/** One end of a TCP connection. */
+export interface TcpSocket {
+  readonly local: SocketAddress;
+  readonly remote: SocketAddress;
+  readonly state: TcpState;
+  /** Who holds it: a process, for `ss -p`; plain text. */
+  readonly owner: string;
+  /** Sends text; before the connection stands it waits. After `end` it is an error (`EPIPE`). */
+  write(text: string): void;
+  /** No more will be written (FIN). The other direction stays open until the peer ends it. */
+  end(): void;
+  /** Gives up at once (RST). No handler is called any more. */
+  abort(): void;
+}
+
+/** What a program is told. Each is called from the clock, never from inside a call of the program. */
+export interface TcpHandlers {
+  /** The handshake is done. */
+  connected?(socket: TcpSocket): void;
+  data?(socket: TcpSocket, text: string): void;
+  /** The peer will send no more (its FIN). Without this handler the socket ends its own side too. */
+  ended?(socket: TcpSocket): void;
+  /** Both sides have ended: the last word of a connection that went well. */
+  closed?(socket: TcpSocket): void;
+  /** The last word of one that did not: never established, reset, or given up. */
+  failed?(socket: TcpSocket, failure: Failure): void;
+}
+
+export interface TcpListener {
+  readonly local: SocketAddress;
+  readonly owner: string;
+  /** Stops listening. Accepted connections live on. */
+  close(): void;
+}
+
+export interface ListenOptions {
+  readonly port: number;
+  /** Default: every address. */
+  readonly ip?: Ip;
+  readonly owner?: string;
+}
+
+export interface ConnectOptions {
+  readonly ip: Ip;
+  readonly port: number;
+  /** Default: chosen by the route. */
+  readonly sourceIp?: Ip;
+  /** Default: an ephemeral port. */
+  readonly sourcePort?: number;
+  readonly owner?: string;
+  /** Give up the handshake after this time (`curl --connect-timeout`), with `ETIMEDOUT`. */
+  readonly timeout?: Time;
+}
+
+export interface Datagram {
+  readonly payload: string | Message;
+  readonly source: SocketAddress;
+  readonly target: SocketAddress;
+}
+
+export interface UdpSocket {
+  readonly local: SocketAddress;
+  readonly owner: string;
+  /** Sends one datagram; to the connected peer if `to` is left out. */
+  send(payload: string | Message, to?: SocketAddress): void;
+  close(): void;
+}
+
+export interface UdpHandlers {
+  received?(socket: UdpSocket, datagram: Datagram): void;
+  /** An ICMP error came back for what was sent (only to a connected socket, as in Linux), or there is no route. */
+  failed?(socket: UdpSocket, failure: Failure): void;
+}
+
+export interface UdpOptions {
+  /** Default: every address. */
+  readonly ip?: Ip;
+  /** Default: an ephemeral port. */
+  readonly port?: number;
+  /** `connect`: only this peer's datagrams and errors are heard. */
+  readonly peer?: SocketAddress;
+  readonly owner?: string;
+}
+
+/** An answer to an echo request, or what came instead. */
+export type EchoResult =
+  | {
+      readonly result: "reply";
+      readonly from: Ip;
+      readonly sequence: number;
+      readonly ttl: number;
+      readonly time: Time;
+    }
+  | { readonly result: "error"; readonly from: Ip; readonly sequence: number; readonly error: string };
+
+export interface EchoSocket {
+  readonly identifier: number;
+  /** Sends one echo request with `size` octets of data (56). False: there is no route. */
+  send(sequence: number, options?: { readonly size?: number; readonly ttl?: number }): boolean;
+  close(): void;
+}
+
+/** What a namespace offers to programs (`netns.sockets`). */
+export interface SocketCalls {
+  /** Throws `SocketError` EADDRINUSE or EADDRNOTAVAIL. `accept` gives the handlers of a new connection, at its SYN. */
+  listenTcp(options: ListenOptions, accept: (socket: TcpSocket) => TcpHandlers): TcpListener;
+  /** Begins a connection; the outcome comes by `connected` or `failed`. */
+  connectTcp(options: ConnectOptions, handlers: TcpHandlers): TcpSocket;
+  /** Throws `SocketError` EADDRINUSE or EADDRNOTAVAIL. */
+  openUdp(options: UdpOptions, handlers: UdpHandlers): UdpSocket;
+  openEcho(target: Ip, answered: (result: EchoResult) => void): EchoSocket;
+}
