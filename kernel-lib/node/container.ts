@@ -1,0 +1,162 @@
+/** Owns one container: its program as it runs, its files, environment and log, and how it ended. */
+import type { App, Closable, ProcessRunner, Program, RunningProcess, Signal, Stream } from "../apps/app";
+import { signalNumbers } from "../apps/app";
+import type { Files } from "../apps/files";
+import { executableName, type Image } from "../apps/image";
+import type { Netns } from "../net/netns";
+import type { Time } from "../sim/clock";
+import type { Sim } from "../sim/sim";
+
+/** One line of a container's log (what the runtime writes to /var/log/pods). */
+export interface LogLine {
+  readonly at: Time;
+  readonly stream: Stream;
+  readonly text: string;
+}
+
+/** What a container is made from. */
+export interface ContainerSpec {
+  readonly name: string;
+  /** `namespace/name` of its pod. */
+  readonly pod: string;
+  /** 64 hexadecimal digits. */
+  readonly id: string;
+  readonly image: Image;
+  readonly argv: readonly string[];
+  readonly env: ReadonlyMap<string, string>;
+  readonly folder: string;
+  readonly hostname: string;
+  readonly files: Files;
+  readonly netns: Netns;
+}
+
+/** How a container ended. */
+export interface Ending {
+  readonly at: Time;
+  readonly exitCode: number;
+  readonly signal?: Signal;
+  /** The runtime could not start it at all. */
+  readonly startError?: string;
+}
+
+/**
+ * A container, from `start` to its ending. A new start of the same container of a pod is a new Container.
+ * `kubectl exec` reads `env`, `files` and `netns`; `kubectl logs` reads `log`.
+ */
+export class Container {
+  readonly spec: ContainerSpec;
+  readonly log: LogLine[] = [];
+  started: Time | undefined;
+  ending: Ending | undefined;
+  readonly #sim: Sim;
+  readonly #runner: ProcessRunner;
+  readonly #ended: (container: Container) => void;
+  readonly #handlers = new Map<Signal, () => void>();
+  readonly #owned = new Set<Closable>();
+  readonly #followers = new Set<(line: LogLine) => void>();
+  readonly #rest: Record<Stream, string> = { stdout: "", stderr: "" };
+  #foreign: RunningProcess | undefined;
+
+  /** @param ended told once, when the program has ended or could not start */
+  constructor(sim: Sim, runner: ProcessRunner, spec: ContainerSpec, ended: (container: Container) => void) {
+    this.#sim = sim;
+    this.#runner = runner;
+    this.spec = spec;
+    this.#ended = ended;
+  }
+
+  get running(): boolean {
+    return this.started !== undefined && this.ending === undefined;
+  }
+
+  /** Starts its program; undefined, or the runtime's sentence why it could not. */
+  start(): string | undefined {
+    const { argv, image } = this.spec;
+    const name = executableName(argv[0] ?? "");
+    const app: App | undefined = Object.hasOwn(image.programs, name) ? image.programs[name] : undefined;
+    if (!app && !image.tools.includes(name)) return notFound(argv[0]);
+    this.started = this.#sim.clock.now;
+    const program = this.#program();
+    if (app) app(program);
+    else this.#foreign = this.#runner.run(program, argv);
+    return undefined;
+  }
+
+  /** Sends a signal. As PID 1 the program hears only what it handles; SIGKILL ends it whatever it wants. */
+  signal(signal: Signal): void {
+    if (!this.running) return;
+    if (signal === "SIGKILL") {
+      this.#foreign?.signal(signal);
+      this.#end(128 + signalNumbers.SIGKILL, signal);
+      return;
+    }
+    const handler = this.#handlers.get(signal);
+    if (handler) handler();
+    else this.#foreign?.signal(signal);
+  }
+
+  /** Hands every coming line to `see`, until it is stopped. */
+  follow(see: (line: LogLine) => void): { stop(): void } {
+    this.#followers.add(see);
+    return { stop: () => this.#followers.delete(see) };
+  }
+
+  #program(): Program {
+    const container = this;
+    const { spec } = this;
+    return {
+      argv: spec.argv,
+      env: spec.env,
+      folder: spec.folder,
+      hostname: spec.hostname,
+      files: spec.files,
+      netns: spec.netns,
+      clock: this.#sim.clock,
+      random: this.#sim.random.fork(`program/${spec.id}`),
+      write: (text, stream = "stdout") => this.#write(text, stream),
+      onSignal: (signal, handle) => this.#handlers.set(signal, handle),
+      own: (thing) => {
+        if (this.ending) thing.close();
+        else this.#owned.add(thing);
+        return thing;
+      },
+      exit: (code) => this.#end(code),
+      get ended() {
+        return container.ending !== undefined;
+      },
+    };
+  }
+
+  #write(text: string, stream: Stream): void {
+    if (this.ending) return;
+    const lines = (this.#rest[stream] + text).split("\n");
+    this.#rest[stream] = lines.pop() ?? "";
+    for (const line of lines) this.#line(line, stream);
+  }
+
+  #line(text: string, stream: Stream): void {
+    const line = { at: this.#sim.clock.now, stream, text };
+    this.log.push(line);
+    for (const see of this.#followers) see(line);
+  }
+
+  #end(exitCode: number, signal?: Signal): void {
+    if (this.ending) return;
+    for (const stream of ["stdout", "stderr"] as const) {
+      if (this.#rest[stream] !== "") this.#line(this.#rest[stream], stream);
+    }
+    this.ending = { at: this.#sim.clock.now, exitCode, ...(signal && { signal }) };
+    for (const thing of this.#owned) thing.close();
+    this.#owned.clear();
+    this.#handlers.clear();
+    this.#ended(this);
+  }
+}
+
+/** containerd's and runc's words for an executable that the image has not. */
+function notFound(name = ""): string {
+  const why = name.startsWith("/")
+    ? `exec: "${name}": stat ${name}: no such file or directory`
+    : `exec: "${name}": executable file not found in $PATH`;
+  return `failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: ${why}: unknown`;
+}
