@@ -58,7 +58,7 @@ function compareCodePoints(left: string, right: string): number {
 const whitespace = /[ \t\r\n]*/y;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: JSON's own rule
 const plainLetters = /[^"\\\u0000-\u001f]*/y;
-const escape = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
+const escaped = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 const otherScalar = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 
 /** What may stand at a place of a JSON text. */
@@ -127,7 +127,7 @@ class Cursor {
   text(): boolean {
     if (!this.letter('"')) return false;
     do this.take(plainLetters);
-    while (this.take(escape));
+    while (this.take(escaped));
     return this.letter('"');
   }
 }
