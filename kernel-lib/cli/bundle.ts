@@ -24,7 +24,12 @@ function sourceFiles(root: string): string[] {
       .map((file) => path.join(folder, file))
       .filter((file) => fs.statSync(path.join(root, file)).isFile());
   const bundler = path.join("kernel-lib", "cli", "bundle");
-  return ["package-lock.json", `${bundler}.ts`, ...under(bundler), ...under(path.join("kernel-lib", "jupyterlab"))].sort();
+  return [
+    "package-lock.json",
+    `${bundler}.ts`,
+    ...under(bundler),
+    ...under(path.join("kernel-lib", "jupyterlab")),
+  ].sort();
 }
 
 /** The name of the bundle that belongs to this lock file, these sources and this bundler. */

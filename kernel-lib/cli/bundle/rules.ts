@@ -17,6 +17,16 @@ export function generatedEntry(root: string, contents: string): Plugin {
   };
 }
 
+/** `~package/file` in a style sheet is webpack's way to say that a package is meant. */
+const tildePaths: Plugin = {
+  name: "tilde-paths",
+  setup(build) {
+    build.onResolve({ filter: /^~/ }, ({ path: request, kind, importer, resolveDir }) =>
+      build.resolve(request.slice(1), { kind, importer, resolveDir }),
+    );
+  },
+};
+
 /** An SVG file is text when JavaScript imports it and a data URL when a style sheet points at it. */
 const pictures: Plugin = {
   name: "pictures",
@@ -48,12 +58,10 @@ const fonts: Plugin = {
   setup(build) {
     build.onLoad({ filter: /@fortawesome[\\/].*\.css$/ }, async ({ path: file }) => {
       const text = await fs.promises.readFile(file, "utf8");
-      const trimmed = text
-        .replace(/src:url\([^)]*\.eot\);/g, "")
-        .replace(/src:([^;}]*)/g, (all, list: string) => {
-          const woff2 = list.split(",").find((source) => source.includes("woff2"));
-          return woff2 === undefined ? all : `src:${woff2}`;
-        });
+      const trimmed = text.replace(/src:url\([^)]*\.eot\);/g, "").replace(/src:([^;}]*)/g, (all, list: string) => {
+        const woff2 = list.split(",").find((source) => source.includes("woff2"));
+        return woff2 === undefined ? all : `src:${woff2}`;
+      });
       return { contents: trimmed, loader: "css" };
     });
   },
@@ -78,37 +86,38 @@ const commonJsImports: Plugin = {
 };
 
 /** Options shared by the page's bundle and the themes. */
-export const common = {
+const common = {
   bundle: true,
   minify: true,
   legalComments: "none",
   logLevel: "silent",
   target: ["es2022"],
   loader: { ".woff2": "file", ".woff": "file", ".ttf": "file", ".eot": "empty", ".svg": "text", ".png": "file" },
-} as const satisfies BuildOptions;
+} satisfies BuildOptions;
 
 /** Options for the page itself: ES modules, split so that what is seldom needed loads when it is needed. */
-export function pageOptions(root: string, outdir: string, extensions: string): BuildOptions & { metafile: true } {
+export function pageOptions(root: string, outdir: string, extensions: string) {
   return {
     ...common,
     absWorkingDir: root,
     entryPoints: { lab: path.join(root, "kernel-lib", "jupyterlab", "entry.ts") },
     outdir,
-    format: "esm",
-    platform: "browser",
+    format: "esm" as const,
+    platform: "browser" as const,
     splitting: true,
-    metafile: true,
+    metafile: true as const,
     entryNames: "[name]-[hash]",
     chunkNames: "chunk-[hash]",
     assetNames: "[name]-[hash]",
     mainFields: ["browser", "module", "main"],
     conditions: ["style"],
     alias: { path: "path-browserify" },
-    define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
+    // MathJax asks for the folder that it lies in, for what it would load on Node.
+    define: { "process.env.NODE_ENV": '"production"', global: "globalThis", __dirname: '"/"' },
     inject: [path.join(root, "kernel-lib", "jupyterlab", "process.ts")],
     tsconfigRaw: { compilerOptions: { target: "ES2022", useDefineForClassFields: true } },
-    plugins: [generatedEntry(root, extensions), pictures, rawStyles, fonts, commonJsImports],
-  };
+    plugins: [generatedEntry(root, extensions), tildePaths, pictures, rawStyles, fonts, commonJsImports],
+  } satisfies BuildOptions;
 }
 
 /** Options for one theme's style sheet, which JupyterLab loads by name, so it keeps its name. */
@@ -119,6 +128,6 @@ export function themeOptions(root: string, theme: string, outfile: string): Buil
     entryPoints: [theme],
     outfile,
     loader: { ...common.loader, ".woff2": "dataurl" },
-    plugins: [pictures],
+    plugins: [tildePaths, pictures],
   };
 }
