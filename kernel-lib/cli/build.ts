@@ -11,8 +11,8 @@ export function register(program: Command): void {
     .description("make the notebooks from the chapters; outputs of cells that did not change are kept")
     .argument("[chapter...]", "number, name or file; all if none is given")
     .action(async (words: readonly string[]) => {
-      const { buildChapter } = await import("../course/build");
-      const { SourceError } = await import("../course/problem");
+      const { buildChapter } = await import("../course/build.js");
+      const { SourceError } = await import("../course/problem.js");
       const root = findRoot();
       const mistakes: string[] = [];
       for (const files of await chosenChapters(root, words)) {

@@ -35,8 +35,8 @@ function positive(text: string): number {
 
 /** The chapters that the words name. @throws CliError in which the mistakes of names and words are told */
 export async function chosenChapters(root: string, words: readonly string[]): Promise<readonly ChapterFiles[]> {
-  const { listChapters } = await import("../course/files");
-  const { selectChapters } = await import("../course/select");
+  const { listChapters } = await import("../course/files.js");
+  const { selectChapters } = await import("../course/select.js");
   const chapters = await told(listChapters(root));
   try {
     return selectChapters(chapters, words);
@@ -47,7 +47,7 @@ export async function chosenChapters(root: string, words: readonly string[]): Pr
 
 /** The result of work on a learner's or author's text; its mistakes are told without our own call stack. */
 export async function told<T>(work: Promise<T>): Promise<T> {
-  const { SourceError } = await import("../course/problem");
+  const { SourceError } = await import("../course/problem.js");
   try {
     return await work;
   } catch (error) {
@@ -60,8 +60,8 @@ export async function told<T>(work: Promise<T>): Promise<T> {
  * standard output. Ctrl-C stops the kernels.
  */
 export async function runJobs(root: string, jobs: readonly Job[], flags: RunFlags): Promise<readonly Outcome[]> {
-  const { mapPool } = await import("../course/pool");
-  const { startKernel } = await import("../course/kernel");
+  const { mapPool } = await import("../course/pool.js");
+  const { startKernel } = await import("../course/kernel.js");
   const progress = new Progress(jobs.length);
   const kernels = new Set<Kernel>();
   const start = async (): Promise<Kernel> => {

@@ -23,8 +23,8 @@ export function register(program: Command): void {
 
 /** What a check of these words runs; without words every chapter and README. */
 export async function checkJobs(root: string, words: readonly string[]): Promise<readonly Job[]> {
-  const { checkChapter, checkReadme } = await import("../course/check");
-  const { readIfThere, shortPath, strayNotebooks } = await import("../course/files");
+  const { checkChapter, checkReadme } = await import("../course/check.js");
+  const { readIfThere, shortPath, strayNotebooks } = await import("../course/files.js");
   const isReadme = (word: string) => basename(word) === readme;
   const others = words.filter((word) => !isReadme(word));
   const chapters = words.length > 0 && others.length === 0 ? [] : await chosenChapters(root, others);

@@ -13,8 +13,8 @@ export function register(program: Command): void {
     .description("begin a chapter: content/NN-name.md with the next free number")
     .argument("<name>", 'its title, such as "Finding a Service"')
     .action(async (title: string) => {
-      const { chapterTemplate, nextChapterName, slugOf } = await import("../course/template");
-      const { shortPath } = await import("../course/files");
+      const { chapterTemplate, nextChapterName, slugOf } = await import("../course/template.js");
+      const { shortPath } = await import("../course/files.js");
       const root = findRoot();
       const slug = slugOf(title);
       if (slug === "") throw new CliError(`a chapter's name needs a letter or digit (a-z, 0-9), not “${title}”`, 2);

@@ -12,7 +12,7 @@ export function register(program: Command): void {
   addRunFlags(command).action(async (words: readonly string[], flags: RunFlags) => {
     const root = findRoot();
     const chapters = await chosenChapters(root, words);
-    const { runChapter } = await import("../course/check");
+    const { runChapter } = await import("../course/check.js");
     const jobs = chapters.map((files) => ({
       name: files.name,
       run: (options: Parameters<typeof runChapter>[2]) => runChapter(root, files, options),
