@@ -41,14 +41,14 @@ function readManifest(assets: string): Manifest {
 }
 
 /**
- * Scripts: only those that carry this page's nonce and what they import, so no output, Markdown or attribute can run
- * one. `unsafe-eval` is there for one library (JupyterLab checks settings with ajv, which compiles schemas); styles
+ * Scripts: only those that carry this page's nonce and the modules they import, so no output, Markdown or attribute can
+ * run one (`strict-dynamic` would let in what JupyterLab makes of a script element in an HTML output). `unsafe-eval` is there for one library (JupyterLab checks settings with ajv, which compiles schemas); styles
  * are set inline by Lumino and CodeMirror. Nothing goes to another host. `frame-src` is for the HTML and PDF viewers.
  */
 function policy(nonce: string): string {
   return [
     "default-src 'none'",
-    `script-src 'nonce-${nonce}' 'strict-dynamic' 'unsafe-eval'`,
+    `script-src 'nonce-${nonce}' 'unsafe-eval'`,
     "script-src-attr 'none'",
     "style-src 'self' 'unsafe-inline'",
     "img-src 'self' data: blob:",

@@ -1,0 +1,211 @@
+/** Owns the test of the page as a learner meets it: JupyterLab in Chromium over our server and our kernel. */
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import type { Browser } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { bundleLab } from "../../kernel-lib/cli/bundle";
+import { startServer } from "../../kernel-lib/course/server/server";
+import { requireOrSkip } from "../judges";
+import { chromiumPath, launch, type WatchedPage, watchedPage } from "./browser";
+import { writeChapters } from "./fixture";
+import {
+  chapterRow,
+  contrast,
+  expectReady,
+  expectState,
+  focused,
+  menu,
+  notebook,
+  openLab,
+  prompts,
+  runAll,
+} from "./lab";
+
+const root = path.resolve(import.meta.dirname, "../..");
+const golden = path.join(root, "notebooks");
+const realChapter = fs.readdirSync(golden).find((file) => /^\d+-.*\.ipynb$/.test(file) && !file.includes(".changed."));
+
+let assets: string;
+let browser: Browser;
+let folder: string;
+let server: Awaited<ReturnType<typeof startServer>>;
+let watched: WatchedPage;
+
+beforeAll(async () => {
+  if (chromiumPath === undefined) return;
+  assets = (await bundleLab(root, () => undefined)).directory;
+  browser = await launch();
+}, 180_000);
+
+afterAll(() => browser?.close());
+
+/** A server with work of its own over these notebooks, and a fresh page; `first` fills the folder before. */
+async function begin(notebooksDirectory: string): Promise<void> {
+  server = await startServer({ root, workDirectory: path.join(folder, "work"), notebooksDirectory, assets, port: 0 });
+  watched = await watchedPage(browser, new URL(server.url).origin);
+}
+
+beforeEach((context) => {
+  requireOrSkip(
+    context,
+    chromiumPath !== undefined,
+    "Chromium is not installed (KUBEBOOK_CHROMIUM names one elsewhere)",
+  );
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), "kubebook-browser-"));
+});
+
+afterEach(async () => {
+  await watched?.context.close();
+  await server?.stop();
+  if (folder) fs.rmSync(folder, { recursive: true, force: true });
+});
+
+const readCopy = (name: string) => fs.readFileSync(path.join(folder, "work", `${name}.ipynb`), "utf8");
+
+describe("the course in JupyterLab", { timeout: 120_000 }, () => {
+  it("opens the next chapter, runs it, shows text and charts, and calls it done", async () => {
+    const notebooks = path.join(folder, "notebooks");
+    const [first, second] = writeChapters(notebooks);
+    await begin(notebooks);
+    const { page, problems } = watched;
+    await openLab(page, server.url);
+    await expectReady(page, first);
+    await expectState(page, first, "Opened");
+    await expectState(page, second, "New");
+    expect(await chapterRow(page, first).getAttribute("aria-current")).toBe("true");
+    // TypeScript is coloured as such: `readonly` is a keyword there and an error in JavaScript.
+    expect(await notebook(page).locator(".jp-CodeCell .cm-line span", { hasText: "readonly" }).count()).toBe(1);
+
+    await runAll(page);
+    const outputs = notebook(page).locator(".jp-CodeCell .jp-OutputArea-output");
+    expect(await outputs.nth(0).textContent()).toBe("There are 3 pods.\n");
+    for (const version of [5, 6]) {
+      const picture = notebook(page).locator(`svg[aria-label="Requests per pod, version ${version}"]`);
+      await picture.waitFor();
+      expect(await picture.locator("[aria-roledescription='bar']").count()).toBe(3);
+      expect(await contrast(picture.locator("text", { hasText: "requests" }).last())).toBeGreaterThan(4.5);
+    }
+    await expectState(page, first, "Done");
+    expect(readCopy(first)).toContain("There are 3 pods.");
+    expect(fs.readFileSync(path.join(notebooks, `${first}.ipynb`), "utf8")).not.toContain('"execution_count": 1');
+    expect(problems).toEqual([]);
+  });
+
+  it("works with the keyboard alone: to the panel, along it, opening and resetting", async () => {
+    const notebooks = path.join(folder, "notebooks");
+    const [first, second] = writeChapters(notebooks);
+    await begin(notebooks);
+    const { page, problems } = watched;
+    await openLab(page, server.url);
+    await expectReady(page, first);
+    await runAll(page);
+    await expectState(page, first, "Done");
+
+    await page.keyboard.press("Control+Alt+c");
+    expect(await focused(page)).toBe("Chapter 1: First outputs, 7 minutes, done");
+    await page.keyboard.press("ArrowDown");
+    expect(await focused(page)).toBe("Chapter 2: Hostile outputs, 7 minutes, new");
+    await page.keyboard.press("Enter");
+    await expectReady(page, second);
+    await expectState(page, second, "Opened");
+
+    await page.keyboard.press("Control+Alt+c");
+    await page.keyboard.press("Home");
+    await page.keyboard.press("ArrowRight");
+    expect(await focused(page)).toBe("Reset chapter 1");
+    await page.keyboard.press("Enter");
+    await page.locator(".jp-Dialog").waitFor();
+    await page.keyboard.press("Escape");
+    await page.locator(".jp-Dialog").waitFor({ state: "detached" });
+    await expectState(page, first, "Done");
+
+    await page.keyboard.press("Control+Alt+c");
+    expect(await focused(page)).toBe("Reset chapter 1");
+    await page.keyboard.press("Enter");
+    await page.locator(".jp-Dialog").waitFor();
+    await page.keyboard.press("Enter");
+    await expectState(page, first, "Opened");
+    expect(readCopy(first)).not.toContain('"name": "stdout"');
+    expect(fs.readdirSync(path.join(folder, "work"))).toContain(`${first}.before-reset-1.ipynb`);
+    await page.keyboard.press("Control+Alt+c");
+    await page.keyboard.press("ArrowLeft");
+    await page.keyboard.press("Enter");
+    await expectReady(page, first);
+    await expect.poll(() => prompts(page)).toEqual(["[ ]:", "[ ]:", "[ ]:"]);
+    expect(problems).toEqual([]);
+  });
+
+  it("can be read in the dark theme, charts too, without running anything again", async () => {
+    const notebooks = path.join(folder, "notebooks");
+    const [first] = writeChapters(notebooks);
+    await begin(notebooks);
+    const { page, problems } = watched;
+    await openLab(page, server.url);
+    await expectReady(page, first);
+    await runAll(page);
+    const label = notebook(page).locator("svg.marks text", { hasText: "requests" }).first();
+    await label.waitFor();
+    await page.locator(".lm-MenuBar-itemLabel", { hasText: "Settings" }).click();
+    await page.locator(".lm-Menu-item[data-type='submenu']", { hasText: "Theme" }).click();
+    await page.locator(".lm-Menu-item[data-command='apputils:change-theme']", { hasText: /^JupyterLab Dark$/ }).click();
+    await page.locator("body[data-jp-theme-name='JupyterLab Dark']").waitFor();
+    await expectState(page, first, "Done");
+    await expect.poll(() => contrast(label)).toBeGreaterThan(4.5);
+    for (const part of ["number", "title", "facts"]) {
+      expect(await contrast(chapterRow(page, first).locator(`.kubebook-Course-${part}`)), part).toBeGreaterThan(4.5);
+    }
+    expect(problems).toEqual([]);
+  });
+
+  it("runs no script from an output and loads nothing that a chart asks for", async () => {
+    const notebooks = path.join(folder, "notebooks");
+    const [first, second] = writeChapters(notebooks);
+    await begin(notebooks);
+    const { page, problems } = watched;
+    await openLab(page, server.url);
+    await expectReady(page, first);
+    await chapterRow(page, second).locator("button[data-action='open']").click();
+    await expectReady(page, second);
+    await runAll(page);
+    await notebook(page).locator("b", { hasText: "Bold" }).waitFor();
+    await notebook(page).locator("text=Charts load nothing from elsewhere").first().waitFor();
+    await notebook(page).locator("svg[aria-label='Requests per pod, version 5']").waitFor();
+    expect(
+      await page.evaluate(() => "hostile" in window && window.hostile !== document.getElementById("hostile")),
+    ).toBe(false);
+    // The browser reports what the page's policy refused; that, and only that, may stand here.
+    expect(
+      problems.filter((problem) => !/^console: .*(Content Security Policy|ERR_UNKNOWN_URL_SCHEME)/.test(problem)),
+    ).toEqual([]);
+  });
+
+  it("runs the first chapter of the course to its end", async (context) => {
+    requireOrSkip(context, realChapter !== undefined, "there is no built chapter in notebooks/");
+    const name = path.basename(realChapter ?? "", ".ipynb");
+    await begin(golden);
+    const { page, problems } = watched;
+    await openLab(page, server.url);
+    await expectReady(page, name);
+    await runAll(page);
+    await expectState(page, name, "Done");
+    await notebook(page).locator("svg.marks").first().waitFor();
+    expect(problems).toEqual([]);
+  });
+
+  it("resets the chapter in front from the menu", async () => {
+    const notebooks = path.join(folder, "notebooks");
+    const [first] = writeChapters(notebooks);
+    await begin(notebooks);
+    const { page, problems } = watched;
+    await openLab(page, server.url);
+    await expectReady(page, first);
+    await runAll(page);
+    await expectState(page, first, "Done");
+    await menu(page, "Course", "kubebook:reset-chapter");
+    await page.locator(".jp-Dialog button", { hasText: "Reset" }).click();
+    await expectState(page, first, "Opened");
+    await expect.poll(() => prompts(page)).toEqual(["[ ]:", "[ ]:", "[ ]:"]);
+    expect(problems).toEqual([]);
+  });
+});
