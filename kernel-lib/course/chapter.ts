@@ -47,7 +47,9 @@ export function parseChapter(file: string, text: string): Chapter {
   if (body.cells.length === 0 && problems.length === 0) {
     problems.push({ file, line: front.bodyLine + 1, message: "the chapter has no text" });
   }
-  if (problems.length > 0 || called === undefined || front.frontMatter === undefined) throw new SourceError(problems);
+  if (problems.length > 0 || called === undefined || front.frontMatter === undefined) {
+    throw new SourceError(problems.sort((left, right) => left.line - right.line));
+  }
   const title: Cell = { kind: "markdown", source: titleText(called.number, front.frontMatter), line: 1 };
   return { ...called, file, ...front.frontMatter, cells: [title, ...body.cells] };
 }

@@ -116,15 +116,18 @@ function readSource(name: string, value: Node, at: number, complain: Complain): 
   if (!isMap<Node, Node | null>(value)) {
     return complain(placeOf(value, at), `${name} must be {title, url} or an address, but is ${kindOf(value)}`);
   }
+  const here = placeOf(value, at);
   const parts = new Map(value.items.map((pair) => [isScalar(pair.key) ? String(pair.key.value) : "?", pair]));
   for (const [key, pair] of parts) {
     if (key !== "title" && key !== "url") {
       complain(placeOf(pair.key, at), `unknown field ${key} of ${name} (known: title, url)`);
     }
   }
-  const here = placeOf(value, at);
-  const title = readText(`${name}.title`, parts.get("title")?.value ?? null, here, complain);
-  const url = readUrl(`${name}.url`, parts.get("url")?.value ?? null, here, complain);
+  const read = (field: "title" | "url", reader: typeof readText) => {
+    const pair = parts.get(field);
+    return pair ? reader(`${name}.${field}`, pair.value, here, complain) : complain(here, `${name} has no ${field}`);
+  };
+  const [title, url] = [read("title", readText), read("url", readUrl)];
   return title === undefined || url === undefined ? undefined : { title, url };
 }
 
