@@ -1,0 +1,239 @@
+/** Owns the one driver of asynchronous work on virtual time: who runs now, and when the clock may move. */
+import { second, type Time } from "../sim/clock";
+import type { Sim } from "../sim/sim";
+
+/** How a pause ended: somebody woke it, its time was over, or the process was told to stop. */
+export type PauseEnd = "woken" | "timeout" | "stopped";
+
+/** What a paused process waits for: `arm` is called at once, with what ends the pause; it gives what disarms it. */
+export type Arm = (wake: () => void) => undefined | (() => void);
+
+/** How many events the driver runs before it lets the host's own event loop have a turn. */
+const eventsPerTurn = 2_000;
+
+/**
+ * One asynchronous piece of work: a shell, a background job, a container's script.
+ * Between two pauses it has the baton: nothing else runs, and virtual time stands still.
+ */
+export class Process {
+  readonly name: string;
+  /** Ends when the body has ended, whatever way. */
+  readonly done: Promise<void>;
+  #ended = false;
+  #stopped = false;
+  readonly #driver: Driver;
+  readonly #stops = new Set<() => void>();
+  #resume: (() => void) | undefined;
+  #release: (() => void) | undefined;
+  #finish: () => void = () => {};
+
+  /** @internal use `Driver.start` */
+  constructor(driver: Driver, name: string, body: (process: Process) => Promise<void>) {
+    this.#driver = driver;
+    this.name = name;
+    this.done = new Promise((resolve) => {
+      this.#finish = resolve;
+    });
+    this.#resume = () => void this.#run(body);
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Whether somebody told it to stop. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** Tells it to stop: its pauses end at once, now and from now on. */
+  stop(): void {
+    if (this.#stopped || this.#ended) return;
+    this.#stopped = true;
+    for (const stop of [...this.#stops]) stop();
+  }
+
+  /** Calls `react` when it is told to stop; gives what takes that back. */
+  onStop(react: () => void): () => void {
+    if (this.#stopped) react();
+    else this.#stops.add(react);
+    return () => void this.#stops.delete(react);
+  }
+
+  /**
+   * Gives the baton away until it is woken, `timeout` microseconds are over, or it is told to stop.
+   * @param kind background: `settle` does not wait for the timeout
+   */
+  async pause(arm: Arm, timeout?: Time, kind: "foreground" | "background" = "background"): Promise<PauseEnd> {
+    if (this.#stopped) return "stopped";
+    let end: PauseEnd | undefined;
+    const wake = (how: PauseEnd): void => {
+      if (end) return;
+      end = how;
+      this.#driver.ready(this);
+    };
+    const stop = (): void => wake("stopped");
+    this.#stops.add(stop);
+    const timer =
+      timeout === undefined ? undefined : this.#driver.sim.clock.after(timeout, () => wake("timeout"), kind);
+    const disarm = arm(() => wake("woken"));
+    await new Promise<void>((resolve) => {
+      this.#resume = resolve;
+      this.#yield();
+    });
+    timer?.cancel();
+    disarm?.();
+    this.#stops.delete(stop);
+    return end ?? "woken";
+  }
+
+  /** Lets `duration` pass; false if it was told to stop meanwhile. */
+  async sleep(duration: Time, kind: "foreground" | "background" = "background"): Promise<boolean> {
+    return (await this.pause(() => undefined, duration, kind)) === "timeout";
+  }
+
+  /** @internal Has the baton until its next pause or its end. */
+  turn(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#release = resolve;
+      const resume = this.#resume;
+      this.#resume = undefined;
+      if (resume) resume();
+      else this.#yield();
+    });
+  }
+
+  async #run(body: (process: Process) => Promise<void>): Promise<void> {
+    try {
+      await body(this);
+    } catch (error) {
+      this.#driver.report(error);
+    }
+    this.#ended = true;
+    this.#finish();
+    this.#yield();
+  }
+
+  #yield(): void {
+    const release = this.#release;
+    this.#release = undefined;
+    release?.();
+  }
+}
+
+/**
+ * The core is synchronous, shells are not. The driver hands the baton to one process at a time, in the order in which
+ * they became ready, and steps the clock only when none is ready: the host's microtasks decide nothing.
+ */
+export class Driver {
+  readonly sim: Sim;
+  readonly #ready: Process[] = [];
+  #goals: (() => boolean)[] = [];
+  #pumping: Promise<void> | undefined;
+  #failure: { readonly error: unknown } | undefined;
+  #pump = 0;
+
+  constructor(sim: Sim) {
+    this.sim = sim;
+  }
+
+  /** Begins a process. It first runs when the driver next runs; time moves on only while somebody waits for a goal. */
+  start(name: string, body: (process: Process) => Promise<void>): Process {
+    const process = new Process(this, name, body);
+    this.ready(process);
+    return process;
+  }
+
+  /** Runs `body` as a process, and lets time pass until it ends. */
+  async run<T>(name: string, body: (process: Process) => Promise<T>): Promise<T> {
+    let outcome: { readonly value: T } | { readonly error: unknown } | undefined;
+    const process = this.start(name, async (self) => {
+      try {
+        outcome = { value: await body(self) };
+      } catch (error) {
+        outcome = { error };
+      }
+    });
+    await this.#until(() => process.ended);
+    if (!outcome) throw new Error(`${name} was interrupted`);
+    if ("error" in outcome) throw outcome.error;
+    return outcome.value;
+  }
+
+  /** Lets time pass until nothing in the foreground waits. */
+  async settle(): Promise<void> {
+    await this.#until(() => this.#ready.length === 0 && this.sim.clock.settled);
+  }
+
+  /** Lets exactly `duration` pass. */
+  async advance(duration: Time): Promise<void> {
+    await this.run("advance", async (self) => {
+      await self.sleep(duration);
+    });
+  }
+
+  /** Gives up all that is waited for: what an interrupt of the notebook does. Background work stays. */
+  interrupt(): void {
+    this.#goals = [];
+    this.#pumping = undefined;
+    this.#pump++;
+  }
+
+  /** @internal */
+  ready(process: Process): void {
+    this.#ready.push(process);
+  }
+
+  /** @internal A background process failed by our own mistake: whoever waits is told. */
+  report(error: unknown): void {
+    this.#failure ??= { error };
+  }
+
+  async #until(goal: () => boolean): Promise<void> {
+    this.#goals.push(goal);
+    while (this.#goals.includes(goal)) {
+      this.#pumping ??= this.#run().finally(() => {
+        this.#pumping = undefined;
+      });
+      await this.#pumping;
+    }
+  }
+
+  async #run(): Promise<void> {
+    const pump = ++this.#pump;
+    for (let events = 1; pump === this.#pump; events++) {
+      this.#goals = this.#goals.filter((goal) => !goal());
+      if (this.#goals.length === 0) return;
+      const next = this.#ready.shift();
+      if (next) await next.turn();
+      else if (!this.sim.clock.step()) throw this.#stuck();
+      if (this.#failure) {
+        const { error } = this.#failure;
+        this.#failure = undefined;
+        this.#goals = [];
+        throw error;
+      }
+      if (events % eventsPerTurn === 0) await new Promise((resolve) => setTimeout(resolve));
+    }
+  }
+
+  #stuck(): Error {
+    this.#goals = [];
+    return new Error("everything waits, and nothing is left that could happen");
+  }
+}
+
+/** `500ms`, `30s`, `5m`, `1h30m` (Go's durations), or a number of seconds → microseconds. */
+export function parseDuration(text: string | number): Time {
+  if (typeof text === "number") return Math.round(text * second);
+  const units: Readonly<Record<string, Time>> = { us: 1, ms: 1_000, s: second, m: 60 * second, h: 3600 * second };
+  const trimmed = text.trim();
+  if (!/^(\d+(\.\d+)?(us|ms|s|m|h))+$/.test(trimmed)) {
+    throw new Error(`time: invalid duration ${JSON.stringify(text)}: write it like 500ms, 30s, 5m or 1h30m`);
+  }
+  let sum = 0;
+  for (const [, amount = "0", unit = "s"] of trimmed.matchAll(/(\d+(?:\.\d+)?)(us|ms|s|m|h)/g)) {
+    sum += Number(amount) * (units[unit] ?? second);
+  }
+  return Math.round(sum);
+}
