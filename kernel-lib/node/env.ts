@@ -1,0 +1,169 @@
+/** Owns a container's environment: what its image, its spec and the Services of its namespace say. */
+import type { Kinds } from "../api/kinds";
+import { keyFor } from "../api/meta";
+import type { Store } from "../api/store";
+
+type Pod = Kinds["Pod"];
+type Service = Kinds["Service"];
+type ContainerSpec = Pod["spec"]["containers"][number];
+type EnvVar = NonNullable<ContainerSpec["env"]>[number];
+
+/** The container cannot be made: a CreateContainerConfigError with this message. */
+export class EnvError extends Error {}
+
+/** What the values may refer to. */
+export interface EnvSource {
+  readonly store: Store;
+  readonly pod: Pod;
+  readonly podIps: readonly string[];
+  readonly hostIp: string;
+}
+
+/**
+ * The variables that the kubelet gives a container, in its order: envFrom, then the spec's, then what is left of the
+ * Services' (pkg/kubelet/kubelet_pods.go, makeEnvironmentVariables). Services are those of this moment: a Service
+ * made later is not among them.
+ * @throws EnvError
+ */
+export function containerEnv(spec: ContainerSpec, source: EnvSource): ReadonlyMap<string, string> {
+  const services = serviceEnv(source.store, source.pod);
+  const env = new Map<string, string>();
+  for (const from of spec.envFrom ?? []) for (const [name, value] of valuesFrom(from, source)) env.set(name, value);
+  const known = (name: string): string | undefined => env.get(name) ?? services.get(name);
+  for (const variable of spec.env ?? []) {
+    const value =
+      variable.valueFrom === undefined ? expand(variable.value ?? "", known) : valueFrom(variable, spec, source);
+    if (value !== undefined) env.set(variable.name, value);
+  }
+  for (const [name, value] of services) if (!env.has(name)) env.set(name, value);
+  return env;
+}
+
+/** Puts variables in the place of `$(NAME)`; `$$(NAME)` stays as `$(NAME)`, and so does what is not known. */
+export function expand(text: string, known: (name: string) => string | undefined): string {
+  return text.replace(/\$(\$|\(([^)]*)\))/g, (whole, after: string, name: string | undefined) => {
+    if (after === "$") return "$";
+    return known(name ?? "") ?? whole;
+  });
+}
+
+/** Where the Services of a pod's namespace, and `kubernetes`, are (getServiceEnvVarMap, pkg/kubelet/envvars). */
+function serviceEnv(store: Store, pod: Pod): ReadonlyMap<string, string> {
+  const services = new Map<string, Service>();
+  const main = store.get("Service", "default/kubernetes");
+  if (main) services.set("kubernetes", main);
+  if (pod.spec.enableServiceLinks !== false) {
+    const own = store.list("Service", { namespace: pod.metadata.namespace ?? "default" });
+    for (const service of own) services.set(service.metadata.name, service);
+  }
+  const env = new Map<string, string>();
+  for (const name of [...services.keys()].sort()) {
+    for (const [variable, value] of variablesOf(services.get(name) as Service)) env.set(variable, value);
+  }
+  return env;
+}
+
+/** `MY_NGINX_SERVICE_HOST`, `…_SERVICE_PORT`, `…_SERVICE_PORT_HTTP`, and what Docker's links once were called. */
+function variablesOf(service: Service): ReadonlyMap<string, string> {
+  const env = new Map<string, string>();
+  const ip = service.spec.clusterIP;
+  const ports = service.spec.ports ?? [];
+  const first = ports[0];
+  if (!ip || ip === "None" || !first) return env;
+  const prefix = variableName(service.metadata.name);
+  const host = ip.includes(":") ? `[${ip}]` : ip;
+  env.set(`${prefix}_SERVICE_HOST`, ip);
+  env.set(`${prefix}_SERVICE_PORT`, String(first.port));
+  for (const port of ports) {
+    if (port.name) env.set(`${prefix}_SERVICE_PORT_${variableName(port.name)}`, String(port.port));
+  }
+  for (const [index, port] of ports.entries()) {
+    const protocol = port.protocol ?? "TCP";
+    const url = `${protocol.toLowerCase()}://${host}:${port.port}`;
+    const link = `${prefix}_PORT_${port.port}_${protocol}`;
+    if (index === 0) env.set(`${prefix}_PORT`, url);
+    env.set(link, url);
+    env.set(`${link}_PROTO`, protocol.toLowerCase());
+    env.set(`${link}_PORT`, String(port.port));
+    env.set(`${link}_ADDR`, ip);
+  }
+  return env;
+}
+
+function variableName(name: string): string {
+  const upper = name.replace(/[.-]/g, "_").toUpperCase();
+  return /^[0-9]/.test(upper) ? `_${upper}` : upper;
+}
+
+type EnvFrom = NonNullable<ContainerSpec["envFrom"]>[number];
+
+function valuesFrom(from: EnvFrom, source: EnvSource): ReadonlyMap<string, string> {
+  const named = (from.configMapRef ?? from.secretRef)?.name ?? "";
+  const kind = from.configMapRef ? "ConfigMap" : "Secret";
+  const data = dataOf(kind, named, source);
+  const optional = (from.configMapRef ?? from.secretRef)?.optional;
+  if (!data && !optional) throw new EnvError(`${kind.toLowerCase()} "${named}" not found`);
+  const values = Object.entries(data ?? {}).sort(([one], [other]) => (one < other ? -1 : 1));
+  return new Map(values.map(([name, value]) => [`${from.prefix ?? ""}${name}`, value]));
+}
+
+function valueFrom(variable: EnvVar, spec: ContainerSpec, source: EnvSource): string | undefined {
+  const from = variable.valueFrom;
+  if (from?.fieldRef) return fieldValue(from.fieldRef.fieldPath, source);
+  if (from?.resourceFieldRef) {
+    const [list, name] = from.resourceFieldRef.resource.split(".") as ["limits" | "requests", string];
+    return String(spec.resources?.[list]?.[name] ?? "0");
+  }
+  const ref = from?.configMapKeyRef ?? from?.secretKeyRef;
+  if (!ref) return undefined;
+  const kind = from?.configMapKeyRef ? "ConfigMap" : "Secret";
+  const data = dataOf(kind, ref.name ?? "", source);
+  const value = data && Object.hasOwn(data, ref.key) ? data[ref.key] : undefined;
+  if (value !== undefined || ref.optional) return value;
+  if (!data) throw new EnvError(`${kind.toLowerCase()} "${ref.name}" not found`);
+  throw new EnvError(`couldn't find key ${ref.key} in ${kind} ${source.pod.metadata.namespace}/${ref.name}`);
+}
+
+/** The downward API: metadata and addresses of the pod itself. */
+function fieldValue(path: string, { pod, podIps, hostIp }: EnvSource): string {
+  const keyed = /^metadata\.(labels|annotations)\['(.*)'\]$/.exec(path);
+  if (keyed) return pod.metadata[keyed[1] as "labels" | "annotations"]?.[keyed[2] as string] ?? "";
+  const values: { readonly [path: string]: string | undefined } = {
+    "metadata.name": pod.metadata.name,
+    "metadata.namespace": pod.metadata.namespace,
+    "metadata.uid": pod.metadata.uid,
+    "spec.nodeName": pod.spec.nodeName,
+    "spec.serviceAccountName": pod.spec.serviceAccountName ?? "default",
+    "status.hostIP": hostIp,
+    "status.hostIPs": hostIp,
+    "status.podIP": podIps[0] ?? "",
+    "status.podIPs": podIps.join(","),
+  };
+  const value = values[path];
+  if (value === undefined) throw new EnvError(`unsupported fieldPath: ${path}`);
+  return value;
+}
+
+function dataOf(kind: "ConfigMap" | "Secret", name: string, { store, pod }: EnvSource) {
+  const key = keyFor(pod.metadata.namespace, name);
+  if (kind === "ConfigMap") return store.get("ConfigMap", key)?.data;
+  const data = store.get("Secret", key)?.data;
+  return data && Object.fromEntries(Object.entries(data).map(([entry, value]) => [entry, fromBase64(value)]));
+}
+
+const base64Letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/** RFC 4648 base64 of UTF-8 text. */
+function fromBase64(text: string): string {
+  let escaped = "";
+  let bits = 0;
+  let held = 0;
+  for (const letter of text.replace(/[=\s]/g, "")) {
+    held = ((held << 6) | base64Letters.indexOf(letter)) & 0xffff;
+    bits += 6;
+    if (bits < 8) continue;
+    bits -= 8;
+    escaped += `%${((held >> bits) & 255).toString(16).padStart(2, "0")}`;
+  }
+  return decodeURIComponent(escaped);
+}

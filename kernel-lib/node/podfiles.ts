@@ -1,0 +1,75 @@
+/** Owns the files that the kubelet writes for every container: /etc/hosts, /etc/resolv.conf, /etc/hostname. */
+import type { Kinds } from "../api/kinds";
+
+type Pod = Kinds["Pod"];
+
+/** What the files are made from. */
+export interface PodFilesSource {
+  readonly pod: Pod;
+  readonly podIps: readonly string[];
+  readonly nodeName: string;
+  readonly clusterDomain: string;
+  readonly dnsIp: string;
+  /** What the node itself asks. */
+  readonly nodeResolver: string;
+}
+
+/** The host name that the pod's programs see: spec.hostname or the pod's name, at most 63 letters; the node's on its network. */
+export function hostnameOf(pod: Pod, nodeName: string): string {
+  if (pod.spec.hostNetwork) return nodeName;
+  return (pod.spec.hostname ?? pod.metadata.name).slice(0, 63).replace(/[-.]+$/, "");
+}
+
+/** Path → text (pkg/kubelet/kubelet_pods.go and pkg/kubelet/network/dns/dns.go). */
+export function podFiles(source: PodFilesSource): { readonly [path: string]: string } {
+  return {
+    "/etc/hosts": hosts(source),
+    "/etc/hostname": `${hostnameOf(source.pod, source.nodeName)}\n`,
+    "/etc/resolv.conf": resolvConf(source),
+  };
+}
+
+function hosts({ pod, podIps, nodeName, clusterDomain }: PodFilesSource): string {
+  const host = hostnameOf(pod, nodeName);
+  const { subdomain } = pod.spec;
+  const names = subdomain
+    ? `${host}.${subdomain}.${pod.metadata.namespace}.svc.${clusterDomain}\t${host}`
+    : host;
+  const lines = [
+    "# Kubernetes-managed hosts file.",
+    "127.0.0.1\tlocalhost",
+    "::1\tlocalhost ip6-localhost ip6-loopback",
+    "fe00::0\tip6-localnet",
+    "fe00::0\tip6-mcastprefix",
+    "fe00::1\tip6-allnodes",
+    "fe00::2\tip6-allrouters",
+    ...podIps.map((ip) => `${ip}\t${names}`),
+  ];
+  const aliases = pod.spec.hostAliases ?? [];
+  if (aliases.length > 0) {
+    lines.push("", "# Entries added by HostAliases.");
+    for (const alias of aliases) lines.push([alias.ip, ...(alias.hostnames ?? [])].join("\t"));
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function resolvConf({ pod, clusterDomain, dnsIp, nodeResolver }: PodFilesSource): string {
+  const policy = pod.spec.dnsPolicy ?? "ClusterFirst";
+  const asCluster = policy === "ClusterFirstWithHostNet" || (policy === "ClusterFirst" && !pod.spec.hostNetwork);
+  const zone = `svc.${clusterDomain}`;
+  const search = asCluster ? [`${pod.metadata.namespace}.${zone}`, zone, clusterDomain] : [];
+  const servers = policy === "None" ? [] : [asCluster ? dnsIp : nodeResolver];
+  const options = new Map(asCluster ? [["ndots", "5"]] : []);
+
+  const extra = pod.spec.dnsConfig;
+  for (const option of extra?.options ?? []) options.set(option.name ?? "", option.value ?? "");
+  const allSearch = [...new Set([...search, ...(extra?.searches ?? [])])];
+  const allServers = [...new Set([...servers, ...(extra?.nameservers ?? [])])];
+  const words = [...options].map(([name, value]) => (value === "" ? name : `${name}:${value}`));
+  return [
+    ...(allSearch.length > 0 ? [`search ${allSearch.join(" ")}`] : []),
+    ...allServers.map((server) => `nameserver ${server}`),
+    ...(words.length > 0 ? [`options ${words.join(" ")}`] : []),
+    "",
+  ].join("\n");
+}

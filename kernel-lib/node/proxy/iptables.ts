@@ -1,0 +1,252 @@
+/** Owns kube-proxy's iptables mode: what a node should do for Services, as chains of the nat and filter tables. */
+import { type Cidr, contains, formatIp, isLoopback, parseCidr, parseIp, widthOf } from "../../net/address";
+import { comment, jump, type Match, orMark, type Rule, xorMark } from "../../net/rule";
+import type { NodeNet } from "../node";
+import type { ProxyMode } from "./mode";
+import { markMasq, type PortRules, portRules, type RuleOptions } from "./rules";
+import type { ServicePort } from "./view";
+
+/** How the mode is set up; what is left out is as kubeadm's default. */
+export interface IptablesOptions {
+  /** Where pods live (`--cluster-cidr`); undefined: nobody knows, nothing is masqueraded for coming from elsewhere. */
+  readonly clusterCidr?: string | undefined;
+  readonly masqueradeAll?: boolean;
+  /** The bit of the mark that asks for masquerading (14 → 0x4000). */
+  readonly masqueradeBit?: number;
+  /** Whether 127.0.0.1:nodePort works. */
+  readonly localhostNodePorts?: boolean;
+  /** Node ports are open on addresses in these prefixes only (`--nodeport-addresses`). */
+  readonly nodePortAddresses?: readonly string[] | undefined;
+  /** `net.netfilter.nf_conntrack_tcp_be_liberal`: packets out of order are let through, not dropped as INVALID. */
+  readonly conntrackLiberal?: boolean;
+  /** Whether this iptables knows `--random-fully` (1.6.2 and later do). */
+  readonly randomFully?: boolean;
+}
+
+/** Chain → rules, per table: everything that kube-proxy owns. */
+export interface IptablesTables {
+  readonly nat: ReadonlyMap<string, readonly Rule[]>;
+  readonly filter: ReadonlyMap<string, readonly Rule[]>;
+}
+
+/** A node as its rules need to know it. */
+export interface NodeAddresses {
+  /** Its own (primary) address. */
+  readonly ip: string;
+  /** All of them: `nodePortAddresses` picks some. */
+  readonly all: readonly string[];
+}
+
+/** From so many endpoints on, rules of single Services carry no comments (largeClusterEndpointsThreshold). */
+const largeCluster = 1000;
+
+/** A mode that writes iptables rules. One object serves all nodes. */
+export function iptablesMode(options: IptablesOptions = {}): ProxyMode {
+  const written = new WeakMap<NodeNet, Written>();
+  return {
+    name: "iptables",
+    sync(view, node) {
+      const addresses = { ip: formatIp(node.ip), all: [formatIp(node.ip)] };
+      const before = written.get(node) ?? firstSync(node, frameRules(addresses, options));
+      written.set(node, writeTables(before, view, node, ruleOptions(addresses, options, usesComments(view))));
+    },
+  };
+}
+
+/** What was written last, by which only what changed is written next. */
+interface Written {
+  readonly ports: ReadonlyMap<ServicePort, PortRules>;
+  readonly comments: boolean;
+  readonly frame: Frame;
+  readonly tables: IptablesTables;
+}
+
+function firstSync(node: NodeNet, frame: Frame): Written {
+  for (const table of ["mangle", "nat", "filter"] as const) {
+    // The chain by which kube-proxy notices that somebody flushed its rules.
+    node.netns.iptables.restore(table, { "KUBE-PROXY-CANARY": [] });
+  }
+  return { ports: new Map(), comments: true, frame, tables: { nat: new Map(), filter: new Map() } };
+}
+
+function writeTables(before: Written, view: readonly ServicePort[], node: NodeNet, options: RuleOptions): Written {
+  const { comments } = options;
+  const ports = rulesOfPorts(view, options, comments === before.comments ? before.ports : new Map());
+  const tables = assemble([...ports.values()], before.frame);
+  const { iptables } = node.netns;
+  for (const table of ["nat", "filter"] as const) {
+    const changed: Record<string, readonly Rule[]> = {};
+    for (const [chain, rules] of tables[table]) {
+      if (!sameRules(before.tables[table].get(chain), rules)) changed[chain] = rules;
+    }
+    iptables.restore(table, changed);
+  }
+  if (before.tables.nat.size === 0) {
+    for (const { table, from, rule } of jumps) iptables.ensure(table, from, rule, "prepend");
+  }
+  for (const chain of before.tables.nat.keys()) {
+    if (!tables.nat.has(chain)) iptables.deleteChain("nat", chain);
+  }
+  return { ports, comments, frame: before.frame, tables };
+}
+
+function sameRules(before: readonly Rule[] | undefined, now: readonly Rule[]): boolean {
+  if (before === now) return true;
+  return before?.length === now.length && now.every((rule, index) => rule === before[index]);
+}
+
+/** All that kube-proxy's iptables mode writes for a view: a pure function. */
+export function iptablesTables(
+  view: readonly ServicePort[],
+  node: NodeAddresses,
+  options: IptablesOptions = {},
+): IptablesTables {
+  const rules = rulesOfPorts(view, ruleOptions(node, options, usesComments(view)), new Map());
+  return assemble([...rules.values()], frameRules(node, options));
+}
+
+function usesComments(view: readonly ServicePort[]): boolean {
+  return view.reduce((sum, port) => sum + port.reachable.length, 0) <= largeCluster;
+}
+
+function ruleOptions(node: NodeAddresses, options: IptablesOptions, comments: boolean): RuleOptions {
+  return {
+    clusterCidr: options.clusterCidr === undefined ? undefined : parseCidr(options.clusterCidr),
+    masqueradeAll: options.masqueradeAll ?? false,
+    nodeIp: node.ip,
+    comments,
+  };
+}
+
+/** A port that is the same object as before keeps its rules. */
+function rulesOfPorts(
+  view: readonly ServicePort[],
+  options: RuleOptions,
+  known: ReadonlyMap<ServicePort, PortRules>,
+): ReadonlyMap<ServicePort, PortRules> {
+  return new Map(view.map((port) => [port, known.get(port) ?? portRules(port, options)]));
+}
+
+function assemble(ports: readonly PortRules[], frame: Frame): IptablesTables {
+  const nat = new Map<string, readonly Rule[]>([
+    ["KUBE-SERVICES", [...ports.flatMap((port) => port.services), ...frame.toNodePorts]],
+    ["KUBE-NODEPORTS", ports.flatMap((port) => port.nodePorts)],
+    ["KUBE-POSTROUTING", frame.postrouting],
+    [markMasq, frame.mark],
+  ]);
+  for (const port of ports) for (const [chain, rules] of port.chains) nat.set(chain, rules);
+  const filter = new Map<string, readonly Rule[]>([
+    ["KUBE-NODEPORTS", ports.flatMap((port) => port.filterNodePorts)],
+    ["KUBE-SERVICES", ports.flatMap((port) => port.filterServices)],
+    ["KUBE-EXTERNAL-SERVICES", ports.flatMap((port) => port.filterExternal)],
+    ["KUBE-FIREWALL", frame.firewall],
+    ["KUBE-FORWARD", frame.forward],
+    ["KUBE-PROXY-FIREWALL", ports.flatMap((port) => port.filterFirewall)],
+  ]);
+  return { nat, filter };
+}
+
+interface Frame {
+  readonly toNodePorts: readonly Rule[];
+  readonly postrouting: readonly Rule[];
+  readonly mark: readonly Rule[];
+  readonly firewall: readonly Rule[];
+  readonly forward: readonly Rule[];
+}
+
+/** The rules that do not depend on Services. */
+function frameRules(node: NodeAddresses, options: IptablesOptions): Frame {
+  const bit = 2 ** (options.masqueradeBit ?? 14);
+  const localhost = options.localhostNodePorts ?? true;
+  const loopback = parseCidr("127.0.0.0/8");
+  const tracked = (states: Extract<Match, { match: "conntrack" }>["states"], not = false): Match => {
+    return { match: "conntrack", states, ...(not && { not }) };
+  };
+  return {
+    toNodePorts: nodePortRules(node, options, localhost),
+    postrouting: [
+      { matches: [{ match: "mark", value: bit, mask: bit, not: true }], target: { target: "RETURN" } },
+      // The mark is taken off, so that a packet that passes here again is not masqueraded twice.
+      { target: xorMark(bit) },
+      {
+        matches: [comment("kubernetes service traffic requiring SNAT")],
+        target: { target: "MASQUERADE", ...((options.randomFully ?? true) && { randomFully: true }) },
+      },
+    ],
+    mark: [{ target: orMark(bit) }],
+    firewall: localhost
+      ? [
+          {
+            source: { not: loopback },
+            destination: loopback,
+            matches: [
+              comment("block incoming localnet connections"),
+              tracked(["RELATED", "ESTABLISHED", "DNAT"], true),
+            ],
+            target: { target: "DROP" },
+          },
+        ]
+      : [],
+    forward: [
+      ...(options.conntrackLiberal ? [] : [{ matches: [tracked(["INVALID"])], target: { target: "DROP" } } as const]),
+      {
+        matches: [comment("kubernetes forwarding rules"), { match: "mark", value: bit, mask: bit }],
+        target: { target: "ACCEPT" },
+      },
+      {
+        matches: [comment("kubernetes forwarding conntrack rule"), tracked(["RELATED", "ESTABLISHED"])],
+        target: { target: "ACCEPT" },
+      },
+    ],
+  };
+}
+
+/** The last rules of nat KUBE-SERVICES: what is meant for this node itself may be meant for a node port. */
+function nodePortRules(node: NodeAddresses, options: IptablesOptions, localhost: boolean): readonly Rule[] {
+  const why = comment("kubernetes service nodeports; NOTE: this must be the last rule in this chain");
+  const prefixes = options.nodePortAddresses?.map(parseCidr);
+  if (!prefixes || prefixes.some((prefix) => prefix.length === 0)) {
+    const elsewhere = localhost ? {} : { destination: { not: parseCidr("127.0.0.0/8") } };
+    const matches: Match[] = [why, { match: "addrtype", target: "LOCAL" }];
+    return [{ ...elsewhere, matches, target: jump("KUBE-NODEPORTS") }];
+  }
+  return [...node.all, "127.0.0.1"]
+    .map(parseIp)
+    .filter((ip) => prefixes.some((prefix) => contains(prefix, ip)))
+    .filter((ip) => localhost || !isLoopback(ip))
+    .map((ip): Rule => {
+      const destination: Cidr = { ip, length: widthOf(ip) };
+      return { destination, matches: [why], target: jump("KUBE-NODEPORTS") };
+    });
+}
+
+interface Jump {
+  readonly table: "nat" | "filter";
+  readonly from: string;
+  readonly rule: Rule;
+}
+
+/** From the built-in chains into kube-proxy's. Each is put in front, so the last of a chain comes first. */
+const jumps: readonly Jump[] = [
+  into("filter", "KUBE-FIREWALL", ["INPUT", "OUTPUT"], undefined, false),
+  into("filter", "KUBE-EXTERNAL-SERVICES", ["INPUT", "FORWARD"], "kubernetes externally-visible service portals"),
+  into("filter", "KUBE-NODEPORTS", ["INPUT"], "kubernetes health check service ports", false),
+  into("filter", "KUBE-SERVICES", ["FORWARD", "OUTPUT"], "kubernetes service portals"),
+  into("filter", "KUBE-FORWARD", ["FORWARD"], "kubernetes forwarding rules", false),
+  into("filter", "KUBE-PROXY-FIREWALL", ["INPUT", "OUTPUT", "FORWARD"], "kubernetes load balancer firewall"),
+  into("nat", "KUBE-SERVICES", ["OUTPUT", "PREROUTING"], "kubernetes service portals", false),
+  into("nat", "KUBE-POSTROUTING", ["POSTROUTING"], "kubernetes postrouting rules", false),
+].flat();
+
+function into(
+  table: Jump["table"],
+  chain: string,
+  from: readonly string[],
+  why: string | undefined,
+  onlyNew = true,
+): readonly Jump[] {
+  const matches: Match[] = [];
+  if (onlyNew) matches.push({ match: "conntrack", states: ["NEW"] });
+  if (why !== undefined) matches.push(comment(why));
+  return from.map((builtin) => ({ table, from: builtin, rule: { matches, target: jump(chain) } }));
+}
