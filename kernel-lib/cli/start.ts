@@ -1,0 +1,140 @@
+/** Owns `kubebook start`: the course in the browser. */
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { type Command, InvalidArgumentError } from "commander";
+import type { RunningServer } from "../course/server";
+import { CliError } from "./error";
+import { findRoot } from "./root";
+
+interface StartFlags {
+  readonly port?: number;
+  /** False with `--no-open`. */
+  readonly open: boolean;
+  readonly chapter?: string;
+}
+
+const defaultPort = 8888;
+/** How many ports after the default one are tried, as Jupyter does. */
+const retries = 50;
+
+export function register(program: Command): void {
+  program
+    .command("start")
+    .description("open the course in JupyterLab")
+    .option("--port <number>", `port to serve on (default: ${defaultPort}, or the next one that is free)`, portNumber)
+    .option("--no-open", "do not open a browser")
+    .option("--chapter <name>", "open this chapter (default: the first one that is not done)")
+    .action(start);
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError("A port is a number from 0 to 65535.");
+  return port;
+}
+
+async function start(flags: StartFlags): Promise<void> {
+  const root = findRoot();
+  const workDirectory = join(root, "work");
+  const { claim, announce, release, untilServing } = await import("../course/server/runtimefile.js");
+  const { stateDirectory } = await import("../course/server/index.js");
+  const runtimeFile = join(stateDirectory(workDirectory), "server.json");
+  const other = await claim(runtimeFile);
+  if (other !== null) {
+    if (other.url === undefined) say("Another kubebook start is at work in this folder; waiting for it …");
+    const serving = other.url === undefined ? await untilServing(runtimeFile) : other;
+    if (serving?.url === undefined) return start(flags);
+    say(`kubebook is already running in this folder (process ${serving.pid}):`);
+    show(serving.url, flags.open);
+    return;
+  }
+  try {
+    const server = await startOnFreePort(root, workDirectory, flags.port);
+    endWith(server, () => release(runtimeFile));
+    const url = await firstPage(server, flags.chapter);
+    await announce(runtimeFile, url);
+    say("kubebook is running; Ctrl-C ends it:");
+    show(url, flags.open);
+  } catch (error) {
+    await release(runtimeFile);
+    throw error;
+  }
+}
+
+/** @throws CliError in Jupyter's words where a port that was asked for is taken */
+async function startOnFreePort(root: string, workDirectory: string, asked: number | undefined): Promise<RunningServer> {
+  const { bundleLab } = await import("./bundle.js");
+  const { directory: assets } = await bundleLab(root, say);
+  const { startServer } = await import("../course/server/index.js");
+  const options = { workDirectory, notebooksDirectory: join(root, "notebooks"), assets, log: say };
+  for (let port = asked ?? defaultPort; ; port += 1) {
+    try {
+      return await startServer({ ...options, port });
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      const reason = code === "EADDRINUSE" ? "is already in use" : code === "EACCES" ? "may not be used" : undefined;
+      if (reason === undefined) throw error;
+      if (asked !== undefined || port >= defaultPort + retries) {
+        throw new CliError(`The server could not be started because port ${port} is not available: it ${reason}.`);
+      }
+      say(`The port ${port} ${reason}, trying another port.`);
+    }
+  }
+}
+
+/** The address of the chapter to open, whose copy is made if need be. @throws CliError where there is no such chapter */
+async function firstPage(server: RunningServer, wanted: string | undefined): Promise<string> {
+  const chapters = await server.work.chapters();
+  const chapter =
+    wanted === undefined
+      ? (chapters.find(({ state }) => state !== "done") ?? chapters[0])
+      : (chapters.find(({ name }) => name === wanted) ?? chapters.find(({ name }) => name.startsWith(`${wanted}-`)));
+  if (wanted !== undefined && chapter === undefined) {
+    await server.stop();
+    const names = chapters.map(({ name }) => `  ${name}`).join("\n");
+    throw new CliError(`There is no chapter ${wanted}. The chapters are:\n${names}`, 2);
+  }
+  if (chapter === undefined) return server.url;
+  const path = await server.work.open(chapter.name);
+  return server.url.replace("/lab?", `/lab/tree/${encodeURIComponent(path)}?`);
+}
+
+/** Ctrl-C, a closed terminal or `kill` end the kernels first; a second time, everything at once. */
+function endWith(server: RunningServer, release: () => Promise<void>): void {
+  let ending = false;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      if (ending) process.exit(1);
+      ending = true;
+      say("Ending the kernels …");
+      void server
+        .stop()
+        .catch((error: unknown) => say(String(error)))
+        .then(release)
+        .finally(() => process.exit(0));
+    });
+  }
+}
+
+/** The one line with the address on standard output; everything else goes to standard error. */
+function show(url: string, open: boolean): void {
+  process.stdout.write(`${url}\n`);
+  if (open) openBrowser(url);
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** Asks the system to open the address. A machine without a browser is no failure: the address is printed. */
+function openBrowser(url: string): void {
+  const [command, args]: [string, string[]] =
+    process.platform === "darwin"
+      ? ["open", [url]]
+      : process.platform === "win32"
+        ? ["rundll32", ["url.dll,FileProtocolHandler", url]]
+        : ["xdg-open", [url]];
+  const browser = spawn(command, args, { stdio: "ignore", detached: true });
+  browser.on("error", () => say("No browser could be opened; open the address above yourself."));
+  browser.unref();
+}

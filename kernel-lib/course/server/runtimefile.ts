@@ -1,0 +1,99 @@
+/** Owns who serves a work folder: one server at a time, known to the next one that would. */
+import { link, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { isObject } from "./http";
+
+/** What a server says of itself, for its user only (mode 0600): the address holds the token. */
+export interface Runtime {
+  readonly pid: number;
+  /** Once it serves. */
+  readonly url?: string;
+}
+
+/** How long a server may take until it serves: the first start puts the front end together. Milliseconds. */
+const startingAtMost = 10 * 60_000;
+
+/**
+ * Takes the place of the one server, unless somebody has it.
+ * @returns the other one, which serves or is about to; `null` when the place is ours
+ */
+export async function claim(file: string): Promise<Runtime | null> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  const own = `${file}.${process.pid}`;
+  await write(own, { pid: process.pid });
+  try {
+    for (let attempt = 0; attempt < 10; attempt += 1) {
+      try {
+        await link(own, file);
+        return null;
+      } catch (error) {
+        if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+      }
+      const other = await read(file);
+      if (other !== null && (await serves(file, other))) return other;
+      await rm(file, { force: true });
+    }
+    throw new Error(`${file} cannot be taken`);
+  } finally {
+    await rm(own, { force: true });
+  }
+}
+
+/** Says where we serve. */
+export async function announce(file: string, url: string): Promise<void> {
+  await write(file, { pid: process.pid, url });
+}
+
+/** Gives the place free, if it is still ours. */
+export async function release(file: string): Promise<void> {
+  if ((await read(file))?.pid === process.pid) await rm(file, { force: true });
+}
+
+/** The other server once it serves; `null` when it ends before. */
+export async function untilServing(file: string): Promise<Runtime | null> {
+  for (;;) {
+    const other = await read(file);
+    if (other === null || !isAlive(other.pid)) return null;
+    if (other.url !== undefined) return other;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+async function write(file: string, runtime: Runtime): Promise<void> {
+  await rm(file, { force: true });
+  await writeFile(file, JSON.stringify(runtime), { mode: 0o600, flag: "wx" });
+}
+
+async function read(file: string): Promise<Runtime | null> {
+  try {
+    const value: unknown = JSON.parse(await readFile(file, "utf8"));
+    if (!isObject(value) || typeof value.pid !== "number") return null;
+    return typeof value.url === "string" ? { pid: value.pid, url: value.url } : { pid: value.pid };
+  } catch {
+    return null;
+  }
+}
+
+/** Whether it is really there: its number may be another program's by now, so its server is asked. */
+async function serves(file: string, { pid, url }: Runtime): Promise<boolean> {
+  if (!isAlive(pid)) return false;
+  if (url === undefined) return Date.now() - ((await stat(file).catch(() => null))?.mtimeMs ?? 0) < startingAtMost;
+  try {
+    const { origin, searchParams } = new URL(url);
+    const headers = { Authorization: `token ${searchParams.get("token") ?? ""}` };
+    const answer = await fetch(`${origin}/api/status`, { headers, signal: AbortSignal.timeout(3000) });
+    await answer.arrayBuffer();
+    return answer.ok;
+  } catch {
+    return false;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}
