@@ -3,7 +3,7 @@ import type { Sim } from "../sim/sim";
 import type { DeleteOptions } from "./deletion";
 import type { Draft, Kind, Kinds } from "./kinds";
 import type { Store } from "./store";
-import type { Table } from "./tables";
+import type { Table } from "./tables/table";
 
 /** Which objects a list is of; selectors as typed (`app=web,tier!=db`, `status.phase=Running`). */
 export interface ListOptions {

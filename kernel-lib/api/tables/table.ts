@@ -1,5 +1,5 @@
 /** Owns the shape of server-made tables: what `kubectl get` prints comes from here, column for column. */
-import type { KubeObject } from "./kinds";
+import type { KubeObject } from "../kinds";
 
 export interface Column {
   readonly name: string;

@@ -1,0 +1,149 @@
+/** Owns the validation of the kinds that need little: ConfigMap, Secret, Node, Endpoints, EndpointSlice. */
+
+import { same } from "../equal";
+import {
+  duplicate,
+  type FieldError,
+  forbiddenField,
+  invalidValue,
+  notSupported,
+  required,
+  tooLong,
+  tooMany,
+} from "../errors";
+import type { Kinds } from "../kinds";
+import { parseIp } from "./ip";
+import { check, cidr, configKey, dnsLabel, dnsSubdomain, ipAddress, portNumber } from "./names";
+
+const mebibyte = 1024 * 1024;
+
+export function validateConfigMap(map: Kinds["ConfigMap"]): FieldError[] {
+  const errors: FieldError[] = [];
+  const data = Object.entries(map.data ?? {});
+  const binary = Object.entries(map.binaryData ?? {});
+  for (const [key] of data) errors.push(...check(`data[${key}]`, key, configKey));
+  for (const [key] of binary) errors.push(...check(`binaryData[${key}]`, key, configKey));
+  for (const [key] of binary)
+    if (map.data?.[key] !== undefined) errors.push(invalidValue("data", key, "duplicate of key present in binaryData"));
+  const size = [...data, ...binary].reduce((sum, [, value]) => sum + value.length, 0);
+  if (size > mebibyte) errors.push(tooLong("", mebibyte));
+  return errors;
+}
+
+export function validateConfigMapUpdate(now: Kinds["ConfigMap"], before: Kinds["ConfigMap"]): FieldError[] {
+  if (!before.immutable) return [];
+  const errors: FieldError[] = [];
+  if (!now.immutable) errors.push(forbiddenField("immutable", "field is immutable when `immutable` is set"));
+  if (!same(now.data, before.data)) errors.push(forbiddenField("data", "field is immutable when `immutable` is set"));
+  return errors;
+}
+
+export function validateSecret(secret: Kinds["Secret"]): FieldError[] {
+  const data = Object.entries(secret.data ?? {});
+  const errors = data.flatMap(([key]) => check(`data[${key}]`, key, configKey));
+  for (const [key, value] of data) {
+    if (!/^[A-Za-z0-9+/\s]*={0,2}$/.test(value)) errors.push(invalidValue(`data[${key}]`, value, "must be base64"));
+  }
+  const size = data.reduce((sum, [, value]) => sum + value.length, 0);
+  if (size > mebibyte * 1.34) errors.push(tooLong("data", mebibyte));
+  if (secret.type === "kubernetes.io/tls") {
+    for (const key of ["tls.crt", "tls.key"])
+      if (secret.data?.[key] === undefined) errors.push(required(`data[${key}]`));
+  }
+  return errors;
+}
+
+export function validateNode(node: Kinds["Node"]): FieldError[] {
+  return (node.spec.podCIDRs ?? []).flatMap((range, at) => check(`spec.podCIDRs[${at}]`, range, cidr));
+}
+
+export function validateEndpoints(endpoints: Kinds["Endpoints"]): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const [at, subset] of (endpoints.subsets ?? []).entries()) {
+    const field = `subsets[${at}]`;
+    if (!subset.addresses?.length && !subset.notReadyAddresses?.length) {
+      errors.push(required(field, "must specify `addresses` or `notReadyAddresses`"));
+    }
+    for (const list of ["addresses", "notReadyAddresses"] as const) {
+      for (const [place, { ip }] of (subset[list] ?? []).entries()) {
+        errors.push(...endpointAddress(`${field}.${list}[${place}].ip`, ip));
+      }
+    }
+    for (const [place, port] of (subset.ports ?? []).entries()) {
+      const path = `${field}.ports[${place}]`;
+      if ((subset.ports?.length ?? 0) > 1 && !port.name) errors.push(required(`${path}.name`));
+      else if (port.name) errors.push(...check(`${path}.name`, port.name, dnsLabel));
+      errors.push(...portNumber(port.port).map((message) => invalidValue(`${path}.port`, port.port, message)));
+    }
+  }
+  return errors;
+}
+
+function endpointAddress(field: string, ip: string): FieldError[] {
+  const wrong = check(field, ip, ipAddress);
+  if (wrong.length > 0) return wrong;
+  if (ip === "0.0.0.0" || ip === "::") return [invalidValue(field, ip, `may not be unspecified (${ip})`)];
+  if (/^127\.|^::1$/.test(ip))
+    return [invalidValue(field, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128)")];
+  return [];
+}
+
+const addressTypes = ["FQDN", "IPv4", "IPv6"];
+const limit = { endpoints: 1000, ports: 20_000, addresses: 100 };
+
+/** pkg/apis/discovery/validation. */
+export function validateEndpointSlice(slice: Kinds["EndpointSlice"]): FieldError[] {
+  const errors: FieldError[] = [];
+  if (!slice.addressType) errors.push(required("addressType"));
+  else if (!addressTypes.includes(slice.addressType)) {
+    errors.push(notSupported("addressType", slice.addressType, addressTypes));
+  }
+  const endpoints = slice.endpoints ?? [];
+  if (endpoints.length > limit.endpoints) errors.push(tooMany("endpoints", endpoints.length, limit.endpoints));
+  for (const [at, endpoint] of endpoints.entries()) {
+    const field = `endpoints[${at}].addresses`;
+    if (!endpoint.addresses?.length) errors.push(required(field, "must contain at least 1 address"));
+    else if (endpoint.addresses.length > limit.addresses) {
+      errors.push(tooMany(field, endpoint.addresses.length, limit.addresses));
+    }
+    for (const [place, address] of (endpoint.addresses ?? []).entries()) {
+      errors.push(...sliceAddress(`${field}[${place}]`, slice.addressType, address));
+    }
+    if (endpoint.hostname) errors.push(...check(`endpoints[${at}].hostname`, endpoint.hostname, dnsLabel));
+  }
+  return [...errors, ...slicePorts(slice)];
+}
+
+function sliceAddress(field: string, type: string, address: string): FieldError[] {
+  if (type === "FQDN") return check(field, address, dnsSubdomain);
+  const parsed = parseIp(address);
+  if (parsed?.family === type) return endpointAddress(field, address);
+  const wanted = type === "IPv6" ? "must be a valid IPv6 address" : "must be an IPv4 address";
+  return parsed ? [invalidValue(field, address, wanted)] : check(field, address, ipAddress);
+}
+
+function slicePorts(slice: Kinds["EndpointSlice"]): FieldError[] {
+  const errors: FieldError[] = [];
+  const names = new Set<string>();
+  for (const [at, port] of (slice.ports ?? []).entries()) {
+    const field = `ports[${at}]`;
+    const name = port.name ?? "";
+    if (name) errors.push(...check(`${field}.name`, name, dnsLabel));
+    if (names.has(name)) errors.push(duplicate(`${field}.name`, name));
+    names.add(name);
+    const protocols = ["SCTP", "TCP", "UDP"];
+    if (port.protocol && !protocols.includes(port.protocol)) {
+      errors.push(notSupported(`${field}.protocol`, port.protocol, protocols));
+    }
+    if (port.port !== undefined) {
+      errors.push(...portNumber(port.port).map((message) => invalidValue(`${field}.port`, port.port, message)));
+    }
+  }
+  return errors;
+}
+
+export function validateEndpointSliceUpdate(now: Kinds["EndpointSlice"], before: Kinds["EndpointSlice"]): FieldError[] {
+  return now.addressType === before.addressType
+    ? []
+    : [invalidValue("addressType", now.addressType, "field is immutable")];
+}
