@@ -117,24 +117,31 @@ function shown(part: string, text: string): string {
  */
 export function compareCells(committed: Notebook, built: Notebook, sides: Sides): readonly Failure[] {
   const failures: Failure[] = [];
+  const texts = { old: committed.cells.map(cellText), now: built.cells.map(cellText) };
   let place = { old: 0, now: 0 };
   let gone: readonly string[] = [];
   const settle = (come: readonly string[]) => {
     for (let i = 0; i < Math.max(gone.length, come.length); i++) {
       const [old, now] = [gone[i], come[i]];
       const diff = unifiedDiff(old ?? "", now ?? "", sides);
-      if (now === undefined) failures.push({ what: `cell ${place.old + i + 1} is not in the chapter`, diff });
-      else
+      if (now !== undefined) {
+        const lacks = texts.old.includes(now)
+          ? "the cell stands elsewhere in the notebook"
+          : "the notebook lacks this cell";
         failures.push({
           cell: place.now + i,
-          what: old ? "the cell is not as in the chapter" : "the cell is missing",
+          what: old === undefined ? lacks : "the cell is not as in the chapter",
           diff,
         });
+      } else if (old !== undefined) {
+        const where = texts.now.includes(old) ? "stands elsewhere in the chapter" : "is not in the chapter";
+        failures.push({ what: `cell ${place.old + i + 1} of the notebook ${where}`, diff });
+      }
     }
     place = { old: place.old + gone.length, now: place.now + come.length };
     gone = [];
   };
-  for (const part of diffArrays(committed.cells.map(cellText), built.cells.map(cellText))) {
+  for (const part of diffArrays(texts.old, texts.now)) {
     if (part.removed) gone = part.value;
     else if (part.added) settle(part.value);
     else {
