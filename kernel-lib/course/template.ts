@@ -27,7 +27,9 @@ export function chapterTemplate(title: string): string {
 const body = `The situation in which somebody needs this, in three sentences: what they see, what they expected, why it matters now.
 
 \`\`\`ts
-import { sh } from "kernel-lib";
+import { file, sh, startCluster } from "kernel-lib";
+
+const cluster = await startCluster({ seed: 1 });
 \`\`\`
 
 ## One question, as a heading?
