@@ -1,6 +1,6 @@
 /** Owns `kubebook start`: the course in the browser. */
 import { spawn } from "node:child_process";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import type { RunningServer } from "../course/server";
 import { CliError } from "./error";
@@ -11,6 +11,7 @@ interface StartFlags {
   /** False with `--no-open`. */
   readonly open: boolean;
   readonly chapter?: string;
+  readonly work?: string;
 }
 
 const defaultPort = 8888;
@@ -23,6 +24,7 @@ export function register(program: Command): void {
     .description("open the course in JupyterLab")
     .option("--port <number>", `port to serve on (default: ${defaultPort}, or the next one that is free)`, portNumber)
     .option("--no-open", "do not open a browser")
+    .option("--work <folder>", "the folder of your own copies (default: work)")
     .option("--chapter <name>", "open this chapter (default: the first one that is not done)")
     .action(start);
 }
@@ -35,7 +37,7 @@ function portNumber(text: string): number {
 
 async function start(flags: StartFlags): Promise<void> {
   const root = findRoot();
-  const workDirectory = join(root, "work");
+  const workDirectory = flags.work === undefined ? join(root, "work") : resolve(flags.work);
   const { claim, announce, release, untilServing } = await import("../course/server/runtimefile.js");
   const { stateDirectory } = await import("../course/server/index.js");
   const runtimeFile = join(stateDirectory(workDirectory), "server.json");

@@ -26,6 +26,7 @@ export class Checkpoints {
   async create(path: string): Promise<Checkpoint> {
     try {
       const document = await this.root.locate(path);
+      if (!(await stat(document)).isFile()) throw new HttpError(400, `Cannot read non-file ${path}`);
       const file = this.fileFor(document);
       await mkdir(dirname(file), { recursive: true });
       // A link in this place would lead our writing somewhere else.

@@ -1,5 +1,17 @@
 /** Owns changes to the learner's files: save, upload, new, copy, rename, delete. One at a time, and nothing is lost. */
-import { appendFile, copyFile, cp, lstat, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  constants,
+  copyFile,
+  cp,
+  lstat,
+  mkdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
 import { basename, join } from "node:path";
 import { writeWhole } from "./atomic";
 import { Checkpoints } from "./checkpoints";
@@ -43,20 +55,22 @@ export class Contents {
   save(given: string, model: JsonObject): Promise<FileModel> {
     const path = normal(given);
     if (isHidden(path)) throw new HttpError(400, `Cannot create file or directory '${path}'`);
-    return this.inTurn(path, async () => {
-      const file = await this.root.locate(path);
-      const old = await stat(file).catch(() => null);
-      const type = model.type ?? (path.endsWith(".ipynb") ? "notebook" : "file");
-      if (type === "directory") return this.makeFolder(path, file, old !== null);
-      if (old?.isDirectory() === true) throw new HttpError(400, `${path} is a directory, not a ${String(type)}`);
-      if (model.chunk !== undefined && model.chunk !== null) return this.saveChunk(path, file, model);
-      if (old !== null && model.type === undefined) throw new HttpError(400, "No file type provided");
-      if (old !== null && model.content === undefined) throw new HttpError(400, "No file content provided");
-      if (type === "notebook") await this.saveNotebook(path, file, model.content ?? newNotebook);
-      else
-        await writeWhole(file, bytesOf(path, model.content ?? "", model.content === undefined ? "text" : model.format));
-      return this.read(path, { type: type === "notebook" ? "notebook" : "file" });
-    });
+    return this.inTurn(path, () => this.write(path, model));
+  }
+
+  private async write(path: string, model: JsonObject): Promise<FileModel> {
+    const file = await this.root.locate(path);
+    const old = await stat(file).catch(() => null);
+    const type = model.type ?? (path.endsWith(".ipynb") ? "notebook" : "file");
+    const content = model.content ?? undefined;
+    if (type === "directory") return this.makeFolder(path, file, old !== null);
+    if (old?.isDirectory() === true) throw new HttpError(400, `${path} is a directory, not a ${String(type)}`);
+    if (model.chunk !== undefined && model.chunk !== null) return this.saveChunk(path, file, model);
+    if (old !== null && model.type === undefined) throw new HttpError(400, "No file type provided");
+    if (old !== null && content === undefined) throw new HttpError(400, "No file content provided");
+    if (type === "notebook") await this.saveNotebook(path, file, content ?? newNotebook);
+    else await writeWhole(file, bytesOf(path, content ?? "", content === undefined ? "text" : model.format));
+    return this.read(path, { type: type === "notebook" ? "notebook" : "file" });
   }
 
   private async makeFolder(path: string, file: string, exists: boolean): Promise<FileModel> {
@@ -119,24 +133,28 @@ export class Contents {
         : kind === "notebook"
           ? ["Untitled.ipynb", ""]
           : [`untitled${extension}`, ""];
-    const path = await this.freePath(folder, name, insert);
-    return this.save(path, { type: kind, ...(kind === "file" ? { content: "", format: "text" } : {}) });
+    const empty = kind === "file" ? { content: "", format: "text" } : {};
+    return this.inTurn(folder, async () =>
+      this.write(await this.freePath(folder, name, insert), { type: kind, ...empty }),
+    );
   }
 
   /** A copy in a folder, `name-Copy1.ext` where the name is taken. @throws HttpError 404, 400 */
-  async copy(from: string, folder: string): Promise<FileModel> {
-    const source = normal(from);
+  async copy(given: string, folder: string): Promise<FileModel> {
+    const source = normal(given);
     const { type, name } = await this.read(source, {});
     if (!(await this.isFolder(folder))) throw new HttpError(404, `No such directory: ${normal(folder)}`);
-    const target = await this.freePath(folder, name.replace(/-Copy\d*\./, "."), "-Copy");
-    await this.inTurn(target, async () => {
-      const [a, b] = [await this.root.locate(source), await this.root.locate(target)];
-      if (type !== "directory") return copyFile(a, b);
-      return cp(a, b, { recursive: true, errorOnExist: true, force: false }).catch(() => {
-        throw new HttpError(400, `Can't copy '${source}' into Folder '${normal(folder)}'`);
-      });
+    return this.inTurn(source, async () => {
+      const target = await this.freePath(folder, name.replace(/-Copy\d*\./, "."), "-Copy");
+      const [from, to] = [await this.root.locate(source), await this.root.locate(target)];
+      if (type !== "directory") await copyFile(from, to, constants.COPYFILE_EXCL);
+      else {
+        await cp(from, to, { recursive: true, errorOnExist: true, force: false }).catch(() => {
+          throw new HttpError(400, `Can't copy '${source}' into Folder '${normal(folder)}'`);
+        });
+      }
+      return this.read(target, {});
     });
-    return this.read(target, {});
   }
 
   /** @throws HttpError 400, 404, 409 "File already exists" */

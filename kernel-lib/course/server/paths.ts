@@ -41,14 +41,12 @@ export class Root {
     const names = parts(path);
     if (isHidden(path) || !names.every(isPlain)) throw refused;
     const root = await realpath(this.directory);
-    const found =
-      link && names.length > 0
-        ? join(await this.follow(join(root, ...names.slice(0, -1)), refused), names.at(-1) ?? "")
-        : await this.follow(join(root, ...names), refused);
+    const found = await this.follow(join(root, ...names), refused);
     const inside = relative(root, found).split(sep).join("/");
     if (found !== root && !found.startsWith(root.endsWith(sep) ? root : root + sep)) throw refused;
     if (isHidden(inside)) throw refused;
-    return found;
+    if (!link || names.length === 0) return found;
+    return join(await this.follow(join(root, ...names.slice(0, -1)), refused), names.at(-1) ?? "");
   }
 
   /** `realpath`, also for what does not exist yet: the part that does is followed. A link to nowhere is refused. */

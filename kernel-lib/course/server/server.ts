@@ -155,12 +155,7 @@ class Door {
     try {
       return await this.route(request, method);
     } catch (error) {
-      // The path alone: the query may hold the token.
-      const path = (request.url ?? "").split("?")[0];
-      const status = error instanceof HttpError ? error.status : 500;
-      const words =
-        error instanceof HttpError ? error.message : error instanceof Error ? (error.stack ?? error.message) : error;
-      this.log(`${status} ${method} ${path}: ${String(words)}`);
+      this.log(refusalLine(error, `${method} ${(request.url ?? "").split("?")[0]}`));
       return errorAnswer(error);
     }
   }
@@ -181,6 +176,12 @@ class Door {
     const json = async (limit?: number) => parseBody(await text(limit));
     return route.run({ method, path, query, headers, params, visitor, text, json });
   }
+}
+
+/** For the log: of the address the path alone, as the query may hold the token; one line, whatever a client puts into it. */
+function refusalLine(error: unknown, what: string): string {
+  if (error instanceof HttpError) return `${error.status} ${what}: ${error.message}`.replace(/\p{Cc}/gu, " ");
+  return `500 ${what}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
 }
 
 function isOpen(routes: readonly Route[], method: string, path: string): boolean {
@@ -217,7 +218,7 @@ function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, parts: 
     else throw new HttpError(404, "Not Found");
   } catch (error) {
     const status = error instanceof HttpError ? error.status : 500;
-    log(`${status} WebSocket ${(request.url ?? "").split("?")[0]}`);
+    log(refusalLine(error, `WebSocket ${(request.url ?? "").split("?")[0]}`));
     socket.end(
       `HTTP/1.1 ${status} ${status === 404 ? "Not Found" : "Forbidden"}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
     );
