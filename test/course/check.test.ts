@@ -313,7 +313,7 @@ describe("a build", () => {
   it("keeps the outputs of cells that did not change, and of no other", async () => {
     writeFileSync(files.markdown, chapter.replace("the first pod", "another pod").replace("Who answers?", "Who?"));
     expect(await buildChapter(root, files)).toMatchObject({ state: "changed", unrun: 1 });
-    const code = notebook().cells.filter((cell) => cell.cell_type === "code");
+    const code = notebook().cells.filter((cell): cell is CodeNotebookCell => cell.cell_type === "code");
     expect(code.map(({ execution_count: count }) => count)).toEqual([null, 2, 3, 4]);
     expect(code.map(({ outputs }) => outputs.length)).toEqual([0, 1, 1, 1]);
     expect(await buildChapter(root, files)).toMatchObject({ state: "same" });
