@@ -37,8 +37,8 @@ export interface Registry {
   pull(reference: string): Image | PullFailure;
 }
 
-export function isPullFailure(result: Image | PullFailure): result is PullFailure {
-  return "message" in result;
+export function isPullFailure(result: object | PullFailure): result is PullFailure {
+  return "message" in result && "code" in result;
 }
 
 /** The file name of an executable: `/usr/sbin/nginx` → `nginx`. */

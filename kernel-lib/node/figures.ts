@@ -21,8 +21,12 @@ export interface NodeFigures {
   readonly crashBackOff: { readonly first: Time; readonly longest: Time };
   /** A container that ran so long starts its back-off anew (twice the longest back-off). */
   readonly crashForgiven: Time;
+  /** How often a container whose configuration names what is not there is tried again. */
+  readonly configRetry: Time;
   /** From a container's end until the kubelet has noticed and reported it. */
   readonly notice: Time;
+  /** What a pod that was deleted by force gets to stop. */
+  readonly orphanGrace: Time;
   /** Taking down the sandbox of a pod whose containers have ended. */
   readonly removeSandbox: Time;
   /** How often a failed sandbox is tried again. */
@@ -48,7 +52,9 @@ export const defaultFigures: NodeFigures = {
   imageBackOff: { first: 10 * second, longest: 5 * minute },
   crashBackOff: { first: 10 * second, longest: 5 * minute },
   crashForgiven: 10 * minute,
-  notice: 20 * millisecond,
+  configRetry: 12 * second,
+  notice: 700 * millisecond,
+  orphanGrace: 2 * second,
   removeSandbox: 250 * millisecond,
   sandboxRetry: 10 * second,
   leasePeriod: 10 * second,

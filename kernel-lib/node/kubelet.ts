@@ -1,14 +1,20 @@
-/** Owns the life of pods on one node: what the store wants of them, done in virtual time, and told to the store. */
+/** Owns the kubelet of one node: which pods are its own, and what it says of the node. */
 
 import type { Again, Controller } from "../api/controller";
+import type { Kinds } from "../api/kinds";
 import type { Key } from "../api/meta";
 import type { Store } from "../api/store";
 import type { ProcessRunner } from "../apps/app";
 import type { Registry } from "../apps/image";
+import { tryParseCidr } from "../net/address";
+import type { Sim } from "../sim/sim";
 import type { Cni } from "./cni/cni";
 import type { Container } from "./container";
 import { defaultFigures, type NodeFigures } from "./figures";
-import type { NodeNet } from "./node";
+import { NodeImages } from "./images";
+import type { NodeNet, NodeOptions, PodNet } from "./node";
+import { newNode, readyCondition } from "./nodeobject";
+import { type PodHost, PodWorker } from "./pod";
 
 /** What a kubelet is handed. */
 export interface KubeletParts {
@@ -22,4 +28,160 @@ export interface KubeletParts {
   /** Default `10.96.0.10`. */
   readonly dnsIp?: string;
   readonly figures?: NodeFigures;
+}
+
+/** The key of "the cluster's nodes changed", beside pods' keys (which hold a slash). */
+const nodesKey: Key = "nodes";
+
+/** A controller: run it with `runController`. Keys are pods' keys, and `nodes`. */
+export class Kubelet implements Controller {
+  readonly name: string;
+  readonly watches: Controller["watches"];
+  readonly images: NodeImages;
+  readonly #sim: Sim;
+  readonly #parts: KubeletParts;
+  readonly #host: PodHost;
+  /** By uid: a pod may still end while its successor of the same name begins. */
+  readonly #workers = new Map<string, PodWorker>();
+  #wasReady = false;
+
+  constructor(sim: Sim, parts: KubeletParts) {
+    const { node } = parts;
+    const figures = parts.figures ?? defaultFigures;
+    this.#sim = sim;
+    this.#parts = parts;
+    this.name = `kubelet/${node.name}`;
+    this.images = new NodeImages(sim, parts.registry, figures);
+    this.#host = {
+      sim,
+      store: parts.store,
+      node,
+      cni: parts.cni,
+      runner: parts.runner,
+      images: this.images,
+      figures,
+      random: sim.random.fork(this.name),
+      clusterDomain: parts.clusterDomain ?? "cluster.local",
+      dnsIp: parts.dnsIp ?? "10.96.0.10",
+      removed: (worker) => this.#removed(worker),
+    };
+    this.watches = {
+      Pod: (key, now, before) => ((now ?? before)?.spec.nodeName === node.name ? [key] : []),
+      Node: (_key, now, before) => (sameForPeers(now, before) ? [] : [nodesKey]),
+    };
+  }
+
+  /** Makes the Node object, and keeps its heartbeat going (in the background). */
+  register(options: NodeOptions): void {
+    const { store, node } = this.#parts;
+    store.create("Node", newNode(options, this.#sim.clock.now), this.name);
+    this.#sim.clock.every(this.#host.figures.statusPeriod, () => {
+      if (store.get("Node", node.name)) this.#reportReady(true);
+    });
+  }
+
+  reconcile(key: Key): Again | undefined {
+    if (key === nodesKey) {
+      this.#syncNodes();
+      return undefined;
+    }
+    const { store, node } = this.#parts;
+    const pod = store.get("Pod", key);
+    for (const worker of this.#workers.values()) {
+      // Deleted without waiting for us: its containers still get a moment to stop.
+      if (worker.key === key && worker.uid !== pod?.metadata.uid) worker.terminate(this.#host.figures.orphanGrace);
+    }
+    if (pod?.spec.nodeName !== node.name) return undefined;
+    const known = this.#workers.get(pod.metadata.uid);
+    if (known) known.update(pod);
+    else this.#begin(pod);
+    return undefined;
+  }
+
+  /** The newest start of each container of a pod; none if it is not here. */
+  containers(pod: Key): readonly Container[] {
+    return this.#workerOf(pod)?.containers ?? [];
+  }
+
+  /** A container of a pod by name (default: the first that is no init container). */
+  container(pod: Key, name?: string): Container | undefined {
+    const lives = this.#workerOf(pod)?.lives ?? [];
+    const life = name === undefined ? lives.find((one) => !one.init) : lives.find((one) => one.spec.name === name);
+    return life?.container ?? life?.previous;
+  }
+
+  /** The start before the newest: `kubectl logs --previous`. */
+  previousContainer(pod: Key, name?: string): Container | undefined {
+    const lives = this.#workerOf(pod)?.lives ?? [];
+    const life = name === undefined ? lives.find((one) => !one.init) : lives.find((one) => one.spec.name === name);
+    return life?.container ? life.previous : undefined;
+  }
+
+  /** The network of a pod that is here. */
+  podNet(pod: Key): PodNet | undefined {
+    return this.#workerOf(pod)?.net;
+  }
+
+  #workerOf(pod: Key): PodWorker | undefined {
+    const uid = this.#parts.store.get("Pod", pod)?.metadata.uid;
+    return uid === undefined ? undefined : this.#workers.get(uid);
+  }
+
+  /** A pod of this name that still ends is waited for: names of namespaces and volumes are the same. */
+  #begin(pod: Kinds["Pod"]): void {
+    const key = `${pod.metadata.namespace}/${pod.metadata.name}`;
+    for (const worker of this.#workers.values()) if (worker.key === key) return;
+    if (pod.metadata.deletionTimestamp !== undefined) {
+      this.#parts.store.delete("Pod", key, this.name, { grace: 0, uid: pod.metadata.uid });
+      return;
+    }
+    if (pod.status.phase === "Succeeded" || pod.status.phase === "Failed") return;
+    this.#workers.set(pod.metadata.uid, new PodWorker(this.#host, pod));
+  }
+
+  #removed(worker: PodWorker): void {
+    this.#workers.delete(worker.uid);
+    this.reconcile(worker.key);
+  }
+
+  #syncNodes(): void {
+    const { store, node, cni } = this.#parts;
+    const podCidr = store.get("Node", node.name)?.spec.podCIDR;
+    node.podCidr = podCidr === undefined ? undefined : tryParseCidr(podCidr);
+    cni.syncPeers(store.list("Node"), node);
+    if (!cni.ready(node) || this.#wasReady) return;
+    this.#wasReady = true;
+    this.#reportReady(true);
+    for (const worker of this.#workers.values()) worker.networkReady();
+  }
+
+  #reportReady(heartbeat: boolean): void {
+    const { store, node } = this.#parts;
+    const { now } = this.#sim.clock;
+    const condition = readyCondition(this.#wasReady, now);
+    store.update(
+      "Node",
+      node.name,
+      (current) => {
+        const conditions = (current.status.conditions ?? []).map((old) => {
+          const lastHeartbeatTime = heartbeat ? condition.lastHeartbeatTime : old.lastHeartbeatTime;
+          if (old.type !== "Ready") return { ...old, lastHeartbeatTime } as typeof old;
+          const since = old.status === condition.status ? old.lastTransitionTime : condition.lastTransitionTime;
+          return { ...condition, lastTransitionTime: since } as typeof old;
+        });
+        return { ...current, status: { ...current.status, conditions } };
+      },
+      this.name,
+    );
+  }
+}
+
+/** Whether a change of a Node means nothing for routes and tunnels (heartbeats do not). */
+function sameForPeers(now: Kinds["Node"] | undefined, before: Kinds["Node"] | undefined): boolean {
+  if (!now || !before) return false;
+  return (
+    now.spec.podCIDR === before.spec.podCIDR &&
+    now.status.addresses === before.status.addresses &&
+    now.metadata.annotations === before.metadata.annotations
+  );
 }

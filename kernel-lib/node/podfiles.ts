@@ -32,9 +32,7 @@ export function podFiles(source: PodFilesSource): { readonly [path: string]: str
 function hosts({ pod, podIps, nodeName, clusterDomain }: PodFilesSource): string {
   const host = hostnameOf(pod, nodeName);
   const { subdomain } = pod.spec;
-  const names = subdomain
-    ? `${host}.${subdomain}.${pod.metadata.namespace}.svc.${clusterDomain}\t${host}`
-    : host;
+  const names = subdomain ? `${host}.${subdomain}.${pod.metadata.namespace}.svc.${clusterDomain}\t${host}` : host;
   const lines = [
     "# Kubernetes-managed hosts file.",
     "127.0.0.1\tlocalhost",

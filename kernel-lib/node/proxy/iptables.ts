@@ -21,7 +21,12 @@ export interface IptablesOptions {
   readonly conntrackLiberal?: boolean;
   /** Whether this iptables knows `--random-fully` (1.6.2 and later do). */
   readonly randomFully?: boolean;
+  /** The counters (nfacct) that the kernel has for kube-proxy: rules that count in one are written only if it is there. */
+  readonly counters?: readonly string[];
 }
+
+const invalidDropped = "ct_state_invalid_dropped_pkts";
+const localhostAccepted = "localhost_nps_accepted_pkts";
 
 /** Chain → rules, per table: everything that kube-proxy owns. */
 export interface IptablesTables {
@@ -62,10 +67,9 @@ interface Written {
 }
 
 function firstSync(node: NodeNet, frame: Frame): Written {
-  for (const table of ["mangle", "nat", "filter"] as const) {
-    // The chain by which kube-proxy notices that somebody flushed its rules.
-    node.netns.iptables.restore(table, { "KUBE-PROXY-CANARY": [] });
-  }
+  // The chains by which kube-proxy notices that somebody flushed its rules.
+  const canary = { "KUBE-PROXY-CANARY": [] };
+  node.netns.iptables.restore({ mangle: canary, nat: canary, filter: canary });
   return { ports: new Map(), comments: true, frame, tables: { nat: new Map(), filter: new Map() } };
 }
 
@@ -74,20 +78,22 @@ function writeTables(before: Written, view: readonly ServicePort[], node: NodeNe
   const ports = rulesOfPorts(view, options, comments === before.comments ? before.ports : new Map());
   const tables = assemble([...ports.values()], before.frame);
   const { iptables } = node.netns;
-  for (const table of ["nat", "filter"] as const) {
-    const changed: Record<string, readonly Rule[]> = {};
-    for (const [chain, rules] of tables[table]) {
-      if (!sameRules(before.tables[table].get(chain), rules)) changed[chain] = rules;
-    }
-    iptables.restore(table, changed);
-  }
+  const stale = [...before.tables.nat.keys()].filter((chain) => !tables.nat.has(chain));
+  iptables.restore({
+    nat: { ...changedChains(before.tables.nat, tables.nat), ...Object.fromEntries(stale.map((chain) => [chain, []])) },
+    filter: changedChains(before.tables.filter, tables.filter),
+  });
+  for (const chain of stale) iptables.deleteChain("nat", chain);
   if (before.tables.nat.size === 0) {
     for (const { table, from, rule } of jumps) iptables.ensure(table, from, rule, "prepend");
   }
-  for (const chain of before.tables.nat.keys()) {
-    if (!tables.nat.has(chain)) iptables.deleteChain("nat", chain);
-  }
   return { ports, comments, frame: before.frame, tables };
+}
+
+function changedChains(before: IptablesTables["nat"], now: IptablesTables["nat"]): Record<string, readonly Rule[]> {
+  const changed: Record<string, readonly Rule[]> = {};
+  for (const [chain, rules] of now) if (!sameRules(before.get(chain), rules)) changed[chain] = rules;
+  return changed;
 }
 
 function sameRules(before: readonly Rule[] | undefined, now: readonly Rule[]): boolean {
@@ -115,6 +121,10 @@ function ruleOptions(node: NodeAddresses, options: IptablesOptions, comments: bo
     masqueradeAll: options.masqueradeAll ?? false,
     nodeIp: node.ip,
     comments,
+    localhostCounter:
+      (options.localhostNodePorts ?? true) && options.counters?.includes(localhostAccepted)
+        ? localhostAccepted
+        : undefined,
   };
 }
 
@@ -159,6 +169,9 @@ function frameRules(node: NodeAddresses, options: IptablesOptions): Frame {
   const bit = 2 ** (options.masqueradeBit ?? 14);
   const localhost = options.localhostNodePorts ?? true;
   const loopback = parseCidr("127.0.0.0/8");
+  const counted: Match[] = options.counters?.includes(invalidDropped)
+    ? [{ match: "nfacct", name: invalidDropped }]
+    : [];
   const tracked = (states: Extract<Match, { match: "conntrack" }>["states"], not = false): Match => {
     return { match: "conntrack", states, ...(not && { not }) };
   };
@@ -188,7 +201,9 @@ function frameRules(node: NodeAddresses, options: IptablesOptions): Frame {
         ]
       : [],
     forward: [
-      ...(options.conntrackLiberal ? [] : [{ matches: [tracked(["INVALID"])], target: { target: "DROP" } } as const]),
+      ...(options.conntrackLiberal
+        ? []
+        : [{ matches: [tracked(["INVALID"]), ...counted], target: { target: "DROP" } } as const]),
       {
         matches: [comment("kubernetes forwarding rules"), { match: "mark", value: bit, mask: bit }],
         target: { target: "ACCEPT" },

@@ -10,7 +10,7 @@ import type { NodeNet } from "../node";
 import type { ProxyMode } from "./mode";
 import { type SharedView, sharedViewOf } from "./shared";
 import type { Place } from "./topology";
-import { byName, type SharedPort, type ServicePort, serviceOf, servicePortOn } from "./view";
+import { byName, type ServicePort, type SharedPort, serviceOf, servicePortOn } from "./view";
 
 /** What a kube-proxy is handed. */
 export interface ProxyParts {

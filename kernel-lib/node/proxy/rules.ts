@@ -15,6 +15,8 @@ export interface RuleOptions {
   readonly nodeIp: string;
   /** Rules of single Services and endpoints carry comments (not in clusters with more than 1,000 endpoints). */
   readonly comments: boolean;
+  /** The counter of what reaches node ports by 127.0.0.1, if the kernel has it. */
+  readonly localhostCounter: string | undefined;
 }
 
 /** The rules of one service port. Lists go to the chains of all Services, in the order of the ports; maps are its own chains. */
@@ -73,7 +75,7 @@ interface Context {
 }
 
 /** Which packets are for this service port, and the chain each goes to. */
-function captures({ port, chains, name }: Context): Pick<PortRules, "services" | "nodePorts"> {
+function captures({ port, options, chains, name }: Context): Pick<PortRules, "services" | "nodePorts"> {
   const services: Rule[] = [];
   const nodePorts: Rule[] = [];
   const inner = port.internalLocal ? chains.local : chains.cluster;
@@ -85,6 +87,17 @@ function captures({ port, chains, name }: Context): Pick<PortRules, "services" |
     const balanced = usesFirewall(port) ? chains.firewall : chains.external;
     for (const ip of port.loadBalancerIps) services.push(to(port, ip, `${name} loadbalancer IP`, balanced));
     if (port.nodePort !== undefined) {
+      if (options.localhostCounter !== undefined) {
+        const { matches = [] } = over(port, port.nodePort, comment(name));
+        const counted: Match = { match: "nfacct", name: options.localhostCounter };
+        const destination = parseCidr("127.0.0.0/8");
+        nodePorts.push({
+          destination,
+          protocol: protocolOf(port),
+          matches: [...matches, counted],
+          target: jump(chains.external),
+        });
+      }
       nodePorts.push({ ...over(port, port.nodePort, comment(name)), target: jump(chains.external) });
     }
   }
@@ -163,8 +176,7 @@ function masqueradeRules({ port, options, name }: Context): readonly Rule[] {
 
 /** First the endpoint that a client had before, if it is to stay with it; then one by chance, each equally likely. */
 function picks({ port, options, name }: Context, endpoints: readonly Endpoint[]): readonly Rule[] {
-  const said = (endpoint: Endpoint): Match[] =>
-    options.comments ? [comment(`${name} -> ${endpoint.address}`)] : [];
+  const said = (endpoint: Endpoint): Match[] => (options.comments ? [comment(`${name} -> ${endpoint.address}`)] : []);
   const rules: Rule[] = [];
   if (port.affinity !== undefined) {
     for (const endpoint of endpoints) {

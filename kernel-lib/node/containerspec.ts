@@ -1,0 +1,73 @@
+/** Owns how a container of a pod is made: its command, environment and files, from the pod's spec and the image. */
+
+import type { Kinds } from "../api/kinds";
+import { keyOf } from "../api/meta";
+import type { Store } from "../api/store";
+import { Files } from "../apps/files";
+import type { Image } from "../apps/image";
+import { formatIp } from "../net/address";
+import type { Netns } from "../net/netns";
+import type { Sim } from "../sim/sim";
+import type { ContainerSpec } from "./container";
+import { containerEnv, expand } from "./env";
+import type { NodeNet } from "./node";
+import { hostnameOf, podFiles } from "./podfiles";
+import type { SpecContainer } from "./stages";
+
+/** What of the kubelet goes into a container. */
+export interface ContainerHost {
+  readonly sim: Sim;
+  readonly store: Store;
+  readonly node: NodeNet;
+  readonly clusterDomain: string;
+  readonly dnsIp: string;
+}
+
+/** The place of a container: its pod as it is now. */
+export interface ContainerPlace {
+  readonly host: ContainerHost;
+  readonly pod: Kinds["Pod"];
+  readonly podIps: readonly string[];
+  readonly netns: Netns;
+  readonly id: string;
+}
+
+/** The node's own resolver (`dnsPolicy: Default`): the router of its network. */
+const nodeResolver = "192.168.1.1";
+
+/**
+ * A container's spec for the runtime, as of this moment. `command` replaces the image's entrypoint and, without
+ * `args`, its command too.
+ * @throws EnvError
+ */
+export function containerSpec(spec: SpecContainer, image: Image, place: ContainerPlace): ContainerSpec {
+  const { host, pod, podIps, netns, id } = place;
+  const { sim, store, node, clusterDomain, dnsIp } = host;
+  const given = containerEnv(spec, { store, pod, podIps, hostIp: formatIp(node.ip) });
+  const hostname = hostnameOf(pod, node.name);
+  const env = new Map([...pathFirst(image.env, hostname), ...given]);
+  if (!env.has("HOME")) env.set("HOME", "/root");
+  const words = (list: readonly string[]): readonly string[] =>
+    list.map((word) => expand(word, (name) => given.get(name)));
+  const command = spec.command?.length ? words(spec.command) : undefined;
+  const args = spec.args?.length ? words(spec.args) : command ? [] : image.command;
+  const written = podFiles({ pod, podIps, nodeName: node.name, clusterDomain, dnsIp, nodeResolver });
+  return {
+    name: spec.name,
+    pod: keyOf(pod),
+    id,
+    image,
+    argv: [...(command ?? image.entrypoint), ...args],
+    env,
+    folder: spec.workingDir ?? image.folder,
+    hostname,
+    files: new Files(sim.clock, { ...image.files, ...written }),
+    netns,
+  };
+}
+
+/** The runtime puts PATH and HOSTNAME in front of what else the image brings. */
+function pathFirst(imageEnv: { readonly [name: string]: string }, hostname: string): readonly [string, string][] {
+  const { PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ...rest } = imageEnv;
+  return [["PATH", PATH], ["HOSTNAME", hostname], ...Object.entries(rest)];
+}

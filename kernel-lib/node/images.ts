@@ -1,0 +1,85 @@
+/** Owns the images that a node has, and the pulls that wait for one another. */
+import { type Image, isPullFailure, type PullFailure, type Registry } from "../apps/image";
+import { formatReference, parseReference } from "../apps/reference";
+import { millisecond, second, type Time } from "../sim/clock";
+import type { Sim } from "../sim/sim";
+import type { NodeFigures } from "./figures";
+
+/** How a pull came out. */
+export interface Pulled {
+  readonly image: Image;
+  /** The pull itself, and with the wait for those before it. */
+  readonly took: Time;
+  readonly tookWithWaiting: Time;
+}
+
+/** The image cache of one node, and its puller: one pull after another (`serializeImagePulls`, on by default). */
+export class NodeImages {
+  readonly #sim: Sim;
+  readonly #registry: Registry;
+  readonly #figures: NodeFigures;
+  readonly #present = new Map<string, Image>();
+  #free: Time = 0;
+
+  constructor(sim: Sim, registry: Registry, figures: NodeFigures) {
+    this.#sim = sim;
+    this.#registry = registry;
+    this.#figures = figures;
+  }
+
+  /** What is on the node, in the order of arrival. */
+  list(): readonly Image[] {
+    return [...this.#present.values()];
+  }
+
+  /** The image of a reference in full, if the node has it. */
+  get(reference: string): Image | undefined {
+    return this.#present.get(reference);
+  }
+
+  /** Pulls, and tells when it is done or has failed. A tag that the node has costs one question to the registry. */
+  pull(reference: string, told: (result: Pulled | PullFailure) => void, kind?: "background"): { cancel(): void } {
+    const { clock } = this.#sim;
+    const asked = clock.now;
+    const began = Math.max(asked, this.#free);
+    const result = this.#registry.pull(reference);
+    const took = isPullFailure(result) ? this.#figures.pullFailure : this.#timeFor(result);
+    this.#free = began + took;
+    const tell = (): void => {
+      if (isPullFailure(result)) {
+        told(result);
+        return;
+      }
+      this.#present.set(reference, result);
+      told({ image: result, took, tookWithWaiting: clock.now - asked });
+    };
+    return clock.after(began + took - asked, tell, kind);
+  }
+
+  #timeFor(image: Image): Time {
+    const { registryRequest, pullRate } = this.#figures;
+    const layers = this.#present.has(image.reference) ? 0 : Math.round((image.size / pullRate) * second);
+    return registryRequest + layers;
+  }
+}
+
+/** A spec's image in full, or the kubelet's sentence why it is none. */
+export function fullReference(image: string): { readonly reference: string } | { readonly problem: string } {
+  const parsed = parseReference(image);
+  if (!("problem" in parsed)) return { reference: formatReference(parsed) };
+  return {
+    problem: `Failed to apply default image tag "${image}": couldn't parse image name "${image}": ${parsed.problem}`,
+  };
+}
+
+/** A span as Go prints it, cut to milliseconds: `1.652s`, `450ms`, `1m2.5s`. */
+export function goDuration(span: Time): string {
+  const total = Math.floor(span / millisecond);
+  if (total === 0) return "0s";
+  if (total < 1000) return `${total}ms`;
+  const hours = Math.floor(total / 3_600_000);
+  const minutes = Math.floor(total / 60_000) % 60;
+  const seconds = `${(total % 60_000) / 1000}s`;
+  if (hours > 0) return `${hours}h${minutes}m${seconds}`;
+  return minutes > 0 ? `${minutes}m${seconds}` : seconds;
+}
