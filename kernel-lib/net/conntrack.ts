@@ -1,8 +1,9 @@
 /** Owns connection tracking: which packets belong together, and what NAT has decided for them. */
 import type { Clock, Time } from "../sim/clock";
-import { second } from "../sim/clock";
+import { minute, second } from "../sim/clock";
 import type { Ip } from "./address";
-import { type Packet, type Protocol, sourcePort, type TcpFlags, targetPort } from "./packet";
+import { type Packet, type Protocol, sourcePort, targetPort } from "./packet";
+import { isConnectionStart, nextTrack, type TcpTrack, trackTimeouts } from "./tcptrack";
 
 /** Who talks to whom. For ICMP echo both ports are the identifier. */
 export interface Tuple {
@@ -19,16 +20,8 @@ export type Direction = "original" | "reply";
 /** What `-m conntrack --ctstate` asks of a packet. */
 export type PacketState = "NEW" | "ESTABLISHED" | "RELATED" | "INVALID";
 
-/** The states that `conntrack -L` prints for TCP. */
-export type TcpTrack =
-  | "SYN_SENT"
-  | "SYN_RECV"
-  | "ESTABLISHED"
-  | "FIN_WAIT"
-  | "CLOSE_WAIT"
-  | "LAST_ACK"
-  | "TIME_WAIT"
-  | "CLOSE";
+/** Whether the rules have been asked about an address of a connection, and whether they changed it. */
+export type NatStatus = "undecided" | "kept" | "changed";
 
 /**
  * A connection: the tuple of its first packet, and the tuple its replies have when they come in.
@@ -40,15 +33,209 @@ export interface Connection {
   /** In the table; a connection whose first packet was dropped never is. */
   confirmed: boolean;
   seenReply: boolean;
-  /** UDP: more than one exchange; TCP: established. Printed as `[ASSURED]`. */
+  /** TCP: established; UDP: more than one exchange. Printed as `[ASSURED]`. */
   assured: boolean;
-  tcp?: TcpTrack;
+  tcp: TcpTrack | undefined;
   expires: Time;
   readonly began: Time;
   mark: number;
-  /** Whether the rules have been asked for the target (DNAT) and the source (SNAT), and whether they changed it. */
+  /** DNAT. */
   targetNat: NatStatus;
+  /** SNAT, MASQUERADE. */
   sourceNat: NatStatus;
 }
 
-export type NatStatus = "undecided" | "kept" | "changed";
+/** What a lookup says of one packet. */
+export interface Tracked {
+  readonly connection: Connection | undefined;
+  readonly direction: Direction;
+  readonly state: PacketState;
+}
+
+const invalid: Tracked = { connection: undefined, direction: "original", state: "INVALID" };
+
+/** net.netfilter.nf_conntrack_udp_timeout, …_udp_timeout_stream, …_icmp_timeout. */
+const udpTimeout = 30 * second;
+const udpStreamTimeout = 120 * second;
+const icmpTimeout = 30 * second;
+/** A UDP flow is a stream when replies come 2 s after its beginning (net/netfilter/nf_conntrack_proto_udp.c). */
+const udpStreamAfter = 2 * second;
+/** How often what has expired is swept out of the table. */
+const sweepPeriod = minute;
+
+export function tupleOf(packet: Packet): Tuple {
+  const { body } = packet;
+  return {
+    protocol: body.protocol,
+    source: packet.source,
+    sourcePort: sourcePort(body),
+    target: packet.target,
+    targetPort: targetPort(body),
+  };
+}
+
+export function inverse(tuple: Tuple): Tuple {
+  return {
+    protocol: tuple.protocol,
+    source: tuple.target,
+    sourcePort: tuple.targetPort,
+    target: tuple.source,
+    targetPort: tuple.sourcePort,
+  };
+}
+
+function keyOf(tuple: Tuple): string {
+  return `${tuple.source} ${tuple.sourcePort} ${tuple.target} ${tuple.targetPort} ${tuple.protocol}`;
+}
+
+/** The connections of one namespace, found by either of their tuples. */
+export class Conntrack {
+  readonly #clock: Clock;
+  readonly #table = new Map<string, Connection>();
+  #sweeping = false;
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Finds or begins the connection of a packet, and moves its state on (not in a `dry` walk). */
+  track(packet: Packet, dry: boolean): Tracked {
+    const { body } = packet;
+    if (body.protocol === "icmp" && body.type !== "echo" && body.type !== "echo-reply") {
+      return "cause" in body ? this.#related(body.cause) : invalid;
+    }
+    const tuple = tupleOf(packet);
+    let connection = this.find(tuple);
+    if (connection && body.protocol === "tcp" && isConnectionStart(connection.tcp, body.flags) && !dry) {
+      this.forget(connection);
+      connection = undefined;
+    }
+    if (!connection) return this.#begin(packet, tuple);
+    const direction = sameTuple(connection.original, tuple) ? "original" : "reply";
+    if (!dry && !this.#advance(connection, direction, packet)) return invalid;
+    const state = direction === "reply" || connection.seenReply ? "ESTABLISHED" : "NEW";
+    return { connection, direction, state };
+  }
+
+  /** Puts a connection whose first packet came through into the table; false if its tuples are taken. */
+  confirm(connection: Connection): boolean {
+    if (connection.confirmed) return true;
+    const original = keyOf(connection.original);
+    const reply = keyOf(connection.reply);
+    if (this.#live(original) || this.#live(reply)) return false;
+    connection.confirmed = true;
+    this.#table.set(original, connection);
+    this.#table.set(reply, connection);
+    this.#sweepLater();
+    return true;
+  }
+
+  /** The connection that has this tuple in either direction. */
+  find(tuple: Tuple): Connection | undefined {
+    return this.#live(keyOf(tuple));
+  }
+
+  /** `conntrack -D`: what matches is forgotten; its next packet begins a new connection and meets the rules anew. */
+  delete(matching: (connection: Connection) => boolean): number {
+    const found = this.list().filter(matching);
+    for (const connection of found) this.forget(connection);
+    return found.length;
+  }
+
+  forget(connection: Connection): void {
+    this.#table.delete(keyOf(connection.original));
+    this.#table.delete(keyOf(connection.reply));
+    connection.confirmed = false;
+  }
+
+  /** All connections, in the order in which they began. */
+  list(): readonly Connection[] {
+    return [...new Set(this.#table.values())].filter((connection) => connection.expires > this.#clock.now);
+  }
+
+  get size(): number {
+    return this.#table.size / 2;
+  }
+
+  #live(key: string): Connection | undefined {
+    const connection = this.#table.get(key);
+    if (connection === undefined || connection.expires > this.#clock.now) return connection;
+    this.forget(connection);
+    return undefined;
+  }
+
+  #begin(packet: Packet, tuple: Tuple): Tracked {
+    const { body } = packet;
+    if (body.protocol === "icmp" && body.type === "echo-reply") return invalid;
+    const tcp = body.protocol === "tcp" ? nextTrack(undefined, "original", body.flags) : undefined;
+    if (body.protocol === "tcp" && tcp === undefined) return invalid;
+    const now = this.#clock.now;
+    const timeout = tcp ? trackTimeouts[tcp] : body.protocol === "icmp" ? icmpTimeout : udpTimeout;
+    const connection: Connection = {
+      original: tuple,
+      reply: inverse(tuple),
+      confirmed: false,
+      seenReply: false,
+      assured: false,
+      tcp,
+      expires: now + timeout,
+      began: now,
+      mark: 0,
+      targetNat: "undecided",
+      sourceNat: "undecided",
+    };
+    return { connection, direction: "original", state: "NEW" };
+  }
+
+  /** Moves a known connection on by one packet; false if the packet does not fit it. */
+  #advance(connection: Connection, direction: Direction, packet: Packet): boolean {
+    const { body } = packet;
+    const now = this.#clock.now;
+    if (body.protocol === "tcp") {
+      const next = nextTrack(connection.tcp, direction, body.flags);
+      if (next === undefined) return false;
+      connection.tcp = next;
+      if (direction === "reply") connection.seenReply = true;
+      if (next === "ESTABLISHED" && connection.seenReply) connection.assured = true;
+      connection.expires = now + trackTimeouts[next];
+      return true;
+    }
+    if (direction === "reply") connection.seenReply = true;
+    if (body.protocol === "icmp") connection.expires = now + icmpTimeout;
+    else if (connection.seenReply && now > connection.began + udpStreamAfter) {
+      connection.assured = true;
+      connection.expires = now + udpStreamTimeout;
+    } else connection.expires = now + udpTimeout;
+    return true;
+  }
+
+  /** An ICMP error goes the way of a reply to the packet that caused it. */
+  #related(cause: Packet): Tracked {
+    const tuple = inverse(tupleOf(cause));
+    const connection = this.find(tuple);
+    if (!connection) return invalid;
+    return { connection, direction: sameTuple(connection.original, tuple) ? "original" : "reply", state: "RELATED" };
+  }
+
+  #sweepLater(): void {
+    if (this.#sweeping || this.#table.size === 0) return;
+    this.#sweeping = true;
+    this.#clock.after(sweepPeriod, () => this.#sweepExpired(), "background");
+  }
+
+  #sweepExpired(): void {
+    this.#sweeping = false;
+    const now = this.#clock.now;
+    for (const connection of this.#table.values()) if (connection.expires <= now) this.forget(connection);
+    this.#sweepLater();
+  }
+}
+
+function sameTuple(one: Tuple, other: Tuple): boolean {
+  return (
+    one.sourcePort === other.sourcePort &&
+    one.targetPort === other.targetPort &&
+    one.source === other.source &&
+    one.target === other.target &&
+    one.protocol === other.protocol
+  );
+}

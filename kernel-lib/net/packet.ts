@@ -7,10 +7,10 @@ export interface Packet {
   readonly source: Ip;
   readonly target: Ip;
   readonly ttl: number;
-  readonly body: Tcp | Udp | Icmp;
+  readonly body: Tcp | Udp | Sctp | Icmp;
 }
 
-export type Protocol = "tcp" | "udp" | "icmp";
+export type Protocol = "tcp" | "udp" | "sctp" | "icmp";
 
 /** The flags of a segment, written as tcpdump writes them (`S.` is SYN and ACK, `.` alone an ACK). */
 export type TcpFlags = "S" | "S." | "." | "P." | "F." | "FP." | "R" | "R.";
@@ -38,6 +38,13 @@ export interface Udp {
   readonly sourcePort: number;
   readonly targetPort: number;
   readonly payload: string | Message;
+}
+
+/** Only as far as rules and NAT look at it: there are no SCTP sockets here. */
+export interface Sctp {
+  readonly protocol: "sctp";
+  readonly sourcePort: number;
+  readonly targetPort: number;
 }
 
 /** A frame inside a datagram (RFC 7348). */
@@ -110,6 +117,8 @@ export function packetSize(packet: Packet): number {
       return header + 20 + utf8Length(body.payload);
     case "udp":
       return header + 8 + payloadSize(body.payload);
+    case "sctp":
+      return header + 12;
     case "icmp":
       return header + 8 + ("cause" in body ? Math.min(packetSize(body.cause), 548) : body.size);
   }

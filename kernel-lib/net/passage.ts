@@ -1,7 +1,7 @@
 /** Owns the words for one packet's way through one network namespace: the passage, and what the journal says of it. */
-import type { Connection, Direction } from "./conntrack";
+import type { Connection, Direction, PacketState } from "./conntrack";
 import type { Hook } from "./netfilter";
-import type { Packet } from "./packet";
+import type { Packet, Protocol } from "./packet";
 
 /** One packet on its way through one namespace (Linux: sk_buff). Hook functions read and change it. */
 export interface Passage {
@@ -19,15 +19,25 @@ export interface Passage {
   connection?: Connection;
   /** Which way of the connection this packet goes. */
   direction?: Direction;
+  /** What conntrack says of this packet; not set where nothing is tracked. */
+  state?: PacketState;
+  /** How a hook function that says `reject` wants the sender to be told; default: ICMP port unreachable. */
+  rejectWith?: "port-unreachable" | "host-unreachable" | "admin-prohibited" | "tcp-reset";
+  /** What the giver of a `drop` or `reject` says about it, for the journal. */
+  why?: string;
   /** True when nothing may be changed by looking: a walk that only asks where a packet would go. */
   readonly dry: boolean;
   /** An index into `weights`, each as likely as its share. The only way in which chance enters. */
   choose(weights: readonly number[]): number;
+  /** A random whole number, both bounds inclusive, where which one it is makes no difference to where the packet goes. */
+  draw(low: number, high: number): number;
+  /** Whether anybody reads notes: ask before what is not free. */
+  readonly watched: boolean;
   /** Says in the journal, if somebody reads, what happened and why. */
   note(kind: PacketEventKind, about: string, what: () => string, more?: PacketEventMore): void;
 }
 
-/** What can happen to a packet in a namespace. Every packet ends with `deliver`, `drop`, `reject`, `transmit` or `consume`. */
+/** What can happen to a packet in a namespace. Every packet ends with one of `Fate`. */
 export type PacketEventKind =
   /** A socket, or the kernel itself (ICMP, RST), made it. */
   | "send"
@@ -41,7 +51,7 @@ export type PacketEventKind =
   | "route"
   /** A rule of a chain matched; `rule` holds its text and chain. */
   | "rule"
-  /** A chain's policy or end decided. */
+  /** Which connection it belongs to. */
   | "conntrack"
   /** The addresses changed; `before` holds them as they were. */
   | "nat"
@@ -56,6 +66,24 @@ export type PacketEventKind =
   | "drop"
   /** Dropped, and the sender is told. */
   | "reject";
+
+/** How a packet can end: `deliver` to a socket, `consume` by the kernel itself, or not at all. */
+export type Fate = "deliver" | "consume" | "drop" | "reject";
+
+/** The end of a packet's way. */
+export interface Ended extends EndedMore {
+  readonly fate: Fate;
+  readonly netns: string;
+  readonly packet: Packet;
+  readonly why: string;
+}
+
+export interface EndedMore {
+  /** Rejected because nobody listens, not by a rule. */
+  readonly refused?: boolean;
+  /** Who holds the socket that took it. */
+  readonly owner?: string;
+}
 
 /** A rule that matched, as a reader wants to see it. */
 export interface MatchedRule {
@@ -74,7 +102,7 @@ export interface PacketData {
   readonly target: string;
   readonly sourcePort?: number;
   readonly targetPort?: number;
-  readonly protocol: "tcp" | "udp" | "icmp";
+  readonly protocol: Protocol;
   readonly ttl: number;
   readonly flags?: string;
   readonly icmp?: string;

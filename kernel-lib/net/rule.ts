@@ -1,5 +1,6 @@
 /** Owns iptables rules as data: what a rule matches, and what it does. */
 import type { Cidr, Ip } from "./address";
+import type { Protocol } from "./packet";
 
 export type TableName = "mangle" | "nat" | "filter";
 
@@ -18,7 +19,7 @@ export type ConntrackState = "INVALID" | "NEW" | "ESTABLISHED" | "RELATED" | "UN
 export type Match =
   | { readonly match: "comment"; readonly comment: string }
   | {
-      readonly match: "tcp" | "udp";
+      readonly match: "tcp" | "udp" | "sctp";
       readonly sourcePort?: Invertible<PortMatch>;
       readonly targetPort?: Invertible<PortMatch>;
     }
@@ -26,6 +27,8 @@ export type Match =
   | { readonly match: "mark"; readonly value: number; readonly mask?: number; readonly not?: boolean }
   | { readonly match: "statistic"; readonly mode: "random"; readonly probability: number }
   | { readonly match: "conntrack"; readonly states: readonly ConntrackState[]; readonly not?: boolean }
+  /** Counts in a named counter; matches always. */
+  | { readonly match: "nfacct"; readonly name: string }
   | { readonly match: "recent"; readonly name: string; readonly mode: "set" }
   | {
       readonly match: "recent";
@@ -56,7 +59,7 @@ export interface Rule {
   readonly destination?: Invertible<Cidr>;
   readonly input?: Invertible<string>;
   readonly output?: Invertible<string>;
-  readonly protocol?: Invertible<"tcp" | "udp" | "icmp">;
+  readonly protocol?: Invertible<Protocol>;
   readonly matches?: readonly Match[];
   readonly target?: Target;
 }

@@ -1,0 +1,116 @@
+/** Owns a network: its namespaces and segments, and what carries packets between them. */
+import type { Time } from "../sim/clock";
+import { microsecond } from "../sim/clock";
+import type { Entry } from "../sim/journal";
+import type { Sim } from "../sim/sim";
+import type { Ip, Mac } from "./address";
+import { type Device, Segment, VethEnd } from "./device";
+import { Netns } from "./netns";
+import type { Packet } from "./packet";
+import { packetEvent } from "./packetdata";
+import type { Ended, PacketEventKind, PacketEventMore } from "./passage";
+
+/** How long a frame needs between two nodes, unless a segment says otherwise. */
+export const segmentDelay: Time = 50 * microsecond;
+
+/**
+ * What carries a packet on: the clock in a live run; in a walk (flow.ts) a queue without time. The way of a packet is
+ * the same code for both.
+ */
+export interface Conveyor {
+  /** True when nothing may be changed by looking. */
+  readonly dry: boolean;
+  /** Whether anybody wants to be told. */
+  readonly watched: boolean;
+  after(delay: Time, run: () => void): void;
+  choose(netns: Netns, weights: readonly number[]): number;
+  tell(entry: Entry): void;
+  /** A packet has met its fate. */
+  ended?(ended: Ended): void;
+}
+
+/** One end of a new veth pair. */
+export interface VethOptions {
+  readonly netns: Netns;
+  readonly name: string;
+  readonly mac?: Mac;
+  readonly mtu?: number;
+}
+
+export class Network {
+  readonly sim: Sim;
+  readonly namespaces = new Map<string, Netns>();
+  readonly segments = new Map<string, Segment>();
+  conveyor: Conveyor;
+  #packets = 0;
+  #dryPackets = 0;
+
+  constructor(sim: Sim) {
+    this.sim = sim;
+    const { clock, journal } = sim;
+    this.conveyor = {
+      dry: false,
+      get watched() {
+        return journal.read;
+      },
+      after: (delay, run) => {
+        clock.after(delay, run);
+      },
+      choose: (netns, weights) => netns.random.choose(weights),
+      tell: (entry) => journal.write(entry),
+    };
+  }
+
+  /** A new namespace with its `lo`. Names are those of nodes and pods; each is used once at a time. */
+  netns(name: string): Netns {
+    if (this.namespaces.has(name))
+      throw new RangeError(`Cannot create namespace file "/var/run/netns/${name}": File exists`);
+    const netns = new Netns(this, name);
+    this.namespaces.set(name, netns);
+    return netns;
+  }
+
+  /** Takes a namespace and its devices away; what it was talking to hears nothing more from it. */
+  deleteNetns(netns: Netns): void {
+    for (const device of [...netns.devices.values()]) netns.deleteDevice(device.name);
+    netns.sockets.closeAll();
+    this.namespaces.delete(netns.name);
+  }
+
+  /** A new physical network that devices can be plugged into. */
+  segment(name: string, options: { readonly delay?: Time } = {}): Segment {
+    const segment = new Segment(this, name, options.delay ?? segmentDelay);
+    this.segments.set(name, segment);
+    return segment;
+  }
+
+  /** `ip link add NAME type veth peer name NAME`, each end in its namespace. */
+  vethPair(one: VethOptions, other: VethOptions): readonly [Device, Device] {
+    const links = [new VethEnd(), new VethEnd()] as const;
+    const first = one.netns.addDevice(one.name, links[0], one);
+    const second = other.netns.addDevice(other.name, links[1], other);
+    links[0].peer = second;
+    links[1].peer = first;
+    return [first, second];
+  }
+
+  /** A new packet, numbered; those of a walk are numbered downwards, so that looking moves no number. */
+  packet(source: Ip, target: Ip, body: Packet["body"], ttl = 64): Packet {
+    return { id: this.conveyor.dry ? --this.#dryPackets : ++this.#packets, source, target, ttl, body };
+  }
+
+  /** Writes a line about a packet, if anybody reads. */
+  tell(
+    where: string,
+    kind: PacketEventKind,
+    about: string,
+    packet: Packet,
+    what: () => string,
+    more?: PacketEventMore,
+  ): void {
+    const { conveyor } = this;
+    if (!conveyor.watched) return;
+    const detail = packetEvent(kind, where, packet, more);
+    conveyor.tell({ at: this.sim.clock.now, where, about, what: what(), detail });
+  }
+}

@@ -1,0 +1,187 @@
+/** Owns routes: a namespace's table, and which of them a destination takes. */
+import { type Cidr, contains, formatCidr, formatIp, type Ip, networkOf, widthOf } from "./address";
+
+/** One route, as `ip route` shows it. */
+export interface Route {
+  readonly to: Cidr;
+  readonly type: "unicast" | "local" | "broadcast" | "blackhole";
+  readonly device?: string;
+  /** The next hop; without one the destination itself is a neighbour. */
+  readonly via?: Ip;
+  /** Take the next hop for a neighbour though no route says so. */
+  readonly onlink?: boolean;
+  /** The source address that packets of this namespace get. */
+  readonly source?: Ip;
+  readonly scope: "global" | "link" | "host";
+  readonly protocol: "kernel" | "static" | "boot";
+  readonly metric: number;
+}
+
+/** What to say to add a route; the rest follows, as with `ip route add`. */
+export interface RouteOptions {
+  readonly to: Cidr;
+  readonly type?: Route["type"];
+  readonly device?: string;
+  readonly via?: Ip;
+  readonly onlink?: boolean;
+  readonly source?: Ip;
+  readonly scope?: Route["scope"];
+  readonly protocol?: Route["protocol"];
+  readonly metric?: number;
+}
+
+/** What a lookup found: the route, the device and the neighbour to hand the packet to. */
+export interface RouteResult {
+  readonly route: Route;
+  readonly device: string;
+  readonly nextHop: Ip;
+}
+
+/**
+ * The routes of one namespace, `local` ones among them (Linux keeps those in a table of their own that is asked first).
+ * A lookup is a map access per prefix length in use, longest first.
+ */
+export class Routes {
+  readonly #lengths: number[] = [];
+  readonly #byLength = new Map<number, Map<Ip, Route[]>>();
+  readonly #locals = new Map<Ip, Route>();
+  readonly #localNets: Route[] = [];
+
+  /** Adds a route. Throws as `ip route` says it, if there is one already or its next hop cannot be reached. */
+  add(options: RouteOptions): Route {
+    const route = completed(options, this.#deviceTowards(options));
+    if (route.type === "local" || route.type === "broadcast") {
+      if (route.to.length === widthOf(route.to.ip)) this.#locals.set(route.to.ip, route);
+      else this.#localNets.push(route);
+      return route;
+    }
+    const key = bucketKey(route.to);
+    let nets = this.#byLength.get(key);
+    if (!nets) {
+      nets = new Map();
+      this.#byLength.set(key, nets);
+      this.#lengths.push(key);
+      this.#lengths.sort((one, other) => other - one);
+    }
+    const net = networkOf(route.to).ip;
+    const same = nets.get(net) ?? [];
+    if (same.some((other) => other.metric === route.metric)) throw new RangeError("RTNETLINK answers: File exists");
+    nets.set(
+      net,
+      [...same, route].sort((one, other) => one.metric - other.metric),
+    );
+    return route;
+  }
+
+  /** Takes away the route to exactly this prefix (by this device); false if there is none. */
+  delete(to: Cidr, device?: string, type?: Route["type"]): boolean {
+    if (type === "local" || type === "broadcast") return this.#locals.delete(to.ip);
+    const nets = this.#byLength.get(bucketKey(to));
+    const net = networkOf(to).ip;
+    const same = nets?.get(net);
+    if (!nets || !same) return false;
+    const rest = same.filter((route) => device !== undefined && route.device !== device);
+    if (rest.length === same.length) return false;
+    if (rest.length > 0) nets.set(net, rest);
+    else nets.delete(net);
+    return true;
+  }
+
+  /** Takes away every route by a device, when it goes away. */
+  deleteDevice(device: string): void {
+    for (const nets of this.#byLength.values()) {
+      for (const [net, routes] of nets) {
+        const rest = routes.filter((route) => route.device !== device);
+        if (rest.length > 0) nets.set(net, rest);
+        else nets.delete(net);
+      }
+    }
+    for (const [ip, route] of this.#locals) if (route.device === device) this.#locals.delete(ip);
+  }
+
+  /** Whether the address is this namespace's own. */
+  isLocal(ip: Ip): boolean {
+    const route = this.#locals.get(ip);
+    if (route) return route.type === "local";
+    return this.#localNets.some((net) => contains(net.to, ip));
+  }
+
+  /** Whether the address is the broadcast address of one of this namespace's networks. */
+  isBroadcast(ip: Ip): boolean {
+    return ip === 0xffffffff || this.#locals.get(ip)?.type === "broadcast";
+  }
+
+  /** The route to an address: the longest prefix, then the lowest metric. Undefined: "Network is unreachable". */
+  lookup(ip: Ip): RouteResult | undefined {
+    const local = this.#locals.get(ip) ?? this.#localNets.find((net) => contains(net.to, ip));
+    if (local) return { route: local, device: local.type === "local" ? "lo" : (local.device ?? "lo"), nextHop: ip };
+    const wide = typeof ip === "number" ? 0 : 1000;
+    for (const key of this.#lengths) {
+      const length = key - wide;
+      if (length < 0 || length > widthOf(ip)) continue;
+      const route = this.#byLength.get(key)?.get(networkOf({ ip, length }).ip)?.[0];
+      if (route) return { route, device: route.device ?? "", nextHop: route.via ?? ip };
+    }
+    return undefined;
+  }
+
+  /** All routes but the local ones, as `ip route` lists them: default first, then by prefix. */
+  list(): readonly Route[] {
+    const routes: Route[] = [];
+    for (const nets of this.#byLength.values()) for (const same of nets.values()) routes.push(...same);
+    return routes.sort((one, other) => compareIps(one.to.ip, other.to.ip) || one.to.length - other.to.length);
+  }
+
+  /** A next hop must be a neighbour already, by the route to it, which then says the device too. */
+  #deviceTowards({ via, device, onlink }: RouteOptions): string | undefined {
+    if (via === undefined || (onlink && device !== undefined)) return device;
+    const found = this.lookup(via);
+    const near = found?.route.scope === "link" && (device === undefined || found.device === device);
+    if (!found || !near) throw new RangeError("Error: Nexthop has invalid gateway.");
+    return found.device;
+  }
+}
+
+/** A route as `ip route` prints it. */
+export function formatRoute(route: Route): string {
+  const words = [route.to.length === 0 ? "default" : prefixText(route.to)];
+  if (route.type !== "unicast") words.unshift(route.type);
+  if (route.via !== undefined) words.push("via", formatIp(route.via));
+  if (route.device !== undefined) words.push("dev", route.device);
+  if (route.protocol !== "boot") words.push("proto", route.protocol);
+  if (route.scope !== "global") words.push("scope", route.scope);
+  if (route.source !== undefined) words.push("src", formatIp(route.source));
+  if (route.metric !== 0) words.push("metric", String(route.metric));
+  if (route.onlink) words.push("onlink");
+  return words.join(" ");
+}
+
+function prefixText(to: Cidr): string {
+  return to.length === widthOf(to.ip) ? formatIp(to.ip) : formatCidr(networkOf(to));
+}
+
+function completed(options: RouteOptions, device: string | undefined): Route {
+  const type = options.type ?? "unicast";
+  const nearby = type === "unicast" && options.via === undefined;
+  return {
+    to: options.to,
+    type,
+    ...(device === undefined ? {} : { device }),
+    ...(options.via === undefined ? {} : { via: options.via }),
+    ...(options.onlink ? { onlink: true } : {}),
+    ...(options.source === undefined ? {} : { source: options.source }),
+    scope: options.scope ?? (type === "local" ? "host" : nearby ? "link" : "global"),
+    protocol: options.protocol ?? "boot",
+    metric: options.metric ?? 0,
+  };
+}
+
+/** IPv6 prefixes are kept beside IPv4 ones, 1000 further on. */
+function bucketKey(to: Cidr): number {
+  return to.length + (typeof to.ip === "number" ? 0 : 1000);
+}
+
+function compareIps(one: Ip, other: Ip): number {
+  if (typeof one !== typeof other) return typeof one === "number" ? -1 : 1;
+  return one < other ? -1 : one > other ? 1 : 0;
+}

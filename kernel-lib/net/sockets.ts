@@ -1,0 +1,202 @@
+/** Owns the sockets of a namespace: which one a packet is for, and which ports are free. */
+import { formatSocketAddress, type Ip, type SocketAddress } from "./address";
+import { describeError, failureOf } from "./icmp";
+import type { Netns } from "./netns";
+import type { IcmpError, Packet } from "./packet";
+import type { Passage } from "./passage";
+import {
+  type ConnectOptions,
+  type EchoResult,
+  type EchoSocket,
+  type ListenOptions,
+  type SocketCalls,
+  SocketError,
+  type TcpHandlers,
+  type TcpListener,
+  type TcpSocket,
+  type TcpState,
+  type UdpHandlers,
+  type UdpOptions,
+  type UdpSocket,
+} from "./socket";
+import { TcpLayer } from "./tcp";
+import { UdpLayer } from "./udp";
+
+/** A socket as `ss` lists it. */
+export interface SocketInfo {
+  readonly protocol: "tcp" | "udp";
+  readonly state: TcpState | "UNCONN" | "ESTAB";
+  readonly local: SocketAddress;
+  readonly remote?: SocketAddress;
+  readonly owner: string;
+}
+
+/** net.ipv4.ip_local_port_range */
+export const ephemeralPorts = { low: 32768, high: 60999 } as const;
+
+export class Sockets implements SocketCalls {
+  readonly #netns: Netns;
+  readonly #tcp: TcpLayer;
+  readonly #udp: UdpLayer;
+  readonly #echoes = new Map<
+    number,
+    { readonly sent: Map<number, number>; readonly answered: (r: EchoResult) => void }
+  >();
+  #echoIdentifier = 0;
+
+  constructor(netns: Netns) {
+    this.#netns = netns;
+    this.#tcp = new TcpLayer(netns);
+    this.#udp = new UdpLayer(netns);
+  }
+
+  listenTcp(options: ListenOptions, accept: (socket: TcpSocket) => TcpHandlers): TcpListener {
+    return this.#tcp.listen(options, accept);
+  }
+
+  connectTcp(options: ConnectOptions, handlers: TcpHandlers): TcpSocket {
+    return this.#tcp.connect(options, handlers);
+  }
+
+  openUdp(options: UdpOptions, handlers: UdpHandlers): UdpSocket {
+    return this.#udp.open(options, handlers);
+  }
+
+  openEcho(target: Ip, answered: (result: EchoResult) => void): EchoSocket {
+    const { network } = this.#netns;
+    this.#echoIdentifier = (this.#echoIdentifier % 65535) + 1;
+    const identifier = this.#echoIdentifier;
+    const sent = new Map<number, number>();
+    this.#echoes.set(identifier, { sent, answered });
+    return {
+      identifier,
+      send: (sequence, options = {}) => {
+        const source = this.#netns.sourceFor(target);
+        if (source === undefined) return false;
+        sent.set(sequence, network.sim.clock.now);
+        const body = { protocol: "icmp", type: "echo", identifier, sequence, size: options.size ?? 56 } as const;
+        this.#netns.send(network.packet(source, target, body, options.ttl));
+        return true;
+      },
+      close: () => {
+        this.#echoes.delete(identifier);
+      },
+    };
+  }
+
+  /** Hands a packet that is for this namespace to its socket. */
+  receive(passage: Passage): void {
+    const { body } = passage.packet;
+    switch (body.protocol) {
+      case "tcp":
+        this.#tcp.receive(passage);
+        return;
+      case "udp":
+        this.#udp.receive(passage);
+        return;
+      case "sctp":
+        this.#netns.refuse(passage, "there are no SCTP sockets");
+        return;
+      case "icmp":
+        if ("cause" in body) {
+          this.#receiveError(passage, body.cause, body.type);
+          return;
+        }
+        this.#receiveEcho(passage, body.identifier, body.sequence);
+        return;
+    }
+  }
+
+  /** All sockets, TCP first, listeners before connections. */
+  list(): readonly SocketInfo[] {
+    return [...this.#tcp.list(), ...this.#udp.list()];
+  }
+
+  /** Who listens on an address and port, if anybody does. */
+  listener(protocol: "tcp" | "udp", ip: Ip, port: number): string | undefined {
+    return protocol === "tcp" ? this.#tcp.listenerOwner(ip, port) : this.#udp.listenerOwner(ip, port);
+  }
+
+  /** What the kernel does when a process ends: listeners go, connections are closed, nobody is told here any more. */
+  closeOwner(owner: string): void {
+    this.#tcp.closeOwner(owner);
+    this.#udp.closeOwner(owner);
+  }
+
+  /** The namespace is gone: everything stops without a word on the wire. */
+  closeAll(): void {
+    this.#tcp.closeAll();
+    this.#udp.closeAll();
+    this.#echoes.clear();
+  }
+
+  #receiveEcho(passage: Passage, identifier: number, sequence: number): void {
+    const { packet } = passage;
+    const socket = this.#echoes.get(identifier);
+    if (!socket) {
+      this.#netns.end(passage, "consume", "icmp", "echo reply that nobody waits for");
+      return;
+    }
+    this.#netns.end(passage, "deliver", "socket", "echo reply, to ping");
+    if (passage.dry) return;
+    const { now } = this.#netns.network.sim.clock;
+    const time = now - (socket.sent.get(sequence) ?? now);
+    socket.sent.delete(sequence);
+    socket.answered({ result: "reply", from: packet.source, sequence, ttl: packet.ttl, time });
+  }
+
+  #receiveError(passage: Passage, cause: Packet, error: IcmpError): void {
+    this.#netns.end(passage, "consume", "icmp", `ICMP: ${describeError(error)}`);
+    if (passage.dry) return;
+    const { body } = cause;
+    if (body.protocol === "tcp") {
+      this.#tcp.failed(cause, failureOf(error));
+      return;
+    }
+    if (body.protocol === "udp") {
+      this.#udp.failed(cause, failureOf(error));
+      return;
+    }
+    if (body.protocol !== "icmp" || "cause" in body) return;
+    const socket = this.#echoes.get(body.identifier);
+    socket?.answered({
+      result: "error",
+      from: passage.packet.source,
+      sequence: body.sequence,
+      error: describeError(error),
+    });
+  }
+}
+
+/**
+ * An ephemeral port: from a random place on, in steps of two, as Linux's connect does (inet_hashtables.c:
+ * even ports first, so that bind finds odd ones). Undefined: all are taken.
+ */
+export function ephemeralPort(netns: Netns, taken: (port: number) => boolean): number | undefined {
+  const { low, high } = ephemeralPorts;
+  const half = (high - low + 1) / 2;
+  const start = netns.random.integer(0, half - 1);
+  for (const odd of [0, 1]) {
+    for (let step = 0; step < half; step++) {
+      const port = low + 2 * ((start + step) % half) + odd;
+      if (!taken(port)) return port;
+    }
+  }
+  return undefined;
+}
+
+/** The error of a bind that clashes, in the words of bind(2)'s callers. */
+export function addressInUse(ip: Ip, port: number): SocketError {
+  return new SocketError(
+    "EADDRINUSE",
+    `bind() to ${formatSocketAddress(ip, port)} failed (98: Address already in use)`,
+  );
+}
+
+/** The error of a bind to an address that the host does not have. */
+export function addressNotAvailable(ip: Ip, port: number): SocketError {
+  return new SocketError(
+    "EADDRNOTAVAIL",
+    `bind() to ${formatSocketAddress(ip, port)} failed (99: Cannot assign requested address)`,
+  );
+}

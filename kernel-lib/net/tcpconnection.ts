@@ -1,0 +1,337 @@
+/** Owns one end of a TCP connection: its states, what it still has to send, and its timers (RFC 9293). */
+import { millisecond, minute, second, type Time, type Timer } from "../sim/clock";
+import type { SocketAddress } from "./address";
+import type { Netns } from "./netns";
+import { type Tcp, type TcpFlags, utf8Length } from "./packet";
+import { type Failure, SocketError, type TcpHandlers, type TcpSocket, type TcpState } from "./socket";
+
+/**
+ * When a SYN is sent again: net.ipv4.tcp_syn_linear_timeouts (4) seconds apart, then doubling, tcp_syn_retries (6)
+ * times; given up 131 s after the first (Documentation/networking/ip-sysctl.rst).
+ */
+const synWaits = [1, 1, 1, 1, 1, 2, 4, 8, 16, 32, 64].map((seconds) => seconds * second);
+/** net.ipv4.tcp_synack_retries (5): given up after 63 s. */
+const synAckWaits = [1, 2, 4, 8, 16, 32].map((seconds) => seconds * second);
+/** net.ipv4.tcp_retries2 (15), from 200 ms doubling up to 120 s: about 15 minutes. */
+const dataWaits = Array.from({ length: 16 }, (_, count) => Math.min(200 * millisecond * 2 ** count, 2 * minute));
+/** TCP_TIMEWAIT_LEN */
+const timeWait: Time = minute;
+
+/** What has been sent and not yet been acknowledged. */
+interface Sent {
+  readonly flags: TcpFlags;
+  readonly sequence: number;
+  readonly end: number;
+  readonly payload: string;
+}
+
+export class TcpConnection implements TcpSocket {
+  state: TcpState = "CLOSED";
+  #handlers: TcpHandlers;
+  readonly #netns: Netns;
+  readonly #removed: () => void;
+  /** Next octet to send, first not acknowledged, next to receive. Both sides begin at 0 with their SYN. */
+  #sendNext = 0;
+  #sendUnacknowledged = 0;
+  #receiveNext = 0;
+  #unsent = "";
+  #finWanted = false;
+  #inFlight: Sent[] = [];
+  #timer: Timer | undefined;
+  #attempt = 0;
+  #deadline: Timer | undefined;
+  #accepted: (() => TcpHandlers) | undefined;
+
+  constructor(
+    netns: Netns,
+    readonly local: SocketAddress,
+    readonly remote: SocketAddress,
+    readonly owner: string,
+    handlers: TcpHandlers,
+    removed: () => void,
+  ) {
+    this.#netns = netns;
+    this.#handlers = handlers;
+    this.#removed = removed;
+  }
+
+  // ── Calls of the program ─────────────────────────────────────────────────────────────────────────────────────────
+
+  connect(timeout: Time | undefined): void {
+    this.state = "SYN-SENT";
+    this.#push("S", "");
+    if (timeout === undefined) return;
+    const failure: Failure = { outcome: "timeout", errno: "ETIMEDOUT" };
+    this.#deadline = this.#netns.network.sim.clock.after(timeout, () => this.#fail(failure));
+  }
+
+  /** A listener got a SYN; `accepted` gives the handlers once the handshake is done. */
+  accept(syn: Tcp, accepted: () => TcpHandlers): void {
+    this.state = "SYN-RECV";
+    this.#accepted = accepted;
+    this.#receiveNext = syn.sequence + 1;
+    this.#push("S.", "");
+  }
+
+  write(text: string): void {
+    if (this.#finWanted || this.state === "CLOSED") throw new SocketError("EPIPE", "write: Broken pipe");
+    this.#unsent += text;
+    this.#flush();
+  }
+
+  end(): void {
+    if (this.#finWanted || this.state === "CLOSED") return;
+    if (this.state === "SYN-SENT") {
+      this.forget();
+      return;
+    }
+    this.#finWanted = true;
+    this.#flush();
+  }
+
+  abort(): void {
+    if (this.state === "CLOSED") return;
+    if (this.state !== "SYN-SENT" && this.state !== "TIME-WAIT") this.#send("R.", this.#sendNext, "");
+    this.forget();
+  }
+
+  /** Its process is gone: the kernel closes it in order, and tells nobody. */
+  orphan(): void {
+    this.#handlers = {};
+    this.end();
+  }
+
+  /** Stops without a word. */
+  forget(): void {
+    this.state = "CLOSED";
+    this.#timer?.cancel();
+    this.#deadline?.cancel();
+    this.#handlers = {};
+    this.#inFlight = [];
+    this.#removed();
+  }
+
+  failLater(failure: Failure): void {
+    this.state = "SYN-SENT";
+    this.#netns.network.sim.clock.after(0, () => this.#fail(failure));
+  }
+
+  /** An ICMP error: fatal only while connecting, as in Linux. */
+  error(failure: Failure): void {
+    if (this.state === "SYN-SENT") this.#fail(failure);
+  }
+
+  // ── Segments that come in ────────────────────────────────────────────────────────────────────────────────────────
+
+  receive(segment: Tcp): void {
+    if (segment.flags === "R" || segment.flags === "R.") {
+      this.#receiveReset(segment);
+      return;
+    }
+    if (this.state === "SYN-SENT") {
+      this.#receiveSynAck(segment);
+      return;
+    }
+    if (segment.flags === "S" || segment.flags === "S.") {
+      this.#receiveSynAgain(segment);
+      return;
+    }
+    this.#acknowledge(segment.acknowledgement);
+    if (this.state === "CLOSED") return;
+    if (this.state === "SYN-RECV") {
+      if (this.#sendUnacknowledged === 0) return;
+      this.#established();
+    }
+    this.#receiveStream(segment);
+  }
+
+  #receiveReset(segment: Tcp): void {
+    if (this.state === "SYN-SENT") {
+      if (segment.acknowledgement === this.#sendNext) this.#fail({ outcome: "refused", errno: "ECONNREFUSED" });
+    } else if (this.state === "TIME-WAIT" || this.state === "SYN-RECV") this.forget();
+    else this.#fail({ outcome: "reset", errno: "ECONNRESET" });
+  }
+
+  #receiveSynAck(segment: Tcp): void {
+    if (segment.flags !== "S." || segment.acknowledgement !== this.#sendNext) return;
+    this.#receiveNext = segment.sequence + 1;
+    this.#acknowledge(segment.acknowledgement);
+    this.#send(".", this.#sendNext, "");
+    this.#established();
+  }
+
+  /** Our answer to the handshake was lost: say it again. */
+  #receiveSynAgain(segment: Tcp): void {
+    const [first] = this.#inFlight;
+    if (segment.flags === "S" && first) this.#send(first.flags, first.sequence, first.payload);
+    else this.#send(".", this.#sendNext, "");
+  }
+
+  #established(): void {
+    this.state = "ESTAB";
+    this.#deadline?.cancel();
+    if (this.#accepted) this.#handlers = this.#accepted();
+    this.#accepted = undefined;
+    this.#handlers.connected?.(this);
+    this.#flush();
+  }
+
+  #receiveStream(segment: Tcp): void {
+    const fin = segment.flags === "F." || segment.flags === "FP.";
+    const length = utf8Length(segment.payload);
+    if (length === 0 && !fin) return;
+    // What is not next in order (after a loss) is only acknowledged; its sender sends it again.
+    if (segment.sequence !== this.#receiveNext) {
+      this.#send(".", this.#sendNext, "");
+      return;
+    }
+    this.#receiveNext += length + (fin ? 1 : 0);
+    // Linux acknowledges the first segments of a connection at once (quick ACKs), before the program reads them.
+    if (length > 0) {
+      this.#send(".", this.#sendNext, "");
+      this.#handlers.data?.(this, segment.payload);
+    }
+    if (!fin) return;
+    const before = this.#sendNext;
+    this.#receiveFin();
+    // A FIN that the program sends in return carries the acknowledgement with it.
+    if (this.state !== "CLOSED" && this.#sendNext === before) this.#send(".", this.#sendNext, "");
+  }
+
+  #receiveFin(): void {
+    switch (this.state) {
+      case "ESTAB":
+        this.state = "CLOSE-WAIT";
+        if (this.#handlers.ended) this.#handlers.ended(this);
+        else this.end();
+        return;
+      case "FIN-WAIT-1":
+        this.state = "CLOSING";
+        this.#handlers.ended?.(this);
+        return;
+      case "FIN-WAIT-2":
+        this.#handlers.ended?.(this);
+        this.#waitOut();
+        return;
+    }
+  }
+
+  #acknowledge(acknowledgement: number): void {
+    if (acknowledgement <= this.#sendUnacknowledged || acknowledgement > this.#sendNext) return;
+    this.#sendUnacknowledged = acknowledgement;
+    while (this.#inFlight[0] && this.#inFlight[0].end <= acknowledgement) this.#inFlight.shift();
+    this.#attempt = 0;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (this.#inFlight.length > 0) {
+      this.#arm();
+      return;
+    }
+    if (!this.#finWanted || this.#unsent !== "") return;
+    if (this.state === "FIN-WAIT-1") this.state = "FIN-WAIT-2";
+    else if (this.state === "CLOSING") this.#waitOut();
+    else if (this.state === "LAST-ACK") this.#close();
+  }
+
+  // ── Segments that go out ─────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Sends what waits, in segments that fit the route's device, and the FIN after it. */
+  #flush(): void {
+    if (this.state !== "ESTAB" && this.state !== "CLOSE-WAIT") return;
+    const most = this.#segmentSize();
+    while (this.#unsent !== "") {
+      const piece = firstOctets(this.#unsent, most);
+      this.#unsent = this.#unsent.slice(piece.length);
+      this.#push(this.#unsent === "" ? "P." : ".", piece);
+    }
+    if (!this.#finWanted) return;
+    this.state = this.state === "ESTAB" ? "FIN-WAIT-1" : "LAST-ACK";
+    this.#push("F.", "");
+  }
+
+  #segmentSize(): number {
+    const route = this.#netns.routes.lookup(this.remote.ip);
+    const mtu = this.#netns.devices.get(route?.device ?? "")?.mtu ?? 1500;
+    return mtu - (typeof this.remote.ip === "number" ? 40 : 60);
+  }
+
+  /** Sends something that must be acknowledged. */
+  #push(flags: TcpFlags, payload: string): void {
+    const sequence = this.#sendNext;
+    const end = sequence + (payload === "" ? 1 : utf8Length(payload));
+    this.#sendNext = end;
+    this.#inFlight.push({ flags, sequence, end, payload });
+    this.#send(flags, sequence, payload);
+    if (this.#timer === undefined) this.#arm();
+  }
+
+  #send(flags: TcpFlags, sequence: number, payload: string): void {
+    const acknowledgement = flags === "S" ? 0 : this.#receiveNext;
+    const body: Tcp = {
+      protocol: "tcp",
+      sourcePort: this.local.port,
+      targetPort: this.remote.port,
+      flags,
+      sequence,
+      acknowledgement,
+      payload,
+    };
+    this.#netns.send(this.#netns.network.packet(this.local.ip, this.remote.ip, body));
+  }
+
+  #arm(): void {
+    const waits = this.state === "SYN-SENT" ? synWaits : this.state === "SYN-RECV" ? synAckWaits : dataWaits;
+    const wait = waits[this.#attempt];
+    if (wait === undefined) {
+      this.#fail({ outcome: "timeout", errno: "ETIMEDOUT" });
+      return;
+    }
+    // Somebody waits for a handshake; the rest of a connection to a peer that is gone must keep nobody waiting.
+    const kind = this.state === "SYN-SENT" ? "foreground" : "background";
+    this.#timer = this.#netns.network.sim.clock.after(wait, () => this.#again(), kind);
+  }
+
+  #again(): void {
+    this.#timer = undefined;
+    this.#attempt++;
+    const last = this.state === "SYN-SENT" ? synWaits : this.state === "SYN-RECV" ? synAckWaits : dataWaits;
+    if (this.#attempt < last.length) {
+      for (const sent of [...this.#inFlight]) this.#send(sent.flags, sent.sequence, sent.payload);
+    }
+    if (this.state !== "CLOSED") this.#arm();
+  }
+
+  #waitOut(): void {
+    this.state = "TIME-WAIT";
+    const { closed } = this.#handlers;
+    this.#handlers = {};
+    this.#timer = this.#netns.network.sim.clock.after(timeWait, () => this.forget(), "background");
+    closed?.(this);
+  }
+
+  #close(): void {
+    const { closed } = this.#handlers;
+    this.forget();
+    closed?.(this);
+  }
+
+  #fail(failure: Failure): void {
+    if (this.state === "CLOSED") return;
+    const { failed } = this.#handlers;
+    this.forget();
+    failed?.(this, failure);
+  }
+}
+
+/** The longest beginning of a text that is at most `most` octets long, not cutting a character. */
+function firstOctets(text: string, most: number): string {
+  if (text.length * 3 <= most || utf8Length(text) <= most) return text;
+  let octets = 0;
+  let at = 0;
+  for (const character of text) {
+    octets += utf8Length(character);
+    if (octets > most) break;
+    at += character.length;
+  }
+  return text.slice(0, at);
+}

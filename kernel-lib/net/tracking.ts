@@ -1,0 +1,63 @@
+/** Owns how connection tracking sits on a namespace's hooks: first and last, with Linux's priorities. */
+import { formatSocketAddress } from "./address";
+import type { Connection, Tuple } from "./conntrack";
+import { type HookFunction, priority } from "./netfilter";
+import type { Netns } from "./netns";
+import type { Passage } from "./passage";
+
+/** Every packet gets its connection where it enters, and a new connection is kept where its first packet leaves. */
+export function trackConnections(netns: Netns): void {
+  const enter = (hook: HookFunction["hook"]): HookFunction => ({
+    name: "conntrack",
+    hook,
+    priority: priority.conntrack,
+    run(passage) {
+      // Met conntrack before: over lo, or sent through output by IPVS after input.
+      if (passage.connection) return "accept";
+      const tracked = netns.conntrack.track(passage.packet, passage.dry);
+      passage.state = tracked.state;
+      if (tracked.connection) {
+        passage.connection = tracked.connection;
+        passage.direction = tracked.direction;
+      }
+      if (passage.watched) noteLookup(passage);
+      return "accept";
+    },
+  });
+  const leave = (hook: HookFunction["hook"]): HookFunction => ({
+    name: "conntrack confirm",
+    hook,
+    priority: priority.confirm,
+    run(passage) {
+      const { connection } = passage;
+      if (!connection || connection.confirmed || passage.dry) return "accept";
+      return netns.conntrack.confirm(connection) ? "accept" : "drop";
+    },
+  });
+  for (const hook of ["prerouting", "output"] as const) netns.netfilter.add(enter(hook));
+  for (const hook of ["input", "postrouting"] as const) netns.netfilter.add(leave(hook));
+}
+
+function noteLookup(passage: Passage): void {
+  passage.note("conntrack", "conntrack", () => describeLookup(passage));
+}
+
+function describeLookup({ connection, direction, state }: Passage): string {
+  if (!connection) return "conntrack: fits no connection (INVALID)";
+  if (!connection.confirmed) return "conntrack: a new connection";
+  return `conntrack: ${state}, ${direction === "reply" ? "a reply" : "the original direction"} of ${describeConnection(connection)}`;
+}
+
+/** `10.244.1.2:41000 → 10.96.0.10:80, answered by 10.244.2.3:80`. */
+export function describeConnection(connection: Connection): string {
+  const { original, reply } = connection;
+  const asked = `${end(original, "source")} → ${end(original, "target")}`;
+  if (reply.source === original.target && reply.sourcePort === original.targetPort) return asked;
+  return `${asked}, answered by ${end(reply, "source")}`;
+}
+
+function end(tuple: Tuple, which: "source" | "target"): string {
+  return which === "source"
+    ? formatSocketAddress(tuple.source, tuple.sourcePort)
+    : formatSocketAddress(tuple.target, tuple.targetPort);
+}

@@ -1,0 +1,78 @@
+/** Owns VXLAN devices (RFC 7348): frames inside UDP, to the peer that the forwarding database names. */
+import type { Ip, Mac } from "./address";
+import { broadcastMac, formatIp, zeroMac } from "./address";
+import type { Device } from "./device";
+import { type Frame, frameSize, sourcePort, targetPort, type Udp, type Vxlan as VxlanMessage } from "./packet";
+
+/** The port that Linux took before IANA gave 4789, and that flannel uses. */
+export const vxlanPort = 8472;
+
+export interface VxlanOptions {
+  /** VXLAN network identifier, 24 bits. */
+  readonly vni: number;
+  /** The address that outer packets come from. */
+  readonly local: Ip;
+  /** The device below, for its MTU and for `ip -d link`. */
+  readonly underlay: string;
+  readonly port?: number;
+  /** Learn where addresses are from what comes in; flannel says `nolearning` and writes the database itself. */
+  readonly learning?: boolean;
+}
+
+export class Vxlan {
+  readonly type = "vxlan";
+  readonly vni: number;
+  readonly local: Ip;
+  readonly underlay: string;
+  readonly port: number;
+  readonly learning: boolean;
+  /** Which peer has an address; `00:00:00:00:00:00` is for every other one and for broadcasts. */
+  readonly fdb = new Map<Mac, Ip>();
+
+  constructor(options: VxlanOptions) {
+    this.vni = options.vni;
+    this.local = options.local;
+    this.underlay = options.underlay;
+    this.port = options.port ?? vxlanPort;
+    this.learning = options.learning ?? false;
+  }
+
+  transmit(frame: Frame, device: Device): void {
+    const { netns } = device;
+    const known = frame.target === broadcastMac ? undefined : this.fdb.get(frame.target);
+    const peer = known ?? this.fdb.get(zeroMac);
+    if (peer === undefined) {
+      netns.frameLost(frame, device, `${device.name}: no FDB entry for ${frame.target}`);
+      return;
+    }
+    const payload: VxlanMessage = { type: "vxlan", size: 8 + frameSize(frame), vni: this.vni, frame };
+    const body: Udp = { protocol: "udp", sourcePort: flowPort(frame), targetPort: this.port, payload };
+    const outer = netns.network.packet(this.local, peer, body);
+    netns.noteFrame(
+      frame,
+      "encapsulate",
+      device,
+      () => `${device.name}: FDB says ${frame.target} is at ${formatIp(peer)}; into a UDP packet to it`,
+    );
+    netns.send(outer);
+  }
+
+  /** An outer packet that was for this device. */
+  receive(message: VxlanMessage, from: Ip, device: Device): void {
+    const { frame } = message;
+    const { netns } = device;
+    if (this.learning && !netns.network.conveyor.dry) this.fdb.set(frame.source, from);
+    netns.noteFrame(frame, "decapsulate", device, () => `${device.name}: taken out of the UDP packet`);
+    netns.receive(frame, device);
+  }
+}
+
+/** The outer source port says which flow is inside, so that routers spread flows (net: udp_flow_src_port). */
+function flowPort(frame: Frame): number {
+  if (frame.type === "arp") return 32768;
+  const { packet } = frame;
+  let hash = Number(BigInt.asUintN(32, BigInt(packet.source))) ^ (sourcePort(packet.body) << 16);
+  hash = Math.imul(hash ^ Number(BigInt.asUintN(32, BigInt(packet.target))), 0x9e3779b1);
+  hash = Math.imul(hash ^ targetPort(packet.body) ^ (hash >>> 15), 0x85ebca6b);
+  return 32768 + (((hash ^ (hash >>> 13)) >>> 0) % 28232);
+}

@@ -1,0 +1,109 @@
+/** Owns the little networks that the tests of `net` run on: nodes on one segment, pods behind bridges, an overlay. */
+import { addToIp, formatIp, type Ip, parseCidr, parseIp } from "../../kernel-lib/net/address";
+import type { Segment } from "../../kernel-lib/net/device";
+import type { Netns } from "../../kernel-lib/net/netns";
+import { Network } from "../../kernel-lib/net/network";
+import { createSim, type Sim } from "../../kernel-lib/sim/sim";
+
+export interface Lab {
+  readonly sim: Sim;
+  readonly network: Network;
+  readonly lan: Segment;
+  readonly nodes: readonly Netns[];
+  /** Two pods a node: 10.244.N.2 and 10.244.N.3 on node N. */
+  readonly pods: ReadonlyMap<string, Netns>;
+}
+
+/** `count` nodes 192.168.1.11…, each with a bridge, two pods and a flannel.1 to the others, as flannel writes it. */
+export function overlay(count: number, seed = 1): Lab {
+  const sim = createSim(seed);
+  const network = new Network(sim);
+  const lan = network.segment("lan");
+  const pods = new Map<string, Netns>();
+  const nodes = Array.from({ length: count }, (_, index) => overlayNode(network, lan, index + 1, pods));
+  for (const [here, node] of nodes.entries()) {
+    for (const [there, peer] of nodes.entries()) {
+      if (here === there) continue;
+      const gateway = parseIp(`10.244.${there + 1}.0`);
+      const mac = peer.device("flannel.1").mac;
+      node.routes.add({ to: { ip: gateway, length: 24 }, via: gateway, device: "flannel.1", onlink: true });
+      node.neighbors.set("flannel.1", gateway, mac);
+      const { link } = node.device("flannel.1");
+      if (link.type === "vxlan") link.fdb.set(mac, parseIp(`192.168.1.${11 + there}`));
+    }
+  }
+  return { sim, network, lan, nodes, pods };
+}
+
+function overlayNode(network: Network, lan: Segment, number: number, pods: Map<string, Netns>): Netns {
+  const node = network.netns(`node-${number}`);
+  const ip = parseIp(`192.168.1.${10 + number}`);
+  node.addPhysical("eth0", lan);
+  node.addAddress("eth0", { ip, length: 24 });
+  node.sysctl.ipForward = true;
+  node.sysctl.bridgeNfCallIptables = true;
+  node.sysctl.routeLocalnet = true;
+  node.addBridge("cni0", { mtu: 1450 });
+  node.addAddress("cni0", parseCidr(`10.244.${number}.1/24`));
+  node.addVxlan("flannel.1", { vni: 1, local: ip, underlay: "eth0" });
+  node.addAddress("flannel.1", parseCidr(`10.244.${number}.0/32`));
+  for (const host of [2, 3]) {
+    const name = `pod-${number}-${host}`;
+    pods.set(name, addPod(network, node, name, parseIp(`10.244.${number}.${host}`)));
+  }
+  return node;
+}
+
+/** A pod on a node's `cni0`. */
+export function addPod(network: Network, node: Netns, name: string, ip: Ip, hairpin = true): Netns {
+  const pod = network.netns(name);
+  const host = `veth-${name}`;
+  network.vethPair({ netns: node, name: host, mtu: 1450 }, { netns: pod, name: "eth0", mtu: 1450 });
+  node.attach(host, "cni0", { hairpin });
+  pod.addAddress("eth0", { ip, length: 24 });
+  const gateway = addToIp(ip, 1 - (Number(ip) & 255));
+  pod.routes.add({ to: parseCidr("0.0.0.0/0"), via: gateway });
+  return pod;
+}
+
+/** The pod of that name. */
+export function pod(lab: Lab, name: string): Netns {
+  const found = lab.pods.get(name);
+  if (!found) throw new Error(`no pod ${name}: ${[...lab.pods.keys()].join(" ")}`);
+  return found;
+}
+
+/** A server that answers every request with its own name, the client's address and what was asked. */
+export function serve(netns: Netns, port: number): void {
+  netns.sockets.listenTcp({ port, owner: "server" }, () => ({
+    data(socket, text) {
+      socket.write(`${netns.name} saw ${formatIp(socket.remote.ip)}: ${text}`);
+      socket.end();
+    },
+  }));
+}
+
+/** One request; gives what came back, or how it failed and after how many microseconds. */
+export function ask(lab: Lab, from: Netns, ip: string, port: number, timeout?: number): string {
+  const { clock } = lab.sim;
+  const began = clock.now;
+  let answer = "";
+  let outcome = "nothing happened";
+  from.sockets.connectTcp(
+    { ip: parseIp(ip), port, ...(timeout === undefined ? {} : { timeout }) },
+    {
+      connected: (socket) => socket.write("hello"),
+      data: (_, text) => {
+        answer += text;
+      },
+      closed: () => {
+        outcome = answer;
+      },
+      failed: (_, failure) => {
+        outcome = `${failure.outcome} after ${(clock.now - began) / 1000} ms`;
+      },
+    },
+  );
+  clock.settle();
+  return outcome;
+}
