@@ -29,28 +29,36 @@ const config: Config = {
 
 /**
  * What a spec may point at: pictures that it holds itself, and links that somebody must click. A notebook from
- * elsewhere must not make this page talk to other hosts, nor to its own server.
+ * elsewhere must not make this page talk to other hosts, nor to its own server. Vega only warns when something does not
+ * load, so what was refused is told to `onRefused`.
  */
-const loader = {
-  load: (uri: string): Promise<string> => refuse(uri),
-  http: (uri: string): Promise<string> => refuse(uri),
-  file: (uri: string): Promise<string> => refuse(uri),
-  sanitize: async (uri: string, options: { readonly context?: string } = {}): Promise<{ href: string }> => {
-    const allowed = options.context === "href" ? /^https?:\/\//i : /^data:image\/(?!svg)/i;
-    return allowed.test(uri) ? { href: uri } : refuse(uri);
-  },
-};
-
-function refuse(uri: string): Promise<never> {
-  return Promise.reject(
-    new Error(`Charts load nothing from elsewhere, and this one wants ${uri}: put the data inline.`),
-  );
+function offlineLoader(onRefused: (uri: string) => void) {
+  const refuse = (uri: string): Promise<never> => {
+    onRefused(uri);
+    return Promise.reject(new Error(`Refused: ${uri}`));
+  };
+  return {
+    load: refuse,
+    http: refuse,
+    file: refuse,
+    sanitize: async (uri: string, options: { readonly context?: string } = {}): Promise<{ href: string }> => {
+      const allowed = options.context === "href" ? /^https?:\/\//i : /^data:image\/(?!svg)/i;
+      return allowed.test(uri) ? { href: uri } : refuse(uri);
+    },
+  };
 }
 
 /** A spec may carry embed options of its own (`usermeta`); those would win over ours, the loader's among them. */
 function withoutUsermeta(spec: Readonly<Record<string, unknown>>): VisualizationSpec {
   const { usermeta: _usermeta, ...rest } = structuredClone(spec);
   return rest as unknown as VisualizationSpec;
+}
+
+function problem(text: string): HTMLElement {
+  const place = document.createElement("div");
+  place.className = "kubebook-Vega-problem";
+  place.textContent = text;
+  return place;
 }
 
 /** One chart in an output. */
@@ -68,6 +76,7 @@ class VegaChart extends Widget implements IRenderMime.IRenderer {
     const turn = ++this.renders;
     const spec = model.data[this.mimeType];
     const place = document.createElement("div");
+    const refused = new Set<string>();
     try {
       if (typeof spec !== "object" || spec === null || Array.isArray(spec)) {
         throw new Error("A chart's spec must be an object.");
@@ -78,7 +87,7 @@ class VegaChart extends Widget implements IRenderMime.IRenderer {
         mode: modes[this.mimeType],
         renderer: "svg",
         config,
-        loader,
+        loader: offlineLoader((uri) => refused.add(uri)),
         // Expressions are interpreted, not compiled: a chart needs no right to make code.
         ast: true,
         expr: expressionInterpreter,
@@ -88,12 +97,13 @@ class VegaChart extends Widget implements IRenderMime.IRenderer {
       };
       const result = await embed(place, withoutUsermeta(spec as Record<string, unknown>), options);
       if (turn !== this.renders || this.isDisposed) return result.finalize();
-      this.replace(place, result);
+      const list = [...refused].join(", ");
+      const words = `Charts load nothing from elsewhere, and this one wants ${list}: put the data inline.`;
+      this.replace(result, ...(refused.size > 0 ? [problem(words)] : []), place);
     } catch (error) {
       if (turn !== this.renders || this.isDisposed) return;
-      place.textContent = `This chart cannot be drawn: ${error instanceof Error ? error.message : String(error)}`;
-      place.className = "kubebook-Vega-problem";
-      this.replace(place, undefined);
+      const words = error instanceof Error ? error.message : String(error);
+      this.replace(undefined, problem(`This chart cannot be drawn: ${words}`));
     }
   }
 
@@ -104,10 +114,10 @@ class VegaChart extends Widget implements IRenderMime.IRenderer {
   }
 
   /** The old chart stays until the new one is there, so that an updated display does not flicker. */
-  private replace(place: HTMLElement, result: Result | undefined): void {
+  private replace(result: Result | undefined, ...content: HTMLElement[]): void {
     this.result?.finalize();
     this.result = result;
-    this.node.replaceChildren(place);
+    this.node.replaceChildren(...content);
   }
 }
 

@@ -5,7 +5,7 @@ import path from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { bundleLab } from "../../kernel-lib/cli/bundle";
-import { startServer } from "../../kernel-lib/course/server/server";
+import { startServer } from "../../kernel-lib/course/server";
 import { requireOrSkip } from "../judges";
 import { chromiumPath, launch, type WatchedPage, watchedPage } from "./browser";
 import { writeChapters } from "./fixture";
@@ -42,7 +42,7 @@ afterAll(() => browser?.close());
 
 /** A server with work of its own over these notebooks, and a fresh page; `first` fills the folder before. */
 async function begin(notebooksDirectory: string): Promise<void> {
-  server = await startServer({ root, workDirectory: path.join(folder, "work"), notebooksDirectory, assets, port: 0 });
+  server = await startServer({ workDirectory: path.join(folder, "work"), notebooksDirectory, assets, port: 0 });
   watched = await watchedPage(browser, new URL(server.url).origin);
 }
 
@@ -55,7 +55,13 @@ beforeEach((context) => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), "kubebook-browser-"));
 });
 
-afterEach(async () => {
+afterEach(async ({ task }) => {
+  if (task.result?.state === "fail" && watched) {
+    // What the learner would have seen, and what the page noted, to look at afterwards.
+    const name = path.join(root, ".cache", "browser", task.name.replace(/\W+/g, "-").slice(0, 60));
+    await watched.page.screenshot({ path: `${name}.png` });
+    fs.writeFileSync(`${name}.txt`, watched.problems.join("\n"));
+  }
   await watched?.context.close();
   await server?.stop();
   if (folder) fs.rmSync(folder, { recursive: true, force: true });
@@ -81,7 +87,9 @@ describe("the course in JupyterLab", { timeout: 120_000 }, () => {
     const outputs = notebook(page).locator(".jp-CodeCell .jp-OutputArea-output");
     expect(await outputs.nth(0).textContent()).toBe("There are 3 pods.\n");
     for (const version of [5, 6]) {
-      const picture = notebook(page).locator(`svg[aria-label="Requests per pod, version ${version}"]`);
+      const picture = notebook(page).locator(
+        `[role='graphics-document'][aria-label="Requests per pod, version ${version}"]`,
+      );
       await picture.waitFor();
       expect(await picture.locator("[aria-roledescription='bar']").count()).toBe(3);
       expect(await contrast(picture.locator("text", { hasText: "requests" }).last())).toBeGreaterThan(4.5);
@@ -147,9 +155,9 @@ describe("the course in JupyterLab", { timeout: 120_000 }, () => {
     const label = notebook(page).locator("svg.marks text", { hasText: "requests" }).first();
     await label.waitFor();
     await page.locator(".lm-MenuBar-itemLabel", { hasText: "Settings" }).click();
-    await page.locator(".lm-Menu-item[data-type='submenu']", { hasText: "Theme" }).click();
+    await page.locator(".lm-Menu-item[data-type='submenu']", { hasText: /^Theme$/ }).click();
     await page.locator(".lm-Menu-item[data-command='apputils:change-theme']", { hasText: /^JupyterLab Dark$/ }).click();
-    await page.locator("body[data-jp-theme-name='JupyterLab Dark']").waitFor();
+    await page.locator("body[data-jp-theme-name='JupyterLab Dark']").waitFor({ state: "attached" });
     await expectState(page, first, "Done");
     await expect.poll(() => contrast(label)).toBeGreaterThan(4.5);
     for (const part of ["number", "title", "facts"]) {
@@ -170,7 +178,7 @@ describe("the course in JupyterLab", { timeout: 120_000 }, () => {
     await runAll(page);
     await notebook(page).locator("b", { hasText: "Bold" }).waitFor();
     await notebook(page).locator("text=Charts load nothing from elsewhere").first().waitFor();
-    await notebook(page).locator("svg[aria-label='Requests per pod, version 5']").waitFor();
+    await notebook(page).locator("[role='graphics-document'][aria-label='Requests per pod, version 5']").waitFor();
     expect(
       await page.evaluate(() => "hostile" in window && window.hostile !== document.getElementById("hostile")),
     ).toBe(false);

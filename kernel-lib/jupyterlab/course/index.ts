@@ -121,7 +121,11 @@ function activateCourse(
   menus: IMainMenu | null,
 ): void {
   const course = new Course(app.serviceManager.serverSettings);
-  const act = chapterActions(app, documents, course);
+  const change = chapterActions(app, documents, course);
+  const act = async (chapter: Chapter, action: ChapterAction) => {
+    await change(chapter, action);
+    await panel.refresh();
+  };
   const panel = new CoursePanel({
     chapters: () => course.chapters(),
     act,

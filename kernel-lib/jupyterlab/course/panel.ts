@@ -21,6 +21,7 @@ export const courseIcon = new LabIcon({
 /** What the panel needs of the page around it. */
 export interface CourseActions {
   chapters(): Promise<readonly Chapter[]>;
+  /** Does it, and refreshes the panel after. */
   act(chapter: Chapter, action: ChapterAction): Promise<void>;
   /** Path of the notebook in front, or "". */
   currentPath(): string;
@@ -138,7 +139,6 @@ export class CoursePanel extends Widget {
     if (!button || !chapter) return;
     this.actions
       .act(chapter, button.dataset.action as ChapterAction)
-      .then(() => this.refresh())
       .catch((error: unknown) => this.say(error instanceof Error ? error.message : String(error)));
   }
 
