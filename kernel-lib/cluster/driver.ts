@@ -17,23 +17,18 @@ const eventsPerTurn = 2_000;
  */
 export class Process {
   readonly name: string;
-  /** Ends when the body has ended, whatever way. */
-  readonly done: Promise<void>;
   #ended = false;
   #stopped = false;
   readonly #driver: Driver;
   readonly #stops = new Set<() => void>();
+  readonly #ends: (() => void)[] = [];
   #resume: (() => void) | undefined;
   #release: (() => void) | undefined;
-  #finish: () => void = () => {};
 
   /** @internal use `Driver.start` */
   constructor(driver: Driver, name: string, body: (process: Process) => Promise<void>) {
     this.#driver = driver;
     this.name = name;
-    this.done = new Promise((resolve) => {
-      this.#finish = resolve;
-    });
     this.#resume = () => void this.#run(body);
   }
 
@@ -51,6 +46,12 @@ export class Process {
     if (this.#stopped || this.#ended) return;
     this.#stopped = true;
     for (const stop of [...this.#stops]) stop();
+  }
+
+  /** Calls `react` when it has ended; at once if it has already. */
+  onEnd(react: () => void): void {
+    if (this.#ended) react();
+    else this.#ends.push(react);
   }
 
   /** Calls `react` when it is told to stop; gives what takes that back. */
@@ -110,7 +111,7 @@ export class Process {
       this.#driver.report(error);
     }
     this.#ended = true;
-    this.#finish();
+    for (const end of this.#ends) end();
     this.#yield();
   }
 
@@ -132,9 +133,15 @@ export class Driver {
   #pumping: Promise<void> | undefined;
   #failure: { readonly error: unknown } | undefined;
   #pump = 0;
+  #current: Process | undefined;
 
   constructor(sim: Sim) {
     this.sim = sim;
+  }
+
+  /** Who has the baton. */
+  get current(): Process | undefined {
+    return this.#current;
   }
 
   /** Begins a process. It first runs when the driver next runs; time moves on only while somebody waits for a goal. */
@@ -205,8 +212,12 @@ export class Driver {
       this.#goals = this.#goals.filter((goal) => !goal());
       if (this.#goals.length === 0) return;
       const next = this.#ready.shift();
-      if (next) await next.turn();
-      else if (!this.sim.clock.step()) throw this.#stuck();
+      if (next) {
+        this.#current = next;
+        await next.turn();
+        this.#current = undefined;
+      }
+      if (!next && !this.sim.clock.step()) throw this.#stuck();
       if (this.#failure) {
         const { error } = this.#failure;
         this.#failure = undefined;

@@ -1,0 +1,330 @@
+/** Owns one shell: a bash at a place, its state between lines, its jobs, and the commands of ours that it knows. */
+import {
+  Bash,
+  type CommandName,
+  type CommandNode,
+  decodeBytesToUtf8,
+  defineCommand,
+  getCommandNames,
+  parse,
+  type ResolvedCommandContext,
+  type ScriptNode,
+  type StatementNode,
+} from "just-bash";
+import type { Time } from "../../sim/clock";
+import type { Cluster } from "../cluster";
+import type { Process } from "../driver";
+import { createFileSystem, type Output } from "./filesystem";
+import { type Call, Failed, type Place, type Terminal, type Tool } from "./tool";
+import { rewrite, simpleStatement, terminalMark } from "./transform";
+
+/** Far above what a script needs; what passes them is a loop that never lets time pass. */
+const limits = {
+  maxLoopIterations: 1_000_000,
+  maxCommandCount: 3_000_000,
+  maxWorkUnits: Number.POSITIVE_INFINITY,
+  maxExecutionTimeMs: Number.POSITIVE_INFINITY,
+  maxOutputSize: 64 * 1024 * 1024,
+};
+
+/** Builtins of every shell, whatever executables its place has. */
+const builtins = "echo printf pwd true false kill jobs type alias unalias".split(" ");
+/** What just-bash brings and a Linux machine has not. */
+const foreign = new Set(["html-to-markdown", "xan", "sqlite3", "js-exec", "python3", "python", "help"]);
+
+/** A statement that runs in the background. */
+export interface Job {
+  readonly number: number;
+  readonly pid: number;
+  readonly text: string;
+  readonly process: Process;
+  exitCode: number | undefined;
+  /** Its end was shown at the prompt. */
+  told: boolean;
+}
+
+/** One execution: where its output goes, and which process it is. */
+interface Run {
+  readonly process: Process;
+  readonly output: Output;
+  readonly terminal: Terminal | undefined;
+  readonly functions: Map<string, CommandNode>;
+  readonly background: StatementNode[];
+  readonly direct: boolean;
+  /** Run instead of the text: a statement that was parsed before. */
+  readonly statement: StatementNode | undefined;
+  /** `$?` at the end of the script; undefined if it did not get there. */
+  status: number | undefined;
+  variables: string;
+}
+
+/** Where a script's last line leaves what `declare -p` prints. */
+const variablesPath = "/dev/.terminal/variables";
+
+/** How a command line is run. */
+export interface RunOptions {
+  readonly process: Process;
+  readonly output: Output;
+  readonly terminal?: Terminal;
+  readonly stdin?: string;
+  /** Variables instead of the shell's own: the run then changes nothing of the shell. */
+  readonly env?: ReadonlyMap<string, string>;
+  readonly folder?: string;
+}
+
+/** A bash whose state lasts from line to line. */
+export class Shell {
+  readonly cluster: Cluster;
+  readonly place: Place;
+  readonly jobs: Job[] = [];
+  readonly history: string[] = [];
+  readonly started: Time;
+  readonly random;
+  lastJob = 0;
+  status = 0;
+  #nextPid: number;
+  readonly #bash: Bash;
+  readonly #streaming: ReadonlySet<string>;
+  readonly #functions = new Map<string, CommandNode>();
+  #variables: Readonly<Record<string, string>>;
+  #folder: string;
+  #arrays = "";
+  readonly #runs = new WeakMap<Process, Run>();
+
+  /** @param name of its own random stream: two shells draw different numbers */
+  constructor(cluster: Cluster, place: Place, name: string, tools: ReadonlyMap<string, Tool>) {
+    this.cluster = cluster;
+    this.place = place;
+    this.started = cluster.sim.clock.now;
+    this.random = cluster.sim.random.fork(`shell/${name}`);
+    this.#nextPid = this.random.integer(1_000, 3_000);
+    this.#folder = place.folder;
+    this.#variables = Object.fromEntries(place.env);
+    const has = (tool: string): boolean =>
+      tool.startsWith("__") || !place.tools || place.tools.includes(tool) || builtins.includes(tool);
+    const ours = [...tools].filter(([tool]) => has(tool));
+    this.#streaming = new Set(ours.map(([tool]) => tool).filter((tool) => !tool.startsWith("__")));
+    ours.push(["__background", () => 0]);
+    ours.push(["__status", ({ args }) => Number(args[0])]);
+    ours.push(["__keep", ({ args }) => this.#keep(Number(args[0]))]);
+    const files = createFileSystem(place.files, (stream, text) => this.#current().output(stream, text));
+    this.#bash = new Bash({
+      fs: {
+        ...files,
+        appendFile: async (path, content, encoding) => {
+          if (path === variablesPath) this.#current().variables += String(content);
+          else await files.appendFile(path, content, encoding);
+        },
+      },
+      cwd: place.folder,
+      env: Object.fromEntries(place.env),
+      commands: getCommandNames().filter((tool) => has(tool) && !foreign.has(tool)) as CommandName[],
+      customCommands: ours.map(([tool, run]) => defineCommand(tool, (args, ctx) => this.#call(tool, run, args, ctx))),
+      executionLimits: limits,
+      defenseInDepth: false,
+      processInfo: { pid: this.#nextPid++, ppid: 1, uid: place.user === "root" ? 0 : 1000, gid: 1000 },
+      sleep: async (milliseconds) => {
+        await this.#current().process.sleep(milliseconds * 1000);
+      },
+    });
+    this.#bash.registerTransformPlugin({
+      name: "kubebook",
+      transform: ({ ast, metadata }) => ({ ast: this.#transform(ast), metadata }),
+    });
+  }
+
+  get folder(): string {
+    return this.#folder;
+  }
+
+  /** A variable as it is now. */
+  variable(name: string): string | undefined {
+    return this.#variables[name];
+  }
+
+  /** Runs a script in this shell: its variables, functions and folder are there afterwards. Gives its exit code. */
+  async run(script: string, options: RunOptions): Promise<number> {
+    const run = this.#begin(options, {});
+    const result = await this.#exec(run, script, {
+      ...(options.stdin !== undefined && { stdin: options.stdin }),
+      env: options.env ? Object.fromEntries(options.env) : this.#variables,
+      folder: options.folder ?? this.#folder,
+    });
+    if (options.env) return result.status;
+    this.#variables = result.env;
+    this.#folder = result.env.PWD ?? this.#folder;
+    this.#arrays = run.variables === "" ? this.#arrays : arraysOf(run.variables);
+    for (const [name, body] of run.functions) this.#functions.set(name, body);
+    this.status = result.status;
+    return result.status;
+  }
+
+  /** Runs one program with its arguments, without a shell around it (`kubectl exec POD -- printenv`). */
+  async runDirectly(argv: readonly string[], options: RunOptions): Promise<number> {
+    const run = this.#begin(options, { direct: true });
+    const { status } = await this.#exec(run, argv.map(quote).join(" "), {
+      ...(options.stdin !== undefined && { stdin: options.stdin }),
+      env: Object.fromEntries(options.env ?? this.place.env),
+      folder: options.folder ?? this.place.folder,
+    });
+    return status;
+  }
+
+  /** Starts a job of its own process; its output goes where the starter's goes. */
+  startJob(text: string, body: (process: Process) => Promise<number>): Job {
+    const process = this.cluster.driver.start(`${this.place.name}: ${text}`, async (self) => {
+      job.exitCode = await body(self);
+    });
+    const number = Math.max(0, ...this.jobs.map((each) => each.number)) + 1;
+    const job: Job = { number, pid: this.#nextPid++, text, process, exitCode: undefined, told: false };
+    this.lastJob = job.pid;
+    this.jobs.push(job);
+    return job;
+  }
+
+  #keep(status: number): number {
+    this.#current().status = status;
+    return 0;
+  }
+
+  #begin(options: RunOptions, { direct = false, statement }: { direct?: boolean; statement?: StatementNode }): Run {
+    const run: Run = {
+      process: options.process,
+      output: options.output,
+      terminal: options.terminal,
+      functions: new Map(this.#functions),
+      background: [],
+      direct,
+      statement,
+      status: undefined,
+      variables: "",
+    };
+    this.#runs.set(options.process, run);
+    return run;
+  }
+
+  async #exec(
+    run: Run,
+    script: string,
+    { env, folder, stdin }: { env: Readonly<Record<string, string>>; folder: string; stdin?: string },
+  ): Promise<{ status: number; env: Readonly<Record<string, string>> }> {
+    const abort = new AbortController();
+    const stop = run.process.onStop(() => abort.abort());
+    const result = await this.#bash.exec(script, {
+      rawScript: true,
+      replaceEnv: true,
+      env: { ...env },
+      cwd: folder,
+      signal: abort.signal,
+      ...(stdin !== undefined && { stdin }),
+    });
+    stop();
+    if (result.stdout !== "") run.output("stdout", result.stdout);
+    if (result.stderr !== "" && !run.process.stopped) run.output("stderr", result.stderr);
+    return { status: run.process.stopped ? 130 : (run.status ?? result.exitCode), env: result.env };
+  }
+
+  /** Around the line itself: what it may use of earlier lines before it, what later ones may use of it after it. */
+  #transform(ast: ScriptNode): ScriptNode {
+    const run = this.#current();
+    const rewriting = { streaming: this.#streaming, background: run.background, functions: run.functions };
+    const before = [...run.functions.values()].map((body): StatementNode => {
+      const statement = simpleStatement([]);
+      const pipeline = statement.pipelines[0];
+      return pipeline ? { ...statement, pipelines: [{ ...pipeline, commands: [body] }] } : statement;
+    });
+    if (run.statement) return { ...ast, statements: [...before, run.statement] };
+    const script = rewrite(ast, rewriting, true);
+    if (run.direct) return script;
+    const arrays = this.#arrays === "" ? [] : [simpleStatement(["eval", this.#arrays])];
+    const start = [...before, ...arrays, simpleStatement(["__status", String(this.status)])];
+    return { ...script, statements: [...start, ...script.statements, ...epilogue()] };
+  }
+
+  /** `statement &`: a process of its own, with a copy of the variables; its output goes to the same terminal. */
+  #background(run: Run, index: number, context: ResolvedCommandContext): number {
+    const statement = run.background[index];
+    if (!statement) return 1;
+    const env = Object.fromEntries(context.env);
+    const text = (statement.sourceText ?? "").replace(/\s*&\s*$/, "");
+    const job = this.startJob(text, async (process) => {
+      const own = this.#begin({ process, output: run.output }, { statement });
+      return (await this.#exec(own, ":", { env, folder: context.cwd })).status;
+    });
+    if (run.terminal) run.output("stderr", `[${job.number}] ${job.pid}\n`);
+    return 0;
+  }
+
+  #current(): Run {
+    const process = this.cluster.driver.current;
+    const run = process && this.#runs.get(process);
+    if (!run) throw new Error(`no process of ${this.place.name} has the baton`);
+    return run;
+  }
+
+  async #call(
+    name: string,
+    tool: Tool,
+    given: readonly string[],
+    context: ResolvedCommandContext,
+  ): Promise<{ stdout: string; stderr: string; exitCode: number }> {
+    const run = this.#current();
+    const mark = given[0]?.startsWith(terminalMark) ? given[0].slice(terminalMark.length) : "";
+    const collected = { stdout: "", stderr: "" };
+    const toTerminal = mark.includes("o");
+    const write = (stream: "stdout" | "stderr", text: string): void => {
+      if (text === "") return;
+      if (toTerminal) run.output(stream, text);
+      else collected[stream] += text;
+    };
+    const call: Call = {
+      name,
+      args: given[0]?.startsWith(terminalMark) ? given.slice(1) : given,
+      cluster: this.cluster,
+      place: this.place,
+      shell: this,
+      process: run.process,
+      env: new Map(Object.entries(context.exportedEnv ?? Object.fromEntries(context.env))),
+      folder: context.cwd,
+      stdin: mark.includes("i") ? "" : decodeBytesToUtf8(context.stdin),
+      terminal: mark.includes("i") ? run.terminal : undefined,
+      toTerminal,
+      out: (text) => write("stdout", text),
+      err: (text) => write("stderr", text),
+      original: (args) => context.origCommand?.([...args]) ?? Promise.resolve({ stdout: "", stderr: "", exitCode: 127 }),
+    };
+    if (name === "__background") return { ...collected, exitCode: this.#background(run, Number(given[0]), context) };
+    let exitCode: number;
+    try {
+      exitCode = await tool(call);
+    } catch (error) {
+      if (!(error instanceof Failed)) throw error;
+      if (error.message !== "") call.err(`${error.message}\n`);
+      exitCode = error.exitCode;
+    }
+    return { ...collected, exitCode };
+  }
+}
+
+/** `$?` is kept, then the variables are printed: what only bash knows of them, arrays and attributes, is taken from there. */
+function epilogue(): StatementNode[] {
+  return parse(`__keep "$?"; declare -p >>${variablesPath} 2>/dev/null`).statements;
+}
+
+/** What makes arrays and attributes anew, from what `declare -p` printed of them (plain variables are carried as they are). */
+function arraysOf(declarations: string): string {
+  const lines: string[] = [];
+  for (const line of declarations.split(/\n(?=declare )/)) {
+    const [, flags = "", name = "", values] = /^declare (-[a-zA-Z-]+) ([A-Za-z_]\w*)(?:=(\([\s\S]*\))\n?)?/.exec(line) ?? [];
+    if (/^(PIPESTATUS|BASH_\w+|FUNCNAME|DIRSTACK|GROUPS)$/.test(name) || !/[aAilu]/.test(flags)) continue;
+    // Two steps: just-bash splits the values of a `declare` at their spaces.
+    lines.push(`declare ${flags} ${name}`);
+    if (values) lines.push(`${name}=${values}`);
+  }
+  return lines.join("\n");
+}
+
+/** Quotes a word for the shell. */
+export function quote(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,72 @@
+/** Owns what a command of ours is: a function that sees its arguments, its place and its terminal, and gives an exit code. */
+import type { Container } from "../../node/container";
+import type { Files } from "../../apps/files";
+import type { Netns } from "../../net/netns";
+import type { Cluster } from "../cluster";
+import type { Process } from "../driver";
+import type { Shell } from "./shell";
+
+/** Where commands run: the workstation, a node, or a container. */
+export interface Place {
+  /** `workstation`, `node-1`, `default/curl`. */
+  readonly name: string;
+  readonly kind: "workstation" | "node" | "container";
+  readonly hostname: string;
+  readonly user: string;
+  readonly files: Files;
+  readonly netns: Netns;
+  /** What a new process starts with. */
+  readonly env: ReadonlyMap<string, string>;
+  readonly folder: string;
+  /** The executables that there are; undefined: all that we have. */
+  readonly tools: readonly string[] | undefined;
+  readonly container?: Container;
+}
+
+/** What is typed at a terminal, and what is shown there. */
+export interface Terminal {
+  /** The next typed line, without its end; undefined when nothing more is typed. */
+  readLine(): string | undefined;
+}
+
+/** One call of a command. */
+export interface Call {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly cluster: Cluster;
+  readonly place: Place;
+  readonly shell: Shell;
+  readonly process: Process;
+  /** The exported variables. */
+  readonly env: ReadonlyMap<string, string>;
+  readonly folder: string;
+  /** What is piped or redirected in; empty at a terminal. */
+  readonly stdin: string;
+  /** Set when the command reads from a terminal. */
+  readonly terminal: Terminal | undefined;
+  /** Whether its output goes to a terminal. */
+  readonly toTerminal: boolean;
+  out(text: string): void;
+  err(text: string): void;
+  /** Runs the command of the shell's own that this one stands for. */
+  original(args: readonly string[]): Promise<{ stdout: string; stderr: string; exitCode: number }>;
+}
+
+/** A command: prints by `call.out` and `call.err`, gives its exit code. */
+export type Tool = (call: Call) => Promise<number> | number;
+
+/** Commands by name. */
+export interface Tools {
+  readonly [name: string]: Tool;
+}
+
+/** What ends a command with a message on stderr and an exit code. */
+export class Failed extends Error {
+  constructor(
+    message: string,
+    readonly exitCode = 1,
+  ) {
+    super(message);
+    this.name = "Failed";
+  }
+}

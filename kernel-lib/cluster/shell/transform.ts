@@ -1,0 +1,190 @@
+/** Owns the rewriting of a shell line before it runs: what just-bash takes from the host is taken from us instead. */
+import type { CommandNode, ScriptNode, SimpleCommandNode, StatementNode, WordNode } from "just-bash";
+import { terminalPaths } from "./filesystem";
+
+/** A hidden first argument of a command of ours that is connected to the terminal: `i` reads there, `o` writes there. */
+export const terminalMark = "\u0001terminal:";
+
+/** Variables that bash computes, and the commands of ours that give their values. */
+const computed: Readonly<Record<string, string>> = {
+  RANDOM: "__random",
+  SECONDS: "__seconds",
+  EPOCHSECONDS: "__epochseconds",
+  EPOCHREALTIME: "__epochrealtime",
+  "!": "__lastjob",
+};
+
+/** Words that bash runs itself, done by commands of ours. */
+const renamed: Readonly<Record<string, string>> = { wait: "__wait", history: "__history" };
+
+/** What the rewriting needs to know, and where it leaves what it took out. */
+export interface Rewriting {
+  /** Commands of ours that write to the terminal as they go, or read from it. */
+  readonly streaming: ReadonlySet<string>;
+  /** Statements that were followed by `&`; `__background N` runs them. */
+  readonly background: StatementNode[];
+  /** Functions that were defined. */
+  readonly functions: Map<string, CommandNode>;
+}
+
+type Node = { [name: string]: unknown };
+
+/** Rewrites a script in place. `terminal`: its output goes to the terminal, as it comes. */
+export function rewrite(script: ScriptNode, rewriting: Rewriting, terminal: boolean): ScriptNode {
+  values(script as unknown as Node);
+  script.statements = statements(script.statements, rewriting, { input: terminal, output: terminal });
+  return script;
+}
+
+interface Ends {
+  readonly input: boolean;
+  readonly output: boolean;
+}
+
+const neither: Ends = { input: false, output: false };
+
+function statements(list: readonly StatementNode[], rewriting: Rewriting, ends: Ends): StatementNode[] {
+  return list.map((statement) => {
+    const rewritten = { ...statement, pipelines: statement.pipelines.map((pipeline) => {
+      const last = pipeline.commands.length - 1;
+      const commands = pipeline.commands.map((command, at) =>
+        one(command, rewriting, { input: ends.input && at === 0, output: ends.output && at === last }),
+      );
+      return { ...pipeline, commands };
+    }) };
+    if (!statement.background) return rewritten;
+    rewriting.background.push({ ...rewritten, background: false });
+    return simpleStatement(["__background", String(rewriting.background.length - 1)]);
+  });
+}
+
+/** Rewrites one command; what is inside a compound is connected to the terminal if the compound is. */
+function one(command: CommandNode, rewriting: Rewriting, ends: Ends): CommandNode {
+  const inner = "redirections" in command && command.redirections.length > 0 ? neither : ends;
+  const inside = (list: readonly StatementNode[]): StatementNode[] => statements(list, rewriting, inner);
+  switch (command.type) {
+    case "SimpleCommand":
+      return simple(command, rewriting, ends);
+    case "FunctionDef": {
+      // Where its caller's output goes is not known here: the call itself is connected, not what is inside.
+      const body = one(command.body, rewriting, neither) as typeof command.body;
+      const rewritten = { ...command, body };
+      rewriting.functions.set(command.name, rewritten);
+      return rewritten;
+    }
+    case "If":
+      return {
+        ...command,
+        clauses: command.clauses.map((clause) => ({
+          condition: inside(clause.condition),
+          body: inside(clause.body),
+        })),
+        elseBody: command.elseBody && inside(command.elseBody),
+      };
+    case "While":
+    case "Until":
+      return { ...command, condition: inside(command.condition), body: inside(command.body) };
+    case "For":
+    case "CStyleFor":
+    case "Subshell":
+    case "Group":
+      return { ...command, body: inside(command.body) };
+    case "Case":
+      return { ...command, items: command.items.map((item) => ({ ...item, body: inside(item.body) })) };
+    default:
+      return command;
+  }
+}
+
+function simple(command: SimpleCommandNode, rewriting: Rewriting, ends: Ends): SimpleCommandNode {
+  const name = literalOf(command.name);
+  const other = name !== undefined && Object.hasOwn(renamed, name) ? renamed[name] : undefined;
+  const renamedCommand = other ? { ...command, name: word(other) } : command;
+  if (name === undefined || command.name === null) return renamedCommand;
+  const touched = (fd: number): boolean =>
+    command.redirections.some((each) => (each.fd ?? (each.operator.startsWith("<") ? 0 : 1)) === fd);
+  const output = ends.output && !touched(1);
+  if (rewriting.streaming.has(name)) {
+    const mark = `${ends.input && !touched(0) ? "i" : ""}${output && !touched(2) ? "o" : ""}`;
+    return mark ? { ...renamedCommand, args: [word(terminalMark + mark), ...command.args] } : renamedCommand;
+  }
+  if (ends.output && command.redirections.length === 1 && isCopy(command.redirections[0], 1, "2")) {
+    return { ...renamedCommand, redirections: [appendTo(1, terminalPaths.stderr)] };
+  }
+  if (!output) return renamedCommand;
+  // bash takes redirections from left to right: ours come first, so that `2>&1` copies the terminal.
+  const first = [appendTo(1, terminalPaths.stdout)];
+  if (!touched(2)) first.push(appendTo(2, terminalPaths.stderr));
+  return { ...renamedCommand, redirections: [...first, ...command.redirections] };
+}
+
+type Redirection = SimpleCommandNode["redirections"][number];
+
+/** Whether it is `fd>&target`. */
+function isCopy(redirection: Redirection | undefined, fd: number, target: string): boolean {
+  if (redirection?.operator !== ">&" || redirection.target.type !== "Word") return false;
+  return (redirection.fd ?? 1) === fd && literalOf(redirection.target) === target;
+}
+
+function appendTo(fd: number, path: string): SimpleCommandNode["redirections"][number] {
+  return { type: "Redirection", operator: ">>", fd, target: word(path) };
+}
+
+/** Replaces what bash computes, wherever a value stands; commands within `$( )` are rewritten too. */
+function values(node: Node): void {
+  for (const [name, value] of Object.entries(node)) {
+    for (const each of Array.isArray(value) ? value : [value]) {
+      if (typeof each === "object" && each !== null) values(each as Node);
+    }
+    if (name === "parts" && Array.isArray(value)) node[name] = value.map((part: Node) => part_(part));
+    if (isNode(value)) node[name] = arithmetic(value);
+  }
+}
+
+function part_(part: Node): Node {
+  const command = part.type === "ParameterExpansion" ? commandFor(part.parameter) : undefined;
+  if (!command || part.operation) return part;
+  const body = { type: "Script", statements: [simpleStatement([command])] };
+  return { type: "CommandSubstitution", body, legacy: false };
+}
+
+function arithmetic(node: Node): Node {
+  const command = node.type === "ArithVariable" ? commandFor(node.name) : undefined;
+  return command ? { type: "ArithCommandSubst", command } : node;
+}
+
+function commandFor(name: unknown): string | undefined {
+  return typeof name === "string" && Object.hasOwn(computed, name) ? computed[name] : undefined;
+}
+
+function isNode(value: unknown): value is Node {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The text of a word without expansions; undefined if it has any. */
+export function literalOf(given: WordNode | null): string | undefined {
+  let text = "";
+  for (const part of given?.parts ?? []) {
+    if (part.type !== "Literal" && part.type !== "SingleQuoted" && part.type !== "Escaped") return undefined;
+    text += part.value;
+  }
+  return given ? text : undefined;
+}
+
+function word(text: string): WordNode {
+  return { type: "Word", parts: [{ type: "SingleQuoted", value: text }] };
+}
+
+/** A statement of one simple command. */
+export function simpleStatement(argv: readonly string[]): StatementNode {
+  const [name = "", ...args] = argv;
+  const command: SimpleCommandNode = {
+    type: "SimpleCommand",
+    name: word(name),
+    args: args.map(word),
+    assignments: [],
+    redirections: [],
+  };
+  const pipeline = { type: "Pipeline" as const, commands: [command], negated: false, timed: false, timePosix: false };
+  return { type: "Statement", pipelines: [pipeline], operators: [], background: false };
+}
