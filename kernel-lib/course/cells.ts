@@ -212,5 +212,5 @@ function codeOf(fence: Fence, content: string): string {
   if (file !== undefined) return `await file(${JSON.stringify(file)})\`${encodeRaw(content)}\`;`;
   if (fence.language !== "sh") return content.trimEnd();
   const text = content.replace(/^(?:[ \t]*\n)+/, "").trimEnd();
-  return text.includes("\n") ? `await sh\`\n${encodeRaw(text)}\n\`;` : `await sh\`${encodeRaw(text)}\`;`;
+  return `await sh\`${encodeRaw(text.includes("\n") ? `\n${text}\n` : text)}\`;`;
 }
