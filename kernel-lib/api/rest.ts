@@ -1,9 +1,32 @@
 /** Owns the API: the one door through which clients read and write objects, with defaults, validation and its errors. */
 import type { Sim } from "../sim/sim";
+import { ServiceAddresses } from "./addresses";
+import { applyDefaults, validate, validateUpdate } from "./admission";
+import { decode } from "./decode";
+import { admitPod } from "./defaults/pod";
 import type { DeleteOptions } from "./deletion";
-import type { Draft, Kind, Kinds } from "./kinds";
+import {
+  alreadyExists,
+  badRequest,
+  conflict,
+  type FieldError,
+  forbidden,
+  invalid,
+  invalidValue,
+  notFound,
+  StatusError,
+} from "./errors";
+import { fieldLabels, fieldValue } from "./fields";
+import { apiVersionOf, type Draft, type Kind, type Kinds, type Resource, resourceOf } from "./kinds";
+import { keyFor, keyOf, type Meta } from "./meta";
+import type { Fresh } from "./mutable";
+import { mergePatch, strategicMerge } from "./patch";
+import { matchesAll, parseFieldSelector, parseSelector, SelectorError } from "./selectors";
 import type { Store } from "./store";
-import type { Table } from "./tables/table";
+import { type Table, tableOf } from "./tables";
+import { selectorText } from "./tables/labels";
+import { rfc3339 } from "./time";
+import { validateMeta, validateMetaUpdate } from "./validation/meta";
 
 /** Which objects a list is of; selectors as typed (`app=web,tier!=db`, `status.phase=Running`). */
 export interface ListOptions {
@@ -22,7 +45,9 @@ export interface WriteOptions {
   readonly by?: string;
 }
 
-export type PatchType = "strategic" | "merge" | "json";
+export type PatchType = "strategic" | "merge";
+
+export type Scalable = "Deployment" | "ReplicaSet";
 
 /** A scale subresource: autoscaling/v1 Scale. */
 export interface Scale {
@@ -67,14 +92,228 @@ export interface Api {
     name: string,
     options?: DeleteOptions & { readonly by?: string; readonly dryRun?: boolean },
   ): Kinds[K];
-  getScale(kind: "Deployment" | "ReplicaSet", namespace: string, name: string): Scale;
-  scale(
-    kind: "Deployment" | "ReplicaSet",
-    namespace: string,
-    name: string,
-    replicas: number,
-    options?: WriteOptions,
-  ): Scale;
+  getScale(kind: Scalable, namespace: string, name: string): Scale;
+  scale(kind: Scalable, namespace: string, name: string, replicas: number, options?: WriteOptions): Scale;
 }
 
-export declare function createApi(sim: Sim, store: Store, options?: ApiOptions): Api;
+/** The API in front of a store. One for a store: it follows who has which address. */
+export function createApi(sim: Sim, store: Store, options: ApiOptions = {}): Api {
+  return new Server(sim, store, options);
+}
+
+class Server implements Api {
+  readonly store: Store;
+  readonly #sim: Sim;
+  readonly #addresses: ServiceAddresses;
+  readonly #suffixes;
+
+  constructor(sim: Sim, store: Store, options: ApiOptions) {
+    this.store = store;
+    this.#sim = sim;
+    this.#suffixes = sim.random.fork("api/volumes");
+    this.#addresses = new ServiceAddresses(store, sim.random.fork("api"), {
+      serviceCidr: options.serviceCidr ?? "10.96.0.0/12",
+      nodePorts: options.nodePorts ?? [30_000, 32_767],
+    });
+  }
+
+  get<K extends Kind>(kind: K, namespace: string, name: string): Kinds[K] {
+    const resource = resourceOf(kind);
+    const found = this.store.get(kind, keyFor(resource.namespaced ? namespace : undefined, name));
+    if (!found) throw notFound(resource, name);
+    return found;
+  }
+
+  list<K extends Kind>(kind: K, options: ListOptions = {}): readonly Kinds[K][] {
+    const labels = parsed(() => parseSelector(options.labelSelector ?? ""));
+    const fields = parsed(() => parseFieldSelector(options.fieldSelector ?? ""));
+    for (const { field } of fields) {
+      if (!fieldLabels(kind).includes(field)) throw badRequest(`field label not supported: ${field}`);
+    }
+    const equal = labels.filter(({ operator, values }) => operator === "In" && values.length === 1);
+    const found = this.store.list(kind, {
+      ...(options.namespace !== undefined && resourceOf(kind).namespaced && { namespace: options.namespace }),
+      labels: Object.fromEntries(equal.map(({ key, values }) => [key, values[0] as string])),
+    });
+    const matching = found.filter((object) => {
+      return (
+        matchesAll(labels, object.metadata.labels ?? {}) &&
+        fields.every(({ field, equal, value }) => (fieldValue(object, field) === value) === equal)
+      );
+    });
+    return matching.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+  }
+
+  table<K extends Kind>(kind: K, objects: readonly Kinds[K][]): Table {
+    return tableOf(kind, objects, this.#sim.clock.now, this.store.version);
+  }
+
+  create<K extends Kind>(kind: K, object: object, options: WriteOptions = {}): Kinds[K] {
+    const resource = resourceOf(kind);
+    const fresh = this.#fresh(kind, object, options.namespace);
+    const meta = fresh.metadata;
+    if (resource.namespaced) this.#checkNamespace(resource, meta);
+    for (const field of serverFields) delete meta[field];
+    if (resource.subresources.includes("status") && kind !== "Node") delete (fresh as { status?: unknown }).status;
+    applyDefaults(kind, fresh);
+    const errors: FieldError[] = [];
+    if (kind === "Pod") {
+      admitPod(fresh as unknown as Fresh<"Pod">, this.#suffixes.suffix());
+      this.#checkServiceAccount(fresh as unknown as Fresh<"Pod">);
+    }
+    if (kind === "Service") errors.push(...this.#addresses.assign(fresh as unknown as Fresh<"Service">, undefined));
+    errors.unshift(...validateMeta(resource, meta), ...validate(kind, fresh as unknown as Kinds[K]));
+    if (errors.length > 0) throw invalid(resource, meta.name ?? meta.generateName ?? "", errors);
+    const draft = fresh as unknown as Draft<K>;
+    if (!options.dryRun) return this.store.create(kind, draft, options.by ?? "kubectl");
+    const name = meta.name ?? `${meta.generateName}${this.#suffixes.suffix()}`;
+    if (this.store.get(kind, keyFor(meta.namespace, name))) throw alreadyExists(resource, name);
+    const identity = { name, creationTimestamp: rfc3339(this.#sim.clock.now), uid: "", resourceVersion: "" };
+    return { ...fresh, metadata: { ...meta, ...identity } } as unknown as Kinds[K];
+  }
+
+  update<K extends Kind>(kind: K, object: object, options: WriteOptions = {}): Kinds[K] {
+    const resource = resourceOf(kind);
+    const fresh = this.#fresh(kind, object, options.namespace);
+    const meta = fresh.metadata;
+    const before = this.get(kind, meta.namespace ?? "", meta.name ?? "");
+    if (meta.resourceVersion && meta.resourceVersion !== before.metadata.resourceVersion) {
+      throw conflict(resource, before.metadata.name);
+    }
+    applyDefaults(kind, fresh);
+    const errors: FieldError[] = [];
+    if (kind === "Service") {
+      errors.push(...this.#addresses.assign(fresh as unknown as Fresh<"Service">, before as Kinds["Service"]));
+    }
+    errors.unshift(...validateMeta(resource, meta), ...validateMetaUpdate(meta as Meta, before.metadata));
+    errors.push(...validate(kind, fresh as unknown as Kinds[K]));
+    const now = { ...fresh, metadata: { ...meta, ...kept(before.metadata) } } as unknown as Kinds[K] & Status;
+    const status = (before as Status).status;
+    const whole = resource.subresources.includes("status") && status !== undefined ? { ...now, status } : now;
+    if (errors.length === 0) errors.push(...validateUpdate(kind, whole, before));
+    if (errors.length > 0) throw invalid(resource, before.metadata.name, errors);
+    if (options.dryRun) return whole;
+    return this.store.update(kind, keyOf(before), () => whole, options.by ?? "kubectl");
+  }
+
+  patch<K extends Kind>(
+    kind: K,
+    namespace: string,
+    name: string,
+    type: PatchType,
+    patch: unknown,
+    options: WriteOptions = {},
+  ): Kinds[K] {
+    const before = this.get(kind, namespace, name);
+    const patched = type === "strategic" ? strategicMerge(before, patch) : mergePatch(before, patch);
+    if (typeof patched !== "object" || patched === null) throw badRequest("the patch does not leave an object");
+    return this.update(kind, patched, { ...options, namespace });
+  }
+
+  delete<K extends Kind>(
+    kind: K,
+    namespace: string,
+    name: string,
+    options: DeleteOptions & { readonly by?: string; readonly dryRun?: boolean } = {},
+  ): Kinds[K] {
+    const found = this.get(kind, namespace, name);
+    if (kind === "Namespace" && protectedNamespaces.includes(name)) {
+      throw forbidden(resourceOf(kind), name, "this namespace may not be deleted");
+    }
+    if (options.dryRun) return found;
+    return this.store.delete(kind, keyOf(found), options.by ?? "kubectl", options);
+  }
+
+  getScale(kind: Scalable, namespace: string, name: string): Scale {
+    const { metadata, spec, status } = this.get(kind, namespace, name);
+    const selector = selectorText(spec.selector);
+    return {
+      apiVersion: "autoscaling/v1",
+      kind: "Scale",
+      metadata,
+      spec: { replicas: spec.replicas ?? 1 },
+      status: { replicas: status.replicas ?? 0, selector },
+    };
+  }
+
+  scale(kind: Scalable, namespace: string, name: string, replicas: number, options: WriteOptions = {}): Scale {
+    if (!Number.isInteger(replicas) || replicas < 0) {
+      const error = invalidValue("spec.replicas", replicas, "must be greater than or equal to 0");
+      throw new StatusError("Invalid", `Scale.autoscaling "${name}" is invalid: ${error.field}: ${error.message}`);
+    }
+    const before = this.get(kind, namespace, name);
+    const now = { ...before, spec: { ...before.spec, replicas } };
+    if (!options.dryRun) {
+      this.store.update(kind, keyOf(before), () => now as typeof before, options.by ?? "kubectl-scale");
+    }
+    return { ...this.getScale(kind, namespace, name), spec: { replicas } };
+  }
+
+  /** Decoded strictly, in its namespace. */
+  #fresh<K extends Kind>(kind: K, object: object, namespace: string | undefined): Fresh<K> {
+    const resource = resourceOf(kind);
+    const decoded = decode(resource, object) as unknown as Fresh<K>;
+    const meta = { ...decoded.metadata };
+    if (resource.namespaced) {
+      if (meta.namespace && namespace !== undefined && meta.namespace !== namespace) {
+        throw badRequest("the namespace of the provided object does not match the namespace sent on the request");
+      }
+      meta.namespace = meta.namespace || (namespace ?? "default");
+    }
+    return { ...decoded, apiVersion: apiVersionOf(resource), kind, metadata: meta };
+  }
+
+  #checkNamespace(resource: Resource, { namespace = "", name, generateName }: Fresh<"Pod">["metadata"]): void {
+    const found = this.store.get("Namespace", namespace);
+    if (!found) throw notFound(resourceOf("Namespace"), namespace);
+    if (found.metadata.deletionTimestamp === undefined) return;
+    const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
+    throw forbidden(resource, name ?? generateName ?? "", why);
+  }
+
+  /** The ServiceAccount admission plugin. */
+  #checkServiceAccount({ metadata, spec }: Fresh<"Pod">): void {
+    const account = spec?.serviceAccountName ?? "default";
+    const namespace = metadata.namespace ?? "default";
+    if (this.store.get("ServiceAccount", keyFor(namespace, account))) return;
+    const why = `error looking up service account ${namespace}/${account}: serviceaccount "${account}" not found`;
+    throw forbidden(resourceOf("Pod"), metadata.name ?? metadata.generateName ?? "", why);
+  }
+}
+
+function parsed<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof SelectorError) throw badRequest(error.message);
+    throw error;
+  }
+}
+
+type Status = { readonly status?: unknown };
+
+const serverFields = [
+  "uid",
+  "resourceVersion",
+  "creationTimestamp",
+  "deletionTimestamp",
+  "deletionGracePeriodSeconds",
+  "generation",
+  "selfLink",
+  "managedFields",
+] as const;
+
+const protectedNamespaces = ["default", "kube-system", "kube-public"];
+
+/** What the server knows better than whoever replaces an object. */
+function kept(meta: Meta): Partial<Meta> {
+  const { uid, resourceVersion, creationTimestamp, generation, deletionTimestamp, deletionGracePeriodSeconds } = meta;
+  return {
+    uid,
+    resourceVersion,
+    creationTimestamp,
+    ...(generation !== undefined && { generation }),
+    ...(deletionTimestamp !== undefined && { deletionTimestamp }),
+    ...(deletionGracePeriodSeconds !== undefined && { deletionGracePeriodSeconds }),
+  };
+}

@@ -55,3 +55,98 @@ export function requirementsOf(selector: LabelSelector): readonly Requirement[] 
     }),
   ];
 }
+
+/** What is wrong with a selector somebody typed, in the words of k8s.io/apimachinery pkg/labels and pkg/fields. */
+export class SelectorError extends Error {}
+
+/**
+ * Reads `a=b,c!=d,e in (x,y),f notin (z),g,!h,i>3`.
+ * @throws SelectorError
+ */
+export function parseSelector(text: string): readonly Requirement[] {
+  const tokens = tokenize(text);
+  const found: Requirement[] = [];
+  let at = 0;
+  const peek = (): string => tokens[at] ?? "";
+  const take = (): string => tokens[at++] ?? "";
+  while (at < tokens.length) {
+    const negated = peek() === "!";
+    if (negated) take();
+    const key = take();
+    if (!isWord(key)) throw new SelectorError(`unable to parse requirement: found '${key}', expected: identifier`);
+    const operator = peek();
+    if (negated || operator === "" || operator === ",") {
+      found.push({ key, operator: negated ? "DoesNotExist" : "Exists", values: [] });
+    } else if (operator === "in" || operator === "notin") {
+      take();
+      found.push({ key, operator: operator === "in" ? "In" : "NotIn", values: parseList(take, peek) });
+    } else {
+      found.push(compared(key, take(), isWord(peek()) ? take() : ""));
+    }
+    if (at >= tokens.length) break;
+    const comma = take();
+    if (comma !== ",")
+      throw new SelectorError(`unable to parse requirement: found '${comma}', expected: ',' or 'end of string'`);
+    if (at >= tokens.length)
+      throw new SelectorError("unable to parse requirement: found '', expected: identifier after ','");
+  }
+  return found;
+}
+
+const comparisons: Readonly<Record<string, Requirement["operator"]>> = {
+  "=": "In",
+  "==": "In",
+  "!=": "NotIn",
+  ">": "GreaterThan",
+  "<": "LessThan",
+};
+
+function compared(key: string, sign: string, value: string): Requirement {
+  const operator = comparisons[sign];
+  if (operator) return { key, operator, values: [value] };
+  const known = "in, notin, =, ==, !=, gt, lt";
+  throw new SelectorError(`unable to parse requirement: found '${sign}', expected: ${known}`);
+}
+
+function parseList(take: () => string, peek: () => string): readonly string[] {
+  const open = take();
+  if (open !== "(") throw new SelectorError(`unable to parse requirement: found '${open}' expected: '('`);
+  const values: string[] = [];
+  for (let token = take(); ; token = take()) {
+    if (token === ")") return values.length > 0 ? values : [""];
+    if (token === ",") {
+      if (peek() === "," || peek() === ")") values.push("");
+      continue;
+    }
+    if (!isWord(token))
+      throw new SelectorError(`unable to parse requirement: found '${token}', expected: ',', ')' or identifier`);
+    values.push(token);
+  }
+}
+
+function isWord(token: string): boolean {
+  return token !== "" && !/^[()!,=<>]/.test(token);
+}
+
+function tokenize(text: string): readonly string[] {
+  return text.match(/==|!=|[()!,=<>]|[^\s()!,=<>]+/g) ?? [];
+}
+
+/** A field selector's terms: `metadata.name=web,status.phase!=Running`. */
+export interface FieldTerm {
+  readonly field: string;
+  readonly equal: boolean;
+  readonly value: string;
+}
+
+/** @throws SelectorError */
+export function parseFieldSelector(text: string): readonly FieldTerm[] {
+  return text
+    .split(",")
+    .filter((term) => term !== "")
+    .map((term) => {
+      const match = /^([^=!]+)(==|!=|=)(.*)$/.exec(term);
+      if (!match) throw new SelectorError(`invalid selector: '${text}'; can't understand '${term}'`);
+      return { field: match[1] as string, equal: match[2] !== "!=", value: match[3] as string };
+    });
+}

@@ -77,7 +77,8 @@ const unreachable = "node.kubernetes.io/unreachable";
  * @param suffix five letters for the name of the token's volume (`kube-api-access-x2k8p`)
  */
 export function admitPod(pod: Fresh<"Pod">, suffix: string): void {
-  const spec = (pod.spec ??= { containers: [] });
+  pod.spec ??= { containers: [] };
+  const spec = pod.spec;
   defaultPodSpec(spec);
   spec.enableServiceLinks ??= true;
   spec.preemptionPolicy ??= "PreemptLowerPriority";

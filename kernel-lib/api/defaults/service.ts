@@ -2,7 +2,8 @@
 import type { Fresh } from "../mutable";
 
 export function defaultService(service: Fresh<"Service">): void {
-  const spec = (service.spec ??= {});
+  service.spec ??= {};
+  const spec = service.spec;
   service.status ??= { loadBalancer: {} };
   spec.sessionAffinity ??= "None";
   if (spec.sessionAffinity === "None") delete spec.sessionAffinityConfig;

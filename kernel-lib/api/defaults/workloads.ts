@@ -9,7 +9,8 @@ export function defaultDeployment(deployment: Fresh<"Deployment">): void {
   spec.replicas ??= 1;
   spec.revisionHistoryLimit ??= 10;
   spec.progressDeadlineSeconds ??= 600;
-  const strategy = (spec.strategy ??= {});
+  spec.strategy ??= {};
+  const strategy = spec.strategy;
   strategy.type ??= "RollingUpdate";
   if (strategy.type === "RollingUpdate") {
     strategy.rollingUpdate = { maxSurge: "25%", maxUnavailable: "25%", ...strategy.rollingUpdate };
@@ -34,7 +35,8 @@ export function defaultDaemonSet(set: Fresh<"DaemonSet">): void {
   };
   if (!spec) return;
   spec.revisionHistoryLimit ??= 10;
-  const strategy = (spec.updateStrategy ??= {});
+  spec.updateStrategy ??= {};
+  const strategy = spec.updateStrategy;
   strategy.type ??= "RollingUpdate";
   if (strategy.type === "RollingUpdate") {
     strategy.rollingUpdate = { maxSurge: 0, maxUnavailable: 1, ...strategy.rollingUpdate };

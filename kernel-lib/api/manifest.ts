@@ -1,0 +1,143 @@
+/** Owns reading manifests: YAML or JSON text → objects, with kubectl's words for what is wrong. */
+import {
+  type CollectionTag,
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  LineCounter,
+  parseAllDocuments,
+  type ScalarTag,
+  type Tags,
+  visit,
+} from "yaml";
+import { findKind, type Resource } from "./kinds";
+
+/** One object of a file, not yet decoded. */
+export interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly object: Readonly<Record<string, unknown>>;
+  /** The line (from 1) where its document begins. */
+  readonly line: number;
+}
+
+/** What kubectl prints (after `error: `) about a file that it cannot read; exit code 1. */
+export class ManifestError extends Error {}
+
+const sizeLimit = 3 * 1024 * 1024;
+/** Aliases may make a document at most so much bigger (go-yaml's own guard is of the same kind). */
+const aliasLimit = 100;
+
+/**
+ * All objects of a file, Lists taken apart. `source` is how the errors name it (`x.yaml`, `STDIN`).
+ * @throws ManifestError: the first document that cannot be read
+ */
+export function parseManifests(text: string, source: string): readonly Manifest[] {
+  if (text.length > sizeLimit) throw new ManifestError(`error parsing ${source}: the file is larger than 3 MiB`);
+  const lines = new LineCounter();
+  const documents = parseAllDocuments(text, {
+    lineCounter: lines,
+    uniqueKeys: false,
+    schema: "yaml-1.1",
+    customTags: goTags,
+  });
+  const found: Manifest[] = [];
+  if (!Array.isArray(documents)) throw new ManifestError("no objects passed to apply");
+  for (const document of documents) {
+    const line = lines.linePos(document.range?.[0] ?? 0).line;
+    const value = contentOf(document, source, lines);
+    if (value !== null && value !== undefined) found.push(...objectsOf(value, source, line));
+  }
+  return found;
+}
+
+/** YAML 1.1 as go-yaml reads it: octal and yes/no as there, but no dates and no base-60 numbers. */
+function goTags(tags: Tags): Tags {
+  return tags.filter((tag) => {
+    if (typeof tag === "string") return true;
+    const { tag: name, format } = tag as ScalarTag & CollectionTag & { readonly format?: string };
+    return name !== "tag:yaml.org,2002:timestamp" && format !== "TIME";
+  });
+}
+
+function contentOf(document: Document.Parsed, source: string, lines: LineCounter): unknown {
+  const problem = document.errors[0];
+  const head = `error parsing ${source}: error converting YAML to JSON: yaml: `;
+  if (problem) {
+    const line = problem.linePos?.[0].line ?? lines.linePos(problem.pos[0]).line;
+    throw new ManifestError(`${head}line ${line}: ${goWords(problem.message)}`);
+  }
+  visit(document, {
+    Pair: (_, pair) => {
+      const key = pair.key;
+      if (isScalar(key) && key.value === "__proto__") {
+        const line = lines.linePos(key.range?.[0] ?? 0).line;
+        throw new ManifestError(`${head}line ${line}: invalid map key: "__proto__"`);
+      }
+      if (isMap(key) || isAlias(key)) throw new ManifestError(`${head}invalid map key: ${String(key)}`);
+      return undefined;
+    },
+  });
+  try {
+    return document.toJS({ maxAliasCount: aliasLimit });
+  } catch (error) {
+    if (error instanceof ReferenceError) throw new ManifestError(`${head}document contains excessive aliasing`);
+    throw error;
+  }
+}
+
+/** The yaml library's message in go-yaml's words, where it has some for the same mistake. */
+function goWords(message: string): string {
+  const text = message.split(/ at line \d+/)[0] as string;
+  if (/Tabs are not allowed|tab/i.test(text)) return "found character that cannot start any token";
+  if (/Nested mappings are not allowed/.test(text)) return "mapping values are not allowed in this context";
+  if (/Implicit keys need to be on a single line|Implicit map keys/.test(text)) return "could not find expected ':'";
+  if (/All mapping items must start at the same column|collection item|bad indentation/i.test(text)) {
+    return "did not find expected key";
+  }
+  if (/Missing closing|Expected.*to end with/.test(text)) return "found unexpected end of stream";
+  if (/Unresolved alias/.test(text)) return text.replace(/^Unresolved alias.*: ?/, "unknown anchor referenced: ");
+  return text;
+}
+
+function objectsOf(value: unknown, source: string, line: number): readonly Manifest[] {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    const given = Array.isArray(value) ? "array" : typeof value;
+    const text = `json: cannot unmarshal ${given} into Go value of type map[string]interface {}`;
+    throw new ManifestError(`error parsing ${source}: ${text}`);
+  }
+  const object = value as Readonly<Record<string, unknown>>;
+  const missing = (["apiVersion", "kind"] as const).filter((field) => !object[field]);
+  if (missing.length > 0) {
+    const list = missing.map((field) => `${field} not set`).join(", ");
+    const why = missing.length > 1 ? `[${list}]` : list;
+    const help = "if you choose to ignore these errors, turn validation off with --validate=false";
+    throw new ManifestError(`error validating ${JSON.stringify(source)}: error validating data: ${why}; ${help}`);
+  }
+  const { apiVersion, kind, items } = object;
+  if (typeof apiVersion !== "string" || typeof kind !== "string") {
+    const field = typeof kind === "string" ? "apiVersion" : "kind";
+    throw new ManifestError(
+      `unable to decode ${JSON.stringify(source)}: json: cannot unmarshal into Go struct field .${field} of type string`,
+    );
+  }
+  if (kind === "List" && Array.isArray(items)) return items.flatMap((item) => objectsOf(item, source, line));
+  return [{ apiVersion, kind, object, line }];
+}
+
+/**
+ * The resource that a manifest is of.
+ * @throws ManifestError `resource mapping not found for name: "x" namespace: "" from "x.yaml": no matches for kind "X" in version "v1"`
+ */
+export function resourceFor(manifest: Manifest, source: string): Resource {
+  const found = findKind(manifest.apiVersion, manifest.kind);
+  if (found) return found;
+  const meta = manifest.object.metadata as { readonly name?: string; readonly namespace?: string } | undefined;
+  const name = `name: ${JSON.stringify(meta?.name ?? "")} namespace: ${JSON.stringify(meta?.namespace ?? "")}`;
+  const text = `resource mapping not found for ${name} from ${JSON.stringify(source)}: no matches for kind`;
+  const help = "ensure CRDs are installed first";
+  throw new ManifestError(
+    `${text} ${JSON.stringify(manifest.kind)} in version ${JSON.stringify(manifest.apiVersion)}\n${help}`,
+  );
+}
