@@ -38,6 +38,7 @@ export class Compiler {
   readonly #packages: OwnPackages;
   readonly #compiled = new Map<number, Compiled>();
   #cell = 0;
+  #awaitsAtTop = false;
 
   /** Puts itself in the place of the TypeScript module; call it before tslab's converter is loaded. */
   constructor(packages: OwnPackages) {
@@ -58,6 +59,12 @@ export class Compiler {
   /** What is compiled from now on is this cell's. */
   begin(id: number): void {
     this.#cell = id;
+    this.#awaitsAtTop = false;
+  }
+
+  /** True when the cell that was just compiled has an await outside of any function. */
+  get awaitsAtTop(): boolean {
+    return this.#awaitsAtTop;
   }
 
   /** Says how tslab's executor wrapped the cell that was just compiled. */
@@ -116,14 +123,16 @@ export class Compiler {
 
   /** `await x` becomes `__tslab__.awake(await x)`: an interrupted cell that wakes up again ends there. */
   readonly #checkAfterAwait: ts.TransformerFactory<ts.SourceFile> = (context) => {
-    const { factory, isAwaitExpression, visitEachChild, visitNode } = this.typescript;
-    const visit = (node: ts.Node): ts.Node => {
-      const inside = visitEachChild(node, visit, context);
+    const { factory, isAwaitExpression, isFunctionLike, visitEachChild, visitNode } = this.typescript;
+    const visit = (node: ts.Node, inFunction: boolean): ts.Node => {
+      const below = inFunction || isFunctionLike(node);
+      const inside = visitEachChild(node, (child) => visit(child, below), context);
       if (!isAwaitExpression(inside)) return inside;
+      if (!inFunction) this.#awaitsAtTop = true;
       const awake = factory.createPropertyAccessExpression(factory.createIdentifier("__tslab__"), "awake");
       return factory.createCallExpression(awake, undefined, [inside]);
     };
-    return (file) => visitNode(file, visit) as ts.SourceFile;
+    return (file) => visitNode(file, (node) => visit(node, false)) as ts.SourceFile;
   };
 }
 

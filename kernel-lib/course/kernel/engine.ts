@@ -113,7 +113,7 @@ export class Engine {
   }
 
   #outcome(cell: Cell, ok: boolean): Outcome {
-    if (cell.abort.signal.aborted) return { status: "interrupted" };
+    if (cell.abort.signal.aborted || wasBroken(cell.thrown?.error)) return { status: "interrupted" };
     if (this.#diagnostics.length > 0) return { status: "types", diagnostics: this.#diagnostics };
     if (cell.thrown) return { status: "thrown", error: cell.thrown.error };
     if (!ok) return { status: "thrown", error: new Error("the cell failed without saying why") };
@@ -129,9 +129,11 @@ export class Engine {
       convert: (declarations, source) => {
         const result = converter.convert(declarations, source);
         this.#diagnostics = result.diagnostics;
-        this.#compiler.wrapped(result.hasToplevelAwait ?? false);
         this.#compiling = false;
-        return result;
+        // tslab takes `await (…)` at the top for a call of a function "await"; what it compiles to is right all the same.
+        const hasToplevelAwait = result.hasToplevelAwait === true || this.#compiler.awaitsAtTop;
+        this.#compiler.wrapped(hasToplevelAwait);
+        return { ...result, hasToplevelAwait };
       },
       addModule: (name, content, meta) => {
         this.#diagnostics = converter.addModule(name, content, meta);
@@ -150,6 +152,11 @@ export class Engine {
       },
     };
   }
+}
+
+/** True for what Node's vm throws when SIGINT breaks the synchronous part of a cell. */
+function wasBroken(error: unknown): boolean {
+  return (error as { code?: unknown } | undefined)?.code === "ERR_SCRIPT_EXECUTION_INTERRUPTED";
 }
 
 /** "Unterminated template literal." */

@@ -19,6 +19,7 @@ export type Job =
 
 /** What the engine's thread tells the socket thread. `cell` is the id of the execution that caused it. */
 export type Event =
+  | { readonly kind: "ready" }
   | { readonly kind: "stream"; readonly cell: number; readonly name: StreamName; readonly text: string }
   | { readonly kind: "publish"; readonly cell: number; readonly type: PublishType; readonly json: string }
   | { readonly kind: "answer"; readonly id: number; readonly content: Record<string, unknown> }

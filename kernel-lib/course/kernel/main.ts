@@ -55,6 +55,7 @@ function main(connectionFile: string): void {
   offerDisplay(output);
   reportTheUncaught(output);
   offerStop(engine);
+  tell({ kind: "ready" });
   worker.on("message", (job: Job) => perform(job, engine, output, cells, tell));
 }
 

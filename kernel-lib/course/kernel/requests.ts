@@ -71,6 +71,11 @@ export class Requests {
     this.#next();
   }
 
+  /** Stops the execution that runs now, if one does. */
+  interrupt(): void {
+    if (this.#working?.executing) this.#around.interrupt(this.#working.id);
+  }
+
   /** The engine says something. */
   event(event: Event): void {
     switch (event.kind) {
@@ -85,6 +90,7 @@ export class Requests {
       case "answer":
         if (this.#working?.id === event.id) this.#finish(this.#working, event.content);
         break;
+      case "ready":
       case "interrupted":
         break; // the interrupter's business
     }
@@ -204,7 +210,7 @@ export class Requests {
         wire.publish("comm_close", { comm_id: request.content.comm_id, data: {} }, request.received.message.header);
         break;
       case "interrupt_request":
-        if (this.#working?.executing) this.#around.interrupt(this.#working.id);
+        this.interrupt();
         this.#reply(request, { status: "ok" });
         break;
       case "shutdown_request":

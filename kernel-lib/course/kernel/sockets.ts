@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort, Worker, workerData } from "node:worker_threads";
 import { Publisher, Reply, Router } from "zeromq";
 import type { ConnectionInfo } from "../protocol";
 import { address, frame, newHeader, type Received, unframe } from "../wire";
@@ -84,6 +84,9 @@ async function run(start: Start): Promise<void> {
     end: endWhenSent,
   });
   port.on("message", (event: Event) => {
+    if (event.kind === "ready" && process.platform !== "win32") {
+      new Worker(join(__dirname, "signals.js")).on("message", () => requests.interrupt());
+    }
     if (event.kind === "interrupted") interrupter.heard(event.id);
     requests.event(event);
   });
