@@ -11,6 +11,8 @@ export interface Failure {
   readonly what: string;
   /** What was expected and what is there, as a unified diff. */
   readonly diff?: string;
+  /** The cell did not run because of a failure above it, which says more. */
+  readonly skipped?: true;
 }
 
 /** How the two sides of a diff are called. */

@@ -2,19 +2,23 @@
 import type { Chapter, CodeCell } from "./chapter";
 import { type Failure, unifiedDiff } from "./compare";
 import type { Execution } from "./execute";
-import type { Notebook, Output } from "./nbformat";
+import type { Notebook, NotebookCell, Output } from "./nbformat";
 
 /** Cells that did not do what their tags promise: not run, aborted, failed, or not failed. */
 export function runFailures({ runs, notebook }: Execution): Failure[] {
   return runs
     .filter(({ state }) => state !== "ran")
     .map(({ index, state, reason }) => {
-      const cell = notebook.cells[index];
-      const error =
-        cell?.cell_type === "code" ? cell.outputs.find(({ output_type: type }) => type === "error") : undefined;
-      const trace = error?.output_type === "error" ? `\n${plain(error.traceback.join("\n"))}` : "";
-      return { cell: index, what: `${state}${reason === undefined ? "" : `: ${reason}`}${trace}` };
+      const what = [reason === undefined ? state : `${state}: ${reason}`, ...tracebackOf(notebook.cells[index])].join(
+        "\n",
+      );
+      return state === "not run" ? { cell: index, what, skipped: true } : { cell: index, what };
     });
+}
+
+function tracebackOf(cell: NotebookCell | undefined): readonly string[] {
+  const outputs = cell?.cell_type === "code" ? cell.outputs : [];
+  return outputs.flatMap((output) => (output.output_type === "error" ? output.traceback.map(plain) : []));
 }
 
 /** A traceback without its colours. */

@@ -17,9 +17,15 @@ export function failureReport(
   notebook: Notebook | undefined,
   failures: readonly Failure[],
 ): string {
-  const cells = [...new Set(failures.map((failure) => failure.cell))];
+  const skipped = failures.filter((failure) => failure.skipped).length;
+  const told: readonly Failure[] = [
+    ...failures.filter(({ cell, skipped }) => cell !== undefined && !skipped),
+    ...(skipped > 0 ? [{ what: `cells below it that did not run: ${skipped}` }] : []),
+    ...failures.filter(({ cell }) => cell === undefined),
+  ];
+  const cells = [...new Set(told.map((failure) => failure.cell))];
   const parts = cells.map((cell) => {
-    const of = failures.filter((failure) => failure.cell === cell);
+    const of = told.filter((failure) => failure.cell === cell);
     const head = cell === undefined || !chapter || !notebook ? [] : cellHead(chapter, notebook, cell);
     return [...head, ...of.flatMap(failureLines)].map((line) => `  ${line}`.trimEnd()).join("\n");
   });
@@ -27,11 +33,13 @@ export function failureReport(
 }
 
 function failureLines({ what, diff }: Failure): string[] {
-  if (diff === undefined) return [what];
+  const [first = "", ...rest] = what.split("\n");
+  const words = [first, ...rest.map((line) => `  ${line}`)];
+  if (diff === undefined) return words;
   const lines = diff.split("\n");
   const more = lines.length - diffLimit;
   const cut = more > 0 ? [...lines.slice(0, diffLimit), `… and ${more} more lines`] : lines;
-  return [what, ...cut.map((line) => `  ${line}`)];
+  return [...words, ...cut.map((line) => `  ${line}`)];
 }
 
 /** Where the cell is, for people and for editors, and its source. */

@@ -217,7 +217,8 @@ describe("a check", () => {
     await buildChapter(root, files);
     const { failures, report } = await check();
     expect(report).toContain("failed: ReferenceError: prynt is not defined");
-    expect(failures.filter(({ what }) => what.startsWith("not run"))).toHaveLength(3);
+    expect(failures.filter(({ what }) => what === "not run: a cell above ended the run")).toHaveLength(3);
+    expect(report).toContain("cells below it that did not run: 3");
   });
 
   it("catches a cell that fails though no tag says so, and one that must fail and does not", async () => {
