@@ -3,7 +3,11 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { checkJobs } from "../kernel-lib/cli/check";
+import { parseChapter } from "../kernel-lib/course/chapter";
+import { executeNotebook } from "../kernel-lib/course/execute";
 import { startKernel } from "../kernel-lib/course/kernel";
+import { buildNotebook } from "../kernel-lib/course/notebook";
+import { chapterTemplate } from "../kernel-lib/course/template";
 
 const root = join(__dirname, "..");
 const jobs = await checkJobs(root, []);
@@ -25,4 +29,16 @@ describe("the course", () => {
       expect(cells).toBeGreaterThan(0);
     });
   }
+
+  it("begins a new chapter with a text that runs as it is", { timeout: 120_000 }, async () => {
+    const kernel = await startKernel({ cwd: join(root, "notebooks") });
+    try {
+      const chapter = parseChapter("content/01-new.md", chapterTemplate("New"));
+      const { runs, notebook } = await executeNotebook(buildNotebook(chapter), kernel);
+      expect(runs.map(({ state, reason }) => reason ?? state)).toEqual(["ran", "ran", "ran", "ran"]);
+      expect(JSON.stringify(notebook.cells)).toContain("app=web");
+    } finally {
+      await kernel.stop();
+    }
+  });
 });

@@ -1,4 +1,5 @@
 /** Owns the tests of the verbs on chapters: choosing them, running several in real kernels, and what they print. */
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -109,6 +110,16 @@ describe("run and check", () => {
     await expect(program.parseAsync(["check", "--jobs", "none"], { from: "user" })).rejects.toThrow(
       "a positive number is needed, not none",
     );
+  });
+});
+
+describe("the command", () => {
+  it("ends with the words of the mistake and its exit code", () => {
+    const command = join(__dirname, "..", "..", "kernel-lib", "cli", "kubebook.js");
+    const asked = spawnSync(process.execPath, [command, "check", "no-such-chapter"], { encoding: "utf8" });
+    expect(asked.stderr).toMatch(/^no chapter no-such-chapter\nThe chapters are:\n {2}\d\d-/m);
+    expect(asked.stderr).not.toContain("    at ");
+    expect(asked.status).toBe(2);
   });
 });
 

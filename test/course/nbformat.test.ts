@@ -68,12 +68,15 @@ describe("a notebook file", () => {
       if (cell.cell_type === "code") expect([cell.execution_count, cell.outputs]).toEqual([null, []]);
   });
 
-  it("is valid for Python's nbformat, and has the bytes that nbformat writes", (context) => {
+  it("is valid for Python's nbformat, and has the bytes that nbformat writes: ours, and those of the course", (context) => {
     requireOrSkip(context, hasNbformat, `${python} has no nbformat`);
-    const folder = join(__dirname, "output");
-    const built = readdirSync(folder).filter((name) => name.endsWith(".ipynb"));
-    expect(built.length).toBeGreaterThan(0);
-    const texts = [formatNotebook(everything), ...built.map((name) => readFileSync(join(folder, name), "utf8"))];
+    const folders = [join(__dirname, "output"), join(__dirname, "..", "..", "notebooks")];
+    const texts = folders.flatMap((folder) => {
+      const names = readdirSync(folder).filter((name) => /^[^.]+\.ipynb$/.test(name));
+      expect(names.length).toBeGreaterThan(0);
+      return names.map((name) => readFileSync(join(folder, name), "utf8"));
+    });
+    texts.push(formatNotebook(everything));
     const program = [
       "import io, json, sys, warnings, nbformat",
       "warnings.simplefilter('error')",
