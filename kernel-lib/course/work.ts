@@ -27,7 +27,7 @@ export class Work {
 
   /**
    * @param notebooks folder of the chapters as they are published; only read
-   * @param folder the learner's; made when the first copy is
+   * @param folder the learner's, which is there
    * @param state the server's own folder: `chapters` in it holds what each copy was made from
    */
   constructor(
@@ -46,6 +46,7 @@ export class Work {
   /** The path of the learner's copy, made now if there is none. @throws HttpError 404 no such chapter, 400 unreadable */
   open(name: string): Promise<string> {
     return this.inTurn(name, async () => {
+      await this.published(name);
       if ((await stat(this.copyFile(name)).catch(() => null)) === null) await this.make(name);
       return pathOf(name);
     });
@@ -121,9 +122,8 @@ export class Work {
 
   private async make(name: string): Promise<void> {
     const notebook = cleared(await this.published(name));
-    await mkdir(this.folder, { recursive: true });
-    await writeFile(this.copyFile(name), writeNotebook(notebook), { flag: "wx" });
     await this.keepBase(name, notebook);
+    await writeFile(this.copyFile(name), writeNotebook(notebook), { flag: "wx" });
   }
 
   private async base(name: string): Promise<Notebook | null> {

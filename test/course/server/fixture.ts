@@ -53,11 +53,10 @@ export class FakeKernel implements KernelHandle {
     say("status", { execution_state: "busy" });
     if (msg_type === "execute_request") {
       const code = String(message.content.code);
-      if (code === "die") return this.die();
-      if (code !== "wait") {
-        say("stream", { name: "stdout", text: `${code}\n` });
-        say("execute_reply", { status: "ok", execution_count: 1, user_expressions: {}, payload: [] }, "shell");
-      } else return;
+      if (code === "die") this.die();
+      if (code === "die" || code === "wait") return;
+      say("stream", { name: "stdout", text: `${code}\n` });
+      say("execute_reply", { status: "ok", execution_count: 1, user_expressions: {}, payload: [] }, "shell");
     } else if (msg_type === "kernel_info_request") {
       say(
         "kernel_info_reply",
@@ -76,6 +75,14 @@ export class FakeKernel implements KernelHandle {
   onExit(handler: Parameters<KernelHandle["onExit"]>[0]): () => void {
     this.exitHandlers.add(handler);
     return () => this.exitHandlers.delete(handler);
+  }
+
+  /** Ends what `wait` began. */
+  finish(request: Message): void {
+    for (const handler of this.messageHandlers) {
+      handler("shell", newMessage("execute_reply", { status: "ok", execution_count: 1 }, this.session, request.header));
+      handler("iopub", newMessage("status", { execution_state: "idle" }, this.session, request.header));
+    }
   }
 
   /** Speaks by itself, as a timer in a cell does. */
