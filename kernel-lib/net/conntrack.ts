@@ -4,6 +4,7 @@ import { minute, second } from "../sim/clock";
 import type { Ip } from "./address";
 import { type Packet, type Protocol, sourcePort, targetPort } from "./packet";
 import { isConnectionStart, nextTrack, type TcpTrack, trackTimeouts } from "./tcptrack";
+import { same, TupleTable } from "./tupletable";
 
 /** Who talks to whom. For ICMP echo both ports are the identifier. */
 export interface Tuple {
@@ -28,6 +29,8 @@ export type NatStatus = "undecided" | "kept" | "changed";
  * NAT changes the reply tuple only: a packet of one direction must look, once translated, like the inverse of the other's.
  */
 export interface Connection {
+  /** Numbered in the order in which they began. */
+  readonly id: number;
   readonly original: Tuple;
   reply: Tuple;
   /** In the table; a connection whose first packet was dropped never is. */
@@ -84,14 +87,11 @@ export function inverse(tuple: Tuple): Tuple {
   };
 }
 
-function keyOf(tuple: Tuple): string {
-  return `${tuple.source} ${tuple.sourcePort} ${tuple.target} ${tuple.targetPort} ${tuple.protocol}`;
-}
-
 /** The connections of one namespace, found by either of their tuples. */
 export class Conntrack {
   readonly #clock: Clock;
-  readonly #table = new Map<string, Connection>();
+  readonly #table = new TupleTable<Connection>();
+  #begun = 0;
   #sweeping = false;
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -110,7 +110,7 @@ export class Conntrack {
       connection = undefined;
     }
     if (!connection) return this.#begin(packet, tuple);
-    const direction = sameTuple(connection.original, tuple) ? "original" : "reply";
+    const direction = same(connection.original, tuple) ? "original" : "reply";
     if (!dry && !this.#advance(connection, direction, packet)) return invalid;
     const state = direction === "reply" || connection.seenReply ? "ESTABLISHED" : "NEW";
     return { connection, direction, state };
@@ -119,9 +119,8 @@ export class Conntrack {
   /** Puts a connection whose first packet came through into the table; false if its tuples are taken. */
   confirm(connection: Connection): boolean {
     if (connection.confirmed) return true;
-    const original = keyOf(connection.original);
-    const reply = keyOf(connection.reply);
-    if (this.#live(original) || this.#live(reply)) return false;
+    const { original, reply } = connection;
+    if (this.find(original) || this.find(reply)) return false;
     connection.confirmed = true;
     this.#table.set(original, connection);
     this.#table.set(reply, connection);
@@ -131,7 +130,10 @@ export class Conntrack {
 
   /** The connection that has this tuple in either direction. */
   find(tuple: Tuple): Connection | undefined {
-    return this.#live(keyOf(tuple));
+    const connection = this.#table.get(tuple);
+    if (connection === undefined || connection.expires > this.#clock.now) return connection;
+    this.forget(connection);
+    return undefined;
   }
 
   /** `conntrack -D`: what matches is forgotten; its next packet begins a new connection and meets the rules anew. */
@@ -142,25 +144,19 @@ export class Conntrack {
   }
 
   forget(connection: Connection): void {
-    this.#table.delete(keyOf(connection.original));
-    this.#table.delete(keyOf(connection.reply));
+    this.#table.delete(connection.original);
+    this.#table.delete(connection.reply);
     connection.confirmed = false;
   }
 
   /** All connections, in the order in which they began. */
   list(): readonly Connection[] {
-    return [...new Set(this.#table.values())].filter((connection) => connection.expires > this.#clock.now);
+    const all = [...new Set(this.#table.values())].filter((connection) => connection.expires > this.#clock.now);
+    return all.sort((one, other) => one.id - other.id);
   }
 
   get size(): number {
     return this.#table.size / 2;
-  }
-
-  #live(key: string): Connection | undefined {
-    const connection = this.#table.get(key);
-    if (connection === undefined || connection.expires > this.#clock.now) return connection;
-    this.forget(connection);
-    return undefined;
   }
 
   #begin(packet: Packet, tuple: Tuple): Tracked {
@@ -171,6 +167,7 @@ export class Conntrack {
     const now = this.#clock.now;
     const timeout = tcp ? trackTimeouts[tcp] : body.protocol === "icmp" ? icmpTimeout : udpTimeout;
     const connection: Connection = {
+      id: ++this.#begun,
       original: tuple,
       reply: inverse(tuple),
       confirmed: false,
@@ -213,7 +210,7 @@ export class Conntrack {
     const tuple = inverse(tupleOf(cause));
     const connection = this.find(tuple);
     if (!connection) return invalid;
-    return { connection, direction: sameTuple(connection.original, tuple) ? "original" : "reply", state: "RELATED" };
+    return { connection, direction: same(connection.original, tuple) ? "original" : "reply", state: "RELATED" };
   }
 
   #sweepLater(): void {
@@ -225,17 +222,7 @@ export class Conntrack {
   #sweepExpired(): void {
     this.#sweeping = false;
     const now = this.#clock.now;
-    for (const connection of this.#table.values()) if (connection.expires <= now) this.forget(connection);
+    for (const connection of [...this.#table.values()]) if (connection.expires <= now) this.forget(connection);
     this.#sweepLater();
   }
-}
-
-function sameTuple(one: Tuple, other: Tuple): boolean {
-  return (
-    one.sourcePort === other.sourcePort &&
-    one.targetPort === other.targetPort &&
-    one.source === other.source &&
-    one.target === other.target &&
-    one.protocol === other.protocol
-  );
 }

@@ -37,6 +37,8 @@ export interface RouteResult {
   readonly nextHop: Ip;
 }
 
+const rememberedLookups = 10_000;
+
 /**
  * The routes of one namespace, `local` ones among them (Linux keeps those in a table of their own that is asked first).
  * A lookup is a map access per prefix length in use, longest first.
@@ -46,9 +48,12 @@ export class Routes {
   readonly #byLength = new Map<number, Map<Ip, Route[]>>();
   readonly #locals = new Map<Ip, Route>();
   readonly #localNets: Route[] = [];
+  /** What lookups have found, until something changes. */
+  readonly #found = new Map<Ip, RouteResult | undefined>();
 
   /** Adds a route. Throws as `ip route` says it, if there is one already or its next hop cannot be reached. */
   add(options: RouteOptions): Route {
+    this.#found.clear();
     const route = completed(options, this.#deviceTowards(options));
     if (route.type === "local" || route.type === "broadcast") {
       if (route.to.length === widthOf(route.to.ip)) this.#locals.set(route.to.ip, route);
@@ -75,6 +80,7 @@ export class Routes {
 
   /** Takes away the route to exactly this prefix (by this device); false if there is none. */
   delete(to: Cidr, device?: string, type?: Route["type"]): boolean {
+    this.#found.clear();
     if (type === "local" || type === "broadcast") return this.#locals.delete(to.ip);
     const nets = this.#byLength.get(bucketKey(to));
     const net = networkOf(to).ip;
@@ -89,6 +95,7 @@ export class Routes {
 
   /** Takes away every route by a device, when it goes away. */
   deleteDevice(device: string): void {
+    this.#found.clear();
     for (const nets of this.#byLength.values()) {
       for (const [net, routes] of nets) {
         const rest = routes.filter((route) => route.device !== device);
@@ -113,6 +120,15 @@ export class Routes {
 
   /** The route to an address: the longest prefix, then the lowest metric. Undefined: "Network is unreachable". */
   lookup(ip: Ip): RouteResult | undefined {
+    const known = this.#found.get(ip);
+    if (known) return known;
+    const found = this.#search(ip);
+    if (this.#found.size >= rememberedLookups) this.#found.clear();
+    this.#found.set(ip, found);
+    return found;
+  }
+
+  #search(ip: Ip): RouteResult | undefined {
     const local = this.#locals.get(ip) ?? this.#localNets.find((net) => contains(net.to, ip));
     if (local) return { route: local, device: local.type === "local" ? "lo" : (local.device ?? "lo"), nextHop: ip };
     const wide = typeof ip === "number" ? 0 : 1000;

@@ -7,6 +7,7 @@ import type { Passage } from "./passage";
 import type { ConnectOptions, Failure, ListenOptions, TcpHandlers, TcpListener, TcpSocket } from "./socket";
 import { addressInUse, addressNotAvailable, ephemeralPort, type SocketInfo } from "./sockets";
 import { TcpConnection } from "./tcpconnection";
+import { type Ends, TupleTable } from "./tupletable";
 
 interface Listener extends TcpListener {
   readonly accept: (socket: TcpSocket) => TcpHandlers;
@@ -15,7 +16,7 @@ interface Listener extends TcpListener {
 export class TcpLayer {
   readonly #netns: Netns;
   readonly #listeners = new Map<number, Listener[]>();
-  readonly #connections = new Map<string, TcpConnection>();
+  readonly #connections = new TupleTable<TcpConnection>();
 
   constructor(netns: Netns) {
     this.#netns = netns;
@@ -50,7 +51,7 @@ export class TcpLayer {
     if (options.sourceIp !== undefined && !this.#netns.routes.isLocal(options.sourceIp)) {
       throw addressNotAvailable(options.sourceIp, options.sourcePort ?? 0);
     }
-    const taken = (port: number): boolean => this.#connections.has(keyOf({ ip, port }, remote));
+    const taken = (port: number): boolean => this.#connections.get(endsOf({ ip, port }, remote)) !== undefined;
     const port = options.sourcePort ?? ephemeralPort(this.#netns, taken);
     if (port === undefined || taken(port)) throw addressInUse(ip, port ?? 0);
     const local = { ip, port };
@@ -65,7 +66,7 @@ export class TcpLayer {
     const body = packet.body as Tcp;
     const local = { ip: packet.target, port: body.targetPort };
     const remote = { ip: packet.source, port: body.sourcePort };
-    let connection = this.#connections.get(keyOf(local, remote));
+    let connection = this.#connections.get(endsOf(local, remote));
     // A new SYN takes over what only waits out its time (RFC 6191).
     if (connection?.state === "TIME-WAIT" && body.flags === "S") {
       connection.forget();
@@ -93,7 +94,7 @@ export class TcpLayer {
   failed(cause: Packet, failure: Failure): void {
     const body = cause.body as Tcp;
     const local = { ip: cause.source, port: body.sourcePort };
-    this.#connections.get(keyOf(local, { ip: cause.target, port: body.targetPort }))?.error(failure);
+    this.#connections.get(endsOf(local, { ip: cause.target, port: body.targetPort }))?.error(failure);
   }
 
   listenerOwner(ip: Ip, port: number): string | undefined {
@@ -123,7 +124,7 @@ export class TcpLayer {
   }
 
   #add(local: SocketAddress, remote: SocketAddress, owner: string, handlers: TcpHandlers): TcpConnection {
-    const key = keyOf(local, remote);
+    const key = endsOf(local, remote);
     const connection = new TcpConnection(this.#netns, local, remote, owner, handlers, () => {
       if (this.#connections.get(key) === connection) this.#connections.delete(key);
     });
@@ -169,8 +170,8 @@ export function resetFor(network: Network, packet: Packet): Packet | undefined {
   });
 }
 
-function keyOf(local: SocketAddress, remote: SocketAddress): string {
-  return `${local.ip} ${local.port} ${remote.ip} ${remote.port}`;
+function endsOf(local: SocketAddress, remote: SocketAddress): Ends {
+  return { source: local.ip, sourcePort: local.port, target: remote.ip, targetPort: remote.port };
 }
 
 function isAny(ip: Ip): boolean {

@@ -38,6 +38,7 @@ export class TcpConnection implements TcpSocket {
   #finWanted = false;
   #inFlight: Sent[] = [];
   #timer: Timer | undefined;
+  #due: Time = 0;
   #attempt = 0;
   #deadline: Timer | undefined;
   #accepted: (() => TcpHandlers) | undefined;
@@ -221,8 +222,8 @@ export class TcpConnection implements TcpSocket {
     this.#sendUnacknowledged = acknowledgement;
     while (this.#inFlight[0] && this.#inFlight[0].end <= acknowledgement) this.#inFlight.shift();
     this.#attempt = 0;
-    this.#timer?.cancel();
-    this.#timer = undefined;
+    // A retransmission timer runs on; it looks at the deadline when it is due. The handshake's is somebody's wait.
+    if (this.state === "SYN-SENT") this.#stop();
     if (this.#inFlight.length > 0) {
       this.#arm();
       return;
@@ -262,7 +263,7 @@ export class TcpConnection implements TcpSocket {
     this.#sendNext = end;
     this.#inFlight.push({ flags, sequence, end, payload });
     this.#send(flags, sequence, payload);
-    if (this.#timer === undefined) this.#arm();
+    if (this.#inFlight.length === 1) this.#arm();
   }
 
   #send(flags: TcpFlags, sequence: number, payload: string): void {
@@ -280,31 +281,48 @@ export class TcpConnection implements TcpSocket {
   }
 
   #arm(): void {
-    const waits = this.state === "SYN-SENT" ? synWaits : this.state === "SYN-RECV" ? synAckWaits : dataWaits;
-    const wait = waits[this.#attempt];
+    const wait = this.#waits()[this.#attempt];
     if (wait === undefined) {
       this.#fail({ outcome: "timeout", errno: "ETIMEDOUT" });
       return;
     }
+    const { clock } = this.#netns.network.sim;
+    this.#due = clock.now + wait;
+    if (this.#timer) return;
     // Somebody waits for a handshake; the rest of a connection to a peer that is gone must keep nobody waiting.
     const kind = this.state === "SYN-SENT" ? "foreground" : "background";
-    this.#timer = this.#netns.network.sim.clock.after(wait, () => this.#again(), kind);
+    this.#timer = clock.after(wait, () => this.#again(), kind);
   }
 
   #again(): void {
     this.#timer = undefined;
+    if (this.#inFlight.length === 0) return;
+    const { clock } = this.#netns.network.sim;
+    if (clock.now < this.#due) {
+      this.#timer = clock.after(this.#due - clock.now, () => this.#again(), "background");
+      return;
+    }
     this.#attempt++;
-    const last = this.state === "SYN-SENT" ? synWaits : this.state === "SYN-RECV" ? synAckWaits : dataWaits;
-    if (this.#attempt < last.length) {
+    if (this.#attempt < this.#waits().length) {
       for (const sent of [...this.#inFlight]) this.#send(sent.flags, sent.sequence, sent.payload);
     }
     if (this.state !== "CLOSED") this.#arm();
+  }
+
+  #waits(): readonly Time[] {
+    return this.state === "SYN-SENT" ? synWaits : this.state === "SYN-RECV" ? synAckWaits : dataWaits;
+  }
+
+  #stop(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
   }
 
   #waitOut(): void {
     this.state = "TIME-WAIT";
     const { closed } = this.#handlers;
     this.#handlers = {};
+    this.#stop();
     this.#timer = this.#netns.network.sim.clock.after(timeWait, () => this.forget(), "background");
     closed?.(this);
   }

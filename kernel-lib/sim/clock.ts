@@ -18,11 +18,21 @@ export interface Timer {
   cancel(): void;
 }
 
-interface Event extends Timer {
-  at: Time;
-  readonly order: number;
-  readonly kind: TimerKind;
-  run: (() => void) | undefined;
+/** One thing that will happen; without `run` it has happened or was cancelled. */
+class Event implements Timer {
+  constructor(
+    readonly clock: Clock,
+    readonly at: Time,
+    readonly order: number,
+    readonly kind: TimerKind,
+    public run: (() => void) | undefined,
+  ) {}
+
+  cancel(): void {
+    if (!this.run) return;
+    this.run = undefined;
+    this.clock.cancelled(this);
+  }
 }
 
 /** How many events one `settle` runs before it gives up: a cluster that never rests is a mistake of ours. */
@@ -36,6 +46,7 @@ export class Clock {
   #now: Time;
   #order = 0;
   #foreground = 0;
+  #dead = 0;
   readonly #heap: Event[] = [];
 
   /** @param start the first moment, microseconds since 1970-01-01T00:00:00Z */
@@ -51,13 +62,7 @@ export class Clock {
   /** Runs `run` once, `delay` microseconds from now (0: after everything that is already due now). */
   after(delay: Time, run: () => void, kind: TimerKind = "foreground"): Timer {
     if (!(delay >= 0)) throw new RangeError(`a delay cannot be ${delay}`);
-    const event: Event = {
-      at: this.#now + Math.round(delay),
-      order: this.#order++,
-      kind,
-      run,
-      cancel: () => this.#cancel(event),
-    };
+    const event = new Event(this, this.#now + Math.round(delay), this.#order++, kind, run);
     if (kind === "foreground") this.#foreground++;
     this.#push(event);
     return event;
@@ -119,14 +124,21 @@ export class Clock {
     this.#now = end;
   }
 
-  #cancel(event: Event): void {
-    if (!event.run) return;
-    event.run = undefined;
+  /** Told by an event that it was cancelled; when most of the heap is such, they are thrown out. */
+  cancelled(event: Event): void {
     if (event.kind === "foreground") this.#foreground--;
+    if (++this.#dead < 1_000 || this.#dead * 2 < this.#heap.length) return;
+    const alive = this.#heap.filter(({ run }) => run !== undefined).sort((one, other) => (before(one, other) ? -1 : 1));
+    this.#heap.length = 0;
+    for (const one of alive) this.#heap.push(one);
+    this.#dead = 0;
   }
 
   #dropCancelled(): void {
-    while (this.#heap.length > 0 && this.#heap[0]?.run === undefined) this.#pop();
+    while (this.#heap.length > 0 && this.#heap[0]?.run === undefined) {
+      this.#pop();
+      this.#dead--;
+    }
   }
 
   #push(event: Event): void {
