@@ -72,7 +72,9 @@ describe("a chapter on the command line", () => {
 });
 
 describe("run and check", () => {
-  it("run chapters side by side in kernels, write them, find them as committed, and tell what is not", async () => {
+  it("run chapters side by side in kernels, write them, find them as committed, and tell what is not", {
+    timeout: 60_000,
+  }, async () => {
     write("content/01-one.md", front + cell('console.log("one", process.pid > 0);'));
     write("content/02-two.md", front + cell("const x: number = 2;\nx + 1"));
     write("README.md", `${cell("console.log(1 + 1);")}\n\`\`\`text output\n2\n\`\`\`\n`);
