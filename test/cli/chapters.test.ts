@@ -1,6 +1,6 @@
 /** Owns the tests of the verbs on chapters: choosing them, running several in real kernels, and what they print. */
-import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
@@ -99,6 +99,29 @@ describe("run and check", () => {
     const print = vi.spyOn(process.stdout, "write").mockReturnValue(true);
     expect(() => settle(bad, "")).toThrow("1 of 2 failed: 01-one");
     expect(print.mock.calls.join("")).toMatch(/-one false\n +\+one true/);
+  });
+
+  it("end their kernels at Ctrl-C, and change no notebook", { timeout: 60_000 }, async () => {
+    const endless =
+      'fs.writeFileSync("pid", String(process.pid));\nawait new Promise(() => setInterval(() => {}, 100));';
+    write("content/01-one.md", front + cell(`import * as fs from "node:fs";\n${endless}`));
+    const built = join(__dirname, "..", "..", "kernel-lib", "dist");
+    const program = `
+      const { chosenChapters, runJobs } = require(${JSON.stringify(join(built, "cli", "chapters.js"))});
+      const { runChapter } = require(${JSON.stringify(join(built, "course", "check.js"))});
+      chosenChapters(".", []).then(([files]) =>
+        runJobs(process.cwd(), [{ name: "01-one", run: (options) => runChapter(process.cwd(), files, options) }], { jobs: 1, timeout: 60 }));
+    `;
+    const running = spawn(process.execPath, ["-e", program], { cwd: root, stdio: "ignore" });
+    const ended = new Promise((resolve) => running.once("exit", resolve));
+    const pidFile = join(root, "notebooks", "pid");
+    await vi.waitFor(() => expect(readFileSync(pidFile, "utf8")).toMatch(/\d/), { timeout: 30_000, interval: 50 });
+    const kernel = Number(readFileSync(pidFile, "utf8"));
+    expect(process.kill(kernel, 0)).toBe(true);
+    running.kill("SIGINT");
+    expect(await ended).toBe(130);
+    await vi.waitFor(() => expect(() => process.kill(kernel, 0)).toThrow("ESRCH"), { timeout: 5_000, interval: 50 });
+    expect(readdirSync(join(root, "notebooks"))).toEqual(["pid"]);
   });
 
   it("do not take a notebook without a chapter for one that was checked", async () => {
