@@ -26,7 +26,8 @@ export function markForDeletion(object: KubeObject, options: DeleteOptions, now:
   const meta = object.metadata as Meta;
   const finalizers = withPropagation(meta.finalizers ?? [], options.propagation);
   const grace = object.kind === "Pod" ? podGrace(object, options.grace) : 0;
-  if (grace === 0 && finalizers.length === 0) return undefined;
+  const full = object.kind === "Namespace" && (object.spec.finalizers?.length ?? 0) > 0;
+  if (grace === 0 && finalizers.length === 0 && !full) return undefined;
   const running = meta.deletionGracePeriodSeconds;
   const shorter = running !== undefined && meta.deletionTimestamp !== undefined && grace >= running;
   const times = shorter ? {} : { deletionTimestamp: rfc3339(now + grace * second), deletionGracePeriodSeconds: grace };
@@ -37,6 +38,7 @@ export function markForDeletion(object: KubeObject, options: DeleteOptions, now:
     ...(finalizers.length > 0 ? { finalizers } : {}),
     ...(bumped && { generation: (meta.generation ?? 0) + 1 }),
   };
+  if (object.kind === "Namespace") return { ...object, metadata, status: { ...object.status, phase: "Terminating" } };
   return { ...object, metadata } as KubeObject;
 }
 

@@ -131,7 +131,7 @@ export class Store {
       resourceVersion: String(this.#version + 1),
     };
     const object = { ...wanted, metadata } as unknown as Kinds[K];
-    const ended = metadata.deletionTimestamp && !metadata.finalizers?.length && !metadata.deletionGracePeriodSeconds;
+    const ended = isOver(wanted as KubeObject, metadata);
     this.#write(ended ? "DELETED" : "MODIFIED", kind, key, object, before, by);
     return object;
   }
@@ -262,4 +262,11 @@ export class Store {
     const [a, b, c, d, e, f, g, h] = Array.from({ length: 8 }, part) as [string, ...string[]];
     return `${a}${b}-${c}-4${d?.slice(1)}-${variant}${e?.slice(1)}-${f}${g}${h}`;
   }
+}
+
+/** Marked for deletion, and nothing is left that it waits for. */
+function isOver(object: KubeObject, metadata: Meta): boolean {
+  if (metadata.deletionTimestamp === undefined || metadata.finalizers?.length) return false;
+  if (object.kind === "Namespace" && object.spec.finalizers?.length) return false;
+  return !metadata.deletionGracePeriodSeconds;
 }
