@@ -52,6 +52,8 @@ export interface Program {
   onSignal(signal: Signal, handle: () => void): void;
   /** Closes `thing` when the program ends. Gives it back. */
   own<T extends Closable>(thing: T): T;
+  /** Lets go of a thing that has ended by itself. */
+  disown(thing: Closable): void;
   /** Ends the program. What it owns is closed; nothing of it runs afterwards. */
   exit(code: number): void;
   /** Whether it has ended. */

@@ -120,6 +120,7 @@ export class Container {
         else this.#owned.add(thing);
         return thing;
       },
+      disown: (thing) => this.#owned.delete(thing),
       exit: (code) => this.#end(code),
       get ended() {
         return container.ending !== undefined;

@@ -1,0 +1,255 @@
+/** Owns HTTP/1.1 messages over sockets: reading and writing requests and responses (RFC 9110, RFC 9112), as text. */
+import { rfc3339 } from "../api/time";
+import { formatIp } from "../net/address";
+import { utf8Length } from "../net/packet";
+import type { ListenOptions, TcpSocket } from "../net/socket";
+import { hour, type Time } from "../sim/clock";
+import type { Program } from "./app";
+
+/** Header fields in the order in which they are written; names as written, compared without case. */
+export type Headers = readonly (readonly [name: string, value: string])[];
+
+export interface HttpRequest {
+  readonly method: string;
+  /** As in the request line: `/`, `/index.html?x=1`. */
+  readonly target: string;
+  readonly version: string;
+  readonly headers: Headers;
+  readonly body: string;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly reason?: string;
+  readonly version?: string;
+  readonly headers: Headers;
+  readonly body: string;
+}
+
+const reasons: { readonly [status: number]: string } = {
+  200: "OK",
+  201: "Created",
+  204: "No Content",
+  301: "Moved Permanently",
+  302: "Moved Temporarily",
+  304: "Not Modified",
+  400: "Bad Request",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Not Allowed",
+  500: "Internal Server Error",
+  502: "Bad Gateway",
+  503: "Service Temporarily Unavailable",
+  504: "Gateway Time-out",
+};
+
+/** The value of a header field; undefined if it is not there. */
+export function header(headers: Headers, name: string): string | undefined {
+  const wanted = name.toLowerCase();
+  return headers.find(([field]) => field.toLowerCase() === wanted)?.[1];
+}
+
+/** A request as it goes over the wire; Content-Length is added where there is a body. */
+export function formatRequest(request: Omit<HttpRequest, "version"> & { readonly version?: string }): string {
+  const { method, target, version = "HTTP/1.1", headers, body } = request;
+  const length = body !== "" && header(headers, "content-length") === undefined;
+  return formatMessage(`${method} ${target} ${version}`, length ? [...headers, contentLength(body)] : headers, body);
+}
+
+/** A response as it goes over the wire; Content-Length is added if it is not there. */
+export function formatResponse(response: HttpResponse): string {
+  const { status, reason = reasons[status] ?? "", version = "HTTP/1.1", headers, body } = response;
+  const length = header(headers, "content-length") === undefined && header(headers, "transfer-encoding") === undefined;
+  return formatMessage(`${version} ${status} ${reason}`, length ? [...headers, contentLength(body)] : headers, body);
+}
+
+function contentLength(body: string): readonly [string, string] {
+  return ["Content-Length", String(utf8Length(body))];
+}
+
+function formatMessage(start: string, headers: Headers, body: string): string {
+  return [start, ...headers.map(([name, value]) => `${name}: ${value}`), "", body].join("\r\n");
+}
+
+/** The largest head that is read before it counts as broken: nginx's large_client_header_buffers, all of them. */
+const headLimit = 32_768;
+
+/**
+ * Reads messages from a stream of text as it comes. `next` gives whole messages; "bad" once the stream is none.
+ * A body is as long as Content-Length says; without one a request has none, and a response lasts until the stream ends.
+ */
+export class HttpReader<M extends HttpRequest | HttpResponse> {
+  #rest = "";
+  #head: { readonly start: readonly string[]; readonly headers: Headers } | undefined;
+  #bad = false;
+  readonly #parse: (start: readonly string[], headers: Headers, body: string) => M;
+  readonly #untilEnd: boolean;
+  /** What a response answers: to HEAD it has no body. */
+  expectsNoBody = false;
+
+  private constructor(untilEnd: boolean, parse: (start: readonly string[], headers: Headers, body: string) => M) {
+    this.#untilEnd = untilEnd;
+    this.#parse = parse;
+  }
+
+  static requests(): HttpReader<HttpRequest> {
+    return new HttpReader<HttpRequest>(false, ([method = "", target = "", version = ""], headers, body) => {
+      return { method, target, version, headers, body };
+    });
+  }
+
+  static responses(): HttpReader<HttpResponse> {
+    return new HttpReader<HttpResponse>(true, ([version = "", status = "", reason = ""], headers, body) => {
+      return { status: Number(status), reason, version, headers, body };
+    });
+  }
+
+  /** Takes in more of the stream. */
+  feed(text: string): void {
+    this.#rest += text;
+  }
+
+  /** The next whole message; undefined if more of the stream is needed. */
+  next(ended = false): M | "bad" | undefined {
+    if (this.#bad || !this.#readHead()) return this.#bad ? "bad" : undefined;
+    const head = this.#head;
+    if (!head) return undefined;
+    const declared = header(head.headers, "content-length");
+    const length = this.expectsNoBody
+      ? 0
+      : declared === undefined && !this.#untilEnd
+        ? 0
+        : Number(declared ?? Number.NaN);
+    const body = Number.isNaN(length) ? (ended ? this.#rest : undefined) : takeOctets(this.#rest, length);
+    if (body === undefined) return undefined;
+    this.#rest = this.#rest.slice(body.length);
+    this.#head = undefined;
+    return this.#parse(head.start, head.headers, body);
+  }
+
+  /** True when a head is there to be read. */
+  #readHead(): boolean {
+    if (this.#head) return true;
+    const end = this.#rest.indexOf("\r\n\r\n");
+    if (end < 0) {
+      this.#bad = this.#rest.length > headLimit;
+      return false;
+    }
+    const [start = "", ...fields] = this.#rest.slice(0, end).split("\r\n");
+    const match = this.#untilEnd
+      ? /^(HTTP\/1\.[01]) (\d{3}) ?(.*)$/.exec(start)
+      : /^([A-Z]+) (\S+) (HTTP\/1\.[01])$/.exec(start);
+    const headers = fields.map((field) => /^([^\s:]+):[ \t]*(.*?)[ \t]*$/.exec(field));
+    if (!match || headers.some((field) => !field)) {
+      this.#bad = true;
+      return false;
+    }
+    this.#rest = this.#rest.slice(end + 4);
+    const pairs = headers.map((field) => [field?.[1] ?? "", field?.[2] ?? ""] as const);
+    this.#head = { start: match.slice(1), headers: pairs };
+    return true;
+  }
+}
+
+/** The beginning of a text that is so many octets in UTF-8; undefined if there is not so much. */
+function takeOctets(text: string, octets: number): string | undefined {
+  let count = 0;
+  let end = 0;
+  while (count < octets && end < text.length) {
+    const step = (text.codePointAt(end) ?? 0) > 0xffff ? 2 : 1;
+    count += utf8Length(text.slice(end, end + step));
+    end += step;
+  }
+  return count >= octets ? text.slice(0, end) : undefined;
+}
+
+/** Who asked, beside what. */
+export interface Exchange {
+  readonly request: HttpRequest;
+  readonly client: string;
+  readonly socket: TcpSocket;
+}
+
+/** A server that can stop taking connections and tell when the last one is over. */
+export interface HttpServer {
+  /** Stops listening; what was accepted is answered still, then `closed` is called. */
+  drain(closed: () => void): void;
+}
+
+/** Serves HTTP: keeps connections alive, answers bad requests with 400. Ends with the program. */
+export function serveHttp(
+  program: Program,
+  options: ListenOptions,
+  answer: (asked: Exchange) => HttpResponse,
+): HttpServer {
+  const open = new Set<TcpSocket>();
+  let drained: (() => void) | undefined;
+  const listener = program.netns.sockets.listenTcp(options, (accepted) => {
+    open.add(accepted);
+    const owned = program.own({ close: () => accepted.abort() });
+    const reader = HttpReader.requests();
+    const forget = (): void => {
+      open.delete(accepted);
+      program.disown(owned);
+      if (open.size === 0) drained?.();
+    };
+    return {
+      data(socket, text) {
+        reader.feed(text);
+        for (let request = reader.next(); request !== undefined; request = reader.next()) {
+          const asked = request === "bad" ? undefined : request;
+          const given = asked
+            ? answer({ request: asked, client: formatIp(socket.remote.ip), socket })
+            : { status: 400, headers: [["Connection", "close"]] as Headers, body: "" };
+          const last = !asked || drained !== undefined || !keepsAlive(asked);
+          const body =
+            asked?.method === "HEAD" ? { body: "", headers: [...given.headers, contentLength(given.body)] } : {};
+          socket.write(formatResponse({ ...given, ...body }));
+          if (last) return socket.end();
+        }
+      },
+      closed: forget,
+      failed: forget,
+    };
+  });
+  program.own(listener);
+  return {
+    drain(closed) {
+      listener.close();
+      drained = closed;
+      if (open.size === 0) closed();
+    },
+  };
+}
+
+/** RFC 9112, section 9.3. */
+export function keepsAlive(request: Pick<HttpRequest, "version" | "headers">): boolean {
+  const said = header(request.headers, "connection")?.toLowerCase();
+  return said === "close" ? false : request.version === "HTTP/1.1" || said === "keep-alive";
+}
+
+const days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/** `Thu, 01 Jan 2026 00:00:12 GMT` (RFC 9110, section 5.6.7). */
+export function httpDate(time: Time): string {
+  const { year, month, day, clock } = calendar(time);
+  const weekday = days[Math.floor(time / (24 * hour)) % 7];
+  return `${weekday}, ${day} ${month} ${year} ${clock} GMT`;
+}
+
+/** `01/Jan/2026:00:00:12 +0000`: as access logs write it. */
+export function logDate(time: Time): string {
+  const { year, month, day, clock } = calendar(time);
+  return `${day}/${month}/${year}:${clock} +0000`;
+}
+
+function calendar(time: Time) {
+  const text = rfc3339(time);
+  return {
+    year: text.slice(0, 4),
+    month: months[Number(text.slice(5, 7)) - 1] ?? "",
+    day: text.slice(8, 10),
+    clock: text.slice(11, 19),
+  };
+}
