@@ -79,7 +79,7 @@ class VegaChart extends Widget implements IRenderMime.IRenderer {
     const refused = new Set<string>();
     try {
       if (typeof spec !== "object" || spec === null || Array.isArray(spec)) {
-        throw new Error("A chart's spec must be an object.");
+        throw new Error("its spec is not an object");
       }
       const { default: embed, vega } = await import("vega-embed");
       const { expressionInterpreter } = await import("vega-interpreter");
@@ -97,13 +97,17 @@ class VegaChart extends Widget implements IRenderMime.IRenderer {
       };
       const result = await embed(place, withoutUsermeta(spec as Record<string, unknown>), options);
       if (turn !== this.renders || this.isDisposed) return result.finalize();
-      const list = [...refused].join(", ");
-      const words = `Charts load nothing from elsewhere, and this one wants ${list}: put the data inline.`;
-      this.replace(result, ...(refused.size > 0 ? [problem(words)] : []), place);
+      if (refused.size > 0) {
+        result.finalize();
+        throw new Error(
+          `it wants ${[...refused].join(", ")}, and charts load nothing from elsewhere: put the data inline`,
+        );
+      }
+      this.replace(result, place);
     } catch (error) {
       if (turn !== this.renders || this.isDisposed) return;
-      const words = error instanceof Error ? error.message : String(error);
-      this.replace(undefined, problem(`This chart cannot be drawn: ${words}`));
+      const words = (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
+      this.replace(undefined, problem(`This chart cannot be drawn: ${words}.`));
     }
   }
 
@@ -114,10 +118,10 @@ class VegaChart extends Widget implements IRenderMime.IRenderer {
   }
 
   /** The old chart stays until the new one is there, so that an updated display does not flicker. */
-  private replace(result: Result | undefined, ...content: HTMLElement[]): void {
+  private replace(result: Result | undefined, content: HTMLElement): void {
     this.result?.finalize();
     this.result = result;
-    this.node.replaceChildren(...content);
+    this.node.replaceChildren(content);
   }
 }
 
