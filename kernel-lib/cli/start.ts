@@ -1,5 +1,6 @@
 /** Owns `kubebook start`: the course in the browser. */
 import { spawn } from "node:child_process";
+import { rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import type { RunningServer } from "../course/server";
@@ -47,7 +48,7 @@ async function start(flags: StartFlags): Promise<void> {
     const serving = other.url === undefined ? await untilServing(runtimeFile) : other;
     if (serving?.url === undefined) return start(flags);
     say(`kubebook is already running in this folder (process ${serving.pid}):`);
-    show(serving.url, flags.open);
+    show(serving.url, flags.open, workDirectory);
     return;
   }
   try {
@@ -56,7 +57,7 @@ async function start(flags: StartFlags): Promise<void> {
     const url = await firstPage(server, flags.chapter);
     await announce(runtimeFile, url);
     say("kubebook is running; Ctrl-C ends it:");
-    show(url, flags.open);
+    show(url, flags.open, workDirectory);
   } catch (error) {
     await release(runtimeFile);
     throw error;
@@ -119,23 +120,35 @@ function endWith(server: RunningServer, release: () => Promise<void>): void {
 }
 
 /** The one line with the address on standard output; everything else goes to standard error. */
-function show(url: string, open: boolean): void {
+function show(url: string, open: boolean, workDirectory: string): void {
   process.stdout.write(`${url}\n`);
-  if (open) openBrowser(url);
+  if (open) openBrowser(openingPage(url, join(workDirectory, ".kubebook", "open.html")));
+}
+
+/**
+ * Writes the page that the browser opens first. It leads to the address, so that the token is not among the browser's
+ * arguments, which every user of the machine can list (Jupyter Server's `use_redirect_file`).
+ */
+function openingPage(url: string, file: string): string {
+  const address = url.replaceAll("&", "&amp;");
+  rmSync(file, { force: true });
+  const page = `<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=${address}">`;
+  writeFileSync(file, `${page}<title>kubebook</title><a href="${address}">kubebook</a>\n`, { mode: 0o600 });
+  return file;
 }
 
 function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-/** Asks the system to open the address. A machine without a browser is no failure: the address is printed. */
-function openBrowser(url: string): void {
+/** Asks the system to open a page. A machine without a browser is no failure: the address is printed. */
+function openBrowser(file: string): void {
   const [command, args]: [string, string[]] =
     process.platform === "darwin"
-      ? ["open", [url]]
+      ? ["open", [file]]
       : process.platform === "win32"
-        ? ["rundll32", ["url.dll,FileProtocolHandler", url]]
-        : ["xdg-open", [url]];
+        ? ["rundll32", ["url.dll,FileProtocolHandler", file]]
+        : ["xdg-open", [file]];
   const browser = spawn(command, args, { stdio: "ignore", detached: true });
   browser.on("error", () => say("No browser could be opened; open the address above yourself."));
   browser.unref();

@@ -63,19 +63,23 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Reads a request's body, and stops reading where it grows beyond `limit` bytes. */
+/** Reads a request's body. What comes beyond `limit` bytes is let through to nowhere, so that the client can hear of it. */
 export async function readBody(request: IncomingMessage, limit: number): Promise<string> {
-  const tooLarge = () => new HttpError(413, `The request's body is larger than ${limit} bytes`);
-  if (Number(request.headers["content-length"] ?? 0) > limit) throw tooLarge();
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > limit) throw tooLarge();
-    chunks.push(chunk);
-  }
+  const bytes = await new Promise<Buffer>((resolve, reject) => {
+    const tooLarge = new HttpError(413, `The request's body is larger than ${limit} bytes`);
+    const chunks: Buffer[] = [];
+    let size = 0;
+    if (Number(request.headers["content-length"] ?? 0) > limit) reject(tooLarge);
+    request.on("data", (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= limit) chunks.push(chunk);
+      else reject(tooLarge);
+    });
+    request.on("end", () => resolve(Buffer.concat(chunks)));
+    request.on("close", () => reject(new HttpError(400, "The request ended in the middle of its body")));
+  });
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
     throw new HttpError(400, "The request's body is not UTF-8");
   }

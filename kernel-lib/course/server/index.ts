@@ -1,6 +1,7 @@
 /** Owns the server as the course uses it: our kernel, our front end, the checkout's folders. */
 import { KernelProcess } from "../kernel";
-import { kernelspec } from "../notebook";
+import { kernelName, kernelSpec } from "../kernelspec";
+import { logoSvg } from "../logo";
 import { labPage } from "./labpage";
 import { type RunningServer, serve } from "./server";
 
@@ -24,10 +25,11 @@ export interface StartOptions {
 /** Starts the course's server on 127.0.0.1. @throws the system's error with `code` where the port cannot be had */
 export function startServer(options: StartOptions): Promise<RunningServer> {
   const { assets } = options;
+  const { display_name, language } = kernelSpec();
   return serve({
     ...options,
     page: (address) => labPage({ assets, ...address }),
-    kernel: kernelspec,
+    kernel: { name: kernelName, display_name, language, logo: logoSvg() },
     launch: ({ cwd }) => KernelProcess.start({ cwd }),
   });
 }

@@ -48,6 +48,21 @@ export function withoutToken(path: string, query: URLSearchParams): string {
   return safeNext(rest.size === 0 ? path : `${path}?${rest}`);
 }
 
+/**
+ * Gives a browser its cookies and sends it on from a page of our own. A redirect would not do: after a link on another
+ * site (or the file that opens the browser) it would be a request of that site, without its SameSite=Strict cookie.
+ */
+export function welcome(to: string, cookies: readonly string[]): Answer {
+  const place = escaped(to);
+  return {
+    status: 200,
+    headers: { "Content-Type": "text/html; charset=UTF-8", "Set-Cookie": cookies },
+    body:
+      `<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=${place}">` +
+      `<title>kubebook</title><a href="${place}">kubebook</a>\n`,
+  };
+}
+
 function escaped(text: string): string {
   return text.replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
 }

@@ -1,7 +1,7 @@
 /** Owns the server: one door for HTTP and WebSockets, in front of contents, kernels, sessions, settings and the course. */
 import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
@@ -13,7 +13,7 @@ import { fileRoutes } from "./files";
 import { Gate } from "./gate";
 import { type Answer, errorAnswer, HttpError, megabyte, parseBody, readBody, redirect, send } from "./http";
 import { Kernels, kernelRoutes } from "./kernels";
-import { type MakeLabPage, pageRoutes, withoutToken } from "./pages";
+import { type MakeLabPage, pageRoutes, welcome, withoutToken } from "./pages";
 import { panelRoutes } from "./panel";
 import { Root } from "./paths";
 import { match, type Route } from "./router";
@@ -170,7 +170,7 @@ class Door {
     const { route, params } = match(this.routes, method, path);
     if (visitor === "cookie" && route.access !== "open") this.gate.checkForgery(method, headers, query, route.access);
     if (visitor === "token" && route.access === "page" && query.has("token")) {
-      return redirect(withoutToken(path, query), [...this.gate.cookies(), ...this.gate.forgeryCookie(headers)]);
+      return welcome(withoutToken(path, query), [...this.gate.cookies(), ...this.gate.forgeryCookie(headers)]);
     }
     const text = (limit = megabyte) => readBody(request, limit);
     const json = async (limit?: number) => parseBody(await text(limit));
@@ -219,8 +219,6 @@ function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, parts: 
   } catch (error) {
     const status = error instanceof HttpError ? error.status : 500;
     log(refusalLine(error, `WebSocket ${(request.url ?? "").split("?")[0]}`));
-    socket.end(
-      `HTTP/1.1 ${status} ${status === 404 ? "Not Found" : "Forbidden"}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
-    );
+    socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   }
 }
