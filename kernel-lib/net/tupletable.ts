@@ -43,19 +43,19 @@ export class TupleTable<Value> {
 
   delete(ends: Ends): boolean {
     const key = hash(ends);
+    const first = this.#slots.get(key);
     let before: Slot<Value> | undefined;
-    for (let slot = this.#slots.get(key); slot; slot = slot.next) {
-      if (!same(slot.ends, ends)) {
-        before = slot;
-        continue;
-      }
-      if (before) before.next = slot.next;
-      else if (slot.next) this.#slots.set(key, slot.next);
-      else this.#slots.delete(key);
-      this.#size--;
-      return true;
+    let slot = first;
+    while (slot && !same(slot.ends, ends)) {
+      before = slot;
+      slot = slot.next;
     }
-    return false;
+    if (!slot) return false;
+    if (before) before.next = slot.next;
+    else if (slot.next) this.#slots.set(key, slot.next);
+    else this.#slots.delete(key);
+    this.#size--;
+    return true;
   }
 
   clear(): void {

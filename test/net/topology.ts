@@ -1,8 +1,10 @@
 /** Owns the little networks that the tests of `net` run on: nodes on one segment, pods behind bridges, an overlay. */
 import { addToIp, formatIp, type Ip, parseCidr, parseIp } from "../../kernel-lib/net/address";
 import type { Segment } from "../../kernel-lib/net/device";
+import type { TableChains } from "../../kernel-lib/net/iptables";
 import type { Netns } from "../../kernel-lib/net/netns";
 import { Network } from "../../kernel-lib/net/network";
+import { comment, jump, type Match, orMark, type Rule, xorMark } from "../../kernel-lib/net/rule";
 import { createSim, type Sim } from "../../kernel-lib/sim/sim";
 
 export interface Lab {
@@ -20,6 +22,10 @@ export function overlay(count: number, seed = 1): Lab {
   const network = new Network(sim);
   const lan = network.segment("lan");
   const pods = new Map<string, Netns>();
+  const router = network.netns("router");
+  router.addPhysical("eth0", lan);
+  router.addAddress("eth0", parseCidr("192.168.1.1/24"));
+  router.sysctl.ipForward = true;
   const nodes = Array.from({ length: count }, (_, index) => overlayNode(network, lan, index + 1, pods));
   for (const [here, node] of nodes.entries()) {
     for (const [there, peer] of nodes.entries()) {
@@ -40,6 +46,7 @@ function overlayNode(network: Network, lan: Segment, number: number, pods: Map<s
   const ip = parseIp(`192.168.1.${10 + number}`);
   node.addPhysical("eth0", lan);
   node.addAddress("eth0", { ip, length: 24 });
+  node.routes.add({ to: parseCidr("0.0.0.0/0"), via: parseIp("192.168.1.1") });
   node.sysctl.ipForward = true;
   node.sysctl.bridgeNfCallIptables = true;
   node.sysctl.routeLocalnet = true;
@@ -106,4 +113,56 @@ export function ask(lab: Lab, from: Netns, ip: string, port: number, timeout?: n
   );
   clock.settle();
   return outcome;
+}
+
+/** The rules of kube-proxy's iptables mode for one Service, on every node: DNAT to an endpoint, masquerade where needed. */
+export function addService(lab: Lab, ip: string, port: number, endpoints: readonly string[]): void {
+  for (const node of lab.nodes) {
+    node.iptables.restore(serviceRules(ip, port, endpoints));
+    node.iptables.ensure("nat", "PREROUTING", { target: jump("KUBE-SERVICES") }, "prepend");
+    node.iptables.ensure("nat", "OUTPUT", { target: jump("KUBE-SERVICES") }, "prepend");
+    node.iptables.ensure("nat", "POSTROUTING", { target: jump("KUBE-POSTROUTING") }, "prepend");
+    for (const chain of ["INPUT", "FORWARD", "OUTPUT"]) {
+      node.iptables.ensure("filter", chain, { target: jump("KUBE-SERVICES") }, "prepend");
+    }
+  }
+}
+
+function serviceRules(ip: string, port: number, endpoints: readonly string[]): TableChains {
+  const toService: Rule = {
+    destination: parseCidr(ip),
+    protocol: "tcp",
+    matches: [comment("default/web cluster IP"), { match: "tcp", targetPort: port }],
+  };
+  const picks = endpoints.map((endpoint, index): Rule => {
+    const left = endpoints.length - index;
+    const chance: readonly Match[] = left > 1 ? [{ match: "statistic", mode: "random", probability: 1 / left }] : [];
+    return { matches: [comment(`default/web -> ${endpoint}:${port}`), ...chance], target: jump(`KUBE-SEP-${index}`) };
+  });
+  const outside: Rule = { source: { not: parseCidr("10.244.0.0/16") }, target: jump("KUBE-MARK-MASQ") };
+  const seps = endpoints.map((endpoint, index): [string, Rule[]] => [
+    `KUBE-SEP-${index}`,
+    [
+      { source: parseCidr(endpoint), target: jump("KUBE-MARK-MASQ") },
+      { protocol: "tcp", matches: [{ match: "tcp" }], target: { target: "DNAT", ip: parseIp(endpoint), port } },
+    ],
+  ]);
+  const unmarked: Match = { match: "mark", value: 0x4000, mask: 0x4000, not: true };
+  return {
+    nat: {
+      "KUBE-SERVICES": endpoints.length > 0 ? [{ ...toService, target: jump("KUBE-SVC-WEB") }] : [],
+      "KUBE-SVC-WEB": [outside, ...picks],
+      ...Object.fromEntries(seps),
+      "KUBE-MARK-MASQ": [{ target: orMark(0x4000) }],
+      "KUBE-POSTROUTING": [
+        { matches: [unmarked], target: { target: "RETURN" } },
+        { target: xorMark(0x4000) },
+        {
+          matches: [comment("kubernetes service traffic requiring SNAT")],
+          target: { target: "MASQUERADE", randomFully: true },
+        },
+      ],
+    },
+    filter: { "KUBE-SERVICES": endpoints.length > 0 ? [] : [{ ...toService, target: { target: "REJECT" } }] },
+  };
 }
