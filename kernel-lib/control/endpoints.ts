@@ -70,7 +70,9 @@ export function endpointsOf(service: Kinds["Service"], pods: readonly Pod[]): Dr
     const ip = pod.status.podIPs?.find((each) => each.ip?.includes(":") === (family === "IPv6"))?.ip;
     if (!ip) return [];
     const ready = Boolean(spec.publishNotReadyAddresses) || isReady(pod);
-    return [{ address: addressOf(service, pod, ip), ready, ports: portsOf(service, pod) as readonly Port[] }];
+    const ports = portsOf(service, pod) as readonly Port[];
+    if (ports.length === 0 && (spec.ports?.length ?? 0) > 0) return [];
+    return [{ address: addressOf(service, pod, ip), ready, ports }];
   });
   const kept = truncated(entries);
   const subsets = repack(kept);

@@ -1,0 +1,73 @@
+/** Owns how full each node is: sums kept as pods come and go. */
+import type { Kinds } from "../../api/kinds";
+import { quantityValue } from "../../api/quantity";
+import { hasEnded } from "../pods";
+
+type Pod = Kinds["Pod"];
+
+/** Cores, bytes, pods. */
+export interface Usage {
+  readonly cpu: number;
+  readonly memory: number;
+  readonly pods: number;
+}
+
+export const nothing: Usage = { cpu: 0, memory: 0, pods: 0 };
+/** What the scheduler assumes of a container that asks for nothing, when it scores (util/pod_resources.go). */
+const assumed = { cpu: 0.1, memory: 200 * 2 ** 20 };
+
+/** What a pod asks for; with `guess`, containers that ask for nothing count as upstream's scoring counts them. */
+export function askedBy(pod: Pod, guess: boolean): Usage {
+  const of = (resource: "cpu" | "memory"): number => {
+    const each = (container: {
+      readonly resources?: { readonly requests?: Readonly<Record<string, string>> };
+    }): number => {
+      const request = container.resources?.requests?.[resource];
+      return request === undefined ? (guess ? assumed[resource] : 0) : quantityValue(request);
+    };
+    const sum = pod.spec.containers.reduce((total, container) => total + each(container), 0);
+    return Math.max(sum, ...(pod.spec.initContainers ?? []).map(each));
+  };
+  return { cpu: of("cpu"), memory: of("memory"), pods: 1 };
+}
+
+/** What a node has to give; a node that says nothing of a resource gives without end. */
+export function allocatable(node: Kinds["Node"]): Usage {
+  const room = node.status.allocatable ?? node.status.capacity;
+  const of = (name: string): number =>
+    room?.[name] === undefined ? Number.POSITIVE_INFINITY : quantityValue(room[name]);
+  return { cpu: of("cpu"), memory: of("memory"), pods: of("pods") };
+}
+
+interface Sums {
+  readonly asked: Usage;
+  readonly guessed: Usage;
+}
+
+/** Follows every write of a pod. */
+export class NodeUsage {
+  readonly #nodes = new Map<string, Sums>();
+
+  see(now: Pod | undefined, before: Pod | undefined): void {
+    if (before) this.#add(before, -1);
+    if (now) this.#add(now, 1);
+  }
+
+  of(node: string): Sums {
+    return this.#nodes.get(node) ?? { asked: nothing, guessed: nothing };
+  }
+
+  #add(pod: Pod, sign: number): void {
+    const node = pod.spec.nodeName;
+    if (!node || hasEnded(pod)) return;
+    const { asked, guessed } = this.of(node);
+    this.#nodes.set(node, {
+      asked: plus(asked, askedBy(pod, false), sign),
+      guessed: plus(guessed, askedBy(pod, true), sign),
+    });
+  }
+}
+
+function plus(a: Usage, b: Usage, sign: number): Usage {
+  return { cpu: a.cpu + sign * b.cpu, memory: a.memory + sign * b.memory, pods: a.pods + sign * b.pods };
+}
