@@ -67,7 +67,7 @@ export function recordEvent(sim: Sim, store: Store, note: EventNote): void {
 
 function draft(sim: Sim, note: EventNote, namespace: string, time: string, store: Store): Draft<"Event"> {
   const { about } = note;
-  const suffix = ((sim.clock.now * 1000 + store.version) % 2 ** 52).toString(16).padStart(16, "0");
+  const suffix = (BigInt(sim.clock.now) * 1000n + BigInt(store.version % 1000)).toString(16);
   return {
     kind: "Event",
     metadata: { name: `${about.metadata.name}.${suffix}`, namespace },

@@ -1,0 +1,3 @@
+/** Owns which Kubernetes this cluster is. */
+
+export const kubernetesVersion = "v1.36.0";
