@@ -69,7 +69,7 @@ export class Bridge {
   #forward(frame: Frame, bridge: Device, from: Device | undefined, passage: Passage | undefined): void {
     const { netns } = bridge;
     if (frame.target === broadcastMac) {
-      this.#flood(frame, from);
+      this.#flood(frame, bridge, from);
       if (from) netns.receiveFrame(frame, bridge, undefined);
       return;
     }
@@ -89,15 +89,20 @@ export class Bridge {
       carried = { ...frame, packet: passage.packet };
     }
     if (!to) {
-      this.#flood(carried, from);
+      this.#flood(carried, bridge, from);
       return;
     }
     netns.noteFrame(carried, "bridge", bridge, () => `${bridge.name}: ${carried.target} is behind ${to.name}`, to);
     to.transmit(carried);
   }
 
-  #flood(frame: Frame, from: Device | undefined): void {
-    for (const port of [...this.ports]) if (port !== from || port.hairpin) port.transmit(frame);
+  #flood(frame: Frame, bridge: Device, from: Device | undefined): void {
+    const ports = this.ports.filter((port) => port !== from || port.hairpin);
+    if (frame.target !== broadcastMac && !ports.some((port) => hasBehind(port, frame.target))) {
+      bridge.netns.frameLost(frame, bridge, `${bridge.name}: ${frame.target} is behind no port`);
+      return;
+    }
+    for (const port of ports) port.transmit(frame);
   }
 
   /** In a dry walk nothing has been learnt: look behind the ports instead. */
@@ -106,8 +111,13 @@ export class Bridge {
     if (known) return known;
     for (const port of this.ports) {
       if (!port.netns.network.conveyor.dry) return undefined;
-      for (const end of farEnds(port)) if (end.mac === mac) return port;
+      if (hasBehind(port, mac)) return port;
     }
     return undefined;
   }
+}
+
+function hasBehind(port: Device, mac: Mac): boolean {
+  for (const end of farEnds(port)) if (end.mac === mac) return true;
+  return false;
 }

@@ -51,13 +51,19 @@ export class Neighbors {
     this.#answer(entry);
   }
 
-  /** False if there is no such entry. */
+  /** False if there is no such entry. What waits for it is given up. */
   delete(device: string, ip: Ip): boolean {
-    return this.#entries.get(device)?.delete(ip) ?? false;
+    const entry = this.#entries.get(device)?.get(ip);
+    if (!entry) return false;
+    this.#entries.get(device)?.delete(ip);
+    this.#giveUp(entry);
+    return true;
   }
 
   deleteDevice(device: string): void {
+    const entries = this.#entries.get(device);
     this.#entries.delete(device);
+    for (const entry of entries?.values() ?? []) this.#giveUp(entry);
   }
 
   /** All entries, device by device, in the order in which they came. */
@@ -122,9 +128,8 @@ export class Neighbors {
   #ask(entry: Entry, device: Device, target: Mac, left: number): void {
     if (entry.waiting === undefined) return;
     if (left === 0) {
-      entry.failed = true;
       this.#tell(device, () => `nobody answers for ${formatIp(entry.ip)}`);
-      this.#answer(entry);
+      this.#giveUp(entry);
       return;
     }
     const senderIp = this.#netns.sourceOn(device, entry.ip) ?? 0;
@@ -158,6 +163,11 @@ export class Neighbors {
     entry.mac = mac;
     entry.failed = false;
     entry.confirmed = this.#netns.network.sim.clock.now;
+    this.#answer(entry);
+  }
+
+  #giveUp(entry: Entry): void {
+    entry.failed = true;
     this.#answer(entry);
   }
 

@@ -105,7 +105,8 @@ export class Netns {
   /** A frame that came in by a device: to its bridge, if it is a port of one. */
   receive(frame: Frame, device: Device): void {
     if (!device.up) {
-      this.frameLost(frame, device, "the device is down");
+      // Of a frame that a bridge floods, the copies for others do not count.
+      if (device.master || frame.target === device.mac) this.frameLost(frame, device, "the device is down");
       return;
     }
     const { master } = device;

@@ -72,8 +72,8 @@ export class Network {
 
   /** Takes a namespace and its devices away; what it was talking to hears nothing more from it. */
   deleteNetns(netns: Netns): void {
-    for (const device of [...netns.devices.values()]) netns.deleteDevice(device.name);
     netns.sockets.closeAll();
+    for (const device of [...netns.devices.values()]) netns.deleteDevice(device.name);
     this.namespaces.delete(netns.name);
   }
 

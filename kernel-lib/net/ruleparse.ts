@@ -1,0 +1,234 @@
+/** Owns reading the text that `iptables-restore` is fed into rules as data. */
+import { parseCidr, parseIp } from "./address";
+import type { TableChains } from "./iptables";
+import type { Protocol } from "./packet";
+import type { ConntrackState, Invertible, Match, PortMatch, Rule, TableName, Target } from "./rule";
+import { orMark, xorMark } from "./rule";
+
+/**
+ * Reads `*table`, `:CHAIN …` and `-A CHAIN …` lines. Every declared chain is in the result, built-in ones too.
+ * Throws, with the line's number, where `iptables-restore` would.
+ */
+export function parseRules(text: string): TableChains {
+  const tables: { [Table in TableName]?: { [chain: string]: Rule[] } } = {};
+  let chains: { [chain: string]: Rule[] } | undefined;
+  for (const [index, raw] of text.split("\n").entries()) {
+    const line = raw.trim();
+    const fail = (what: string): never => {
+      throw new RangeError(`iptables-restore: line ${index + 1} failed: ${what}`);
+    };
+    if (line === "" || line.startsWith("#")) continue;
+    if (line.startsWith("*")) {
+      const name = line.slice(1);
+      if (name !== "mangle" && name !== "nat" && name !== "filter") {
+        return fail(`can't initialize table \`${name}': Table does not exist`);
+      }
+      chains = tables[name] ?? {};
+      tables[name] = chains;
+    } else if (line === "COMMIT") chains = undefined;
+    else if (!chains) return fail("no table is open");
+    else if (line.startsWith(":")) {
+      const [name = ""] = line.slice(1).split(" ");
+      chains[name] ??= [];
+    } else {
+      const words = split(line.replace(/^\[\d+:\d+\] /, ""));
+      if (words[0] !== "-A" || words[1] === undefined) return fail(`cannot read ${line}`);
+      const chain = chains[words[1]];
+      if (!chain) return fail(`No chain/target/match by that name: ${words[1]}`);
+      try {
+        chain.push(readRule(words.slice(2)));
+      } catch (error) {
+        return fail(error instanceof Error ? error.message : String(error));
+      }
+    }
+  }
+  return tables;
+}
+
+/** Words between spaces; a quoted word keeps its spaces, a backslash its next character. */
+function split(line: string): readonly string[] {
+  const words: string[] = [];
+  for (const found of line.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)) {
+    words.push(found[1] === undefined ? (found[2] ?? "") : found[1].replace(/\\(.)/g, "$1"));
+  }
+  return words;
+}
+
+/** Options by name, each with its value (empty for a flag) and whether a `!` stood before it. */
+type Options = Map<string, { readonly not: boolean; readonly value: string }>;
+
+interface Extension {
+  readonly name: string;
+  readonly options: Options;
+}
+
+/** Options without a value. */
+const flags = new Set(["--set", "--rcheck", "--reap", "--rsource", "--random-fully"]);
+/** Options of targets; they may stand anywhere after `-j`. */
+const targetOptions = new Set([
+  "--to-destination",
+  "--to-source",
+  "--random-fully",
+  "--reject-with",
+  "--set-xmark",
+  "--set-mark",
+  "--or-mark",
+  "--xor-mark",
+]);
+
+function readRule(words: readonly string[]): Rule {
+  const rule: { -readonly [Key in keyof Rule]: Rule[Key] } = {};
+  const matches: Extension[] = [];
+  let target: Extension | undefined;
+  let at = 0;
+  const next = (): string => {
+    const word = words[at++];
+    if (word === undefined) throw new RangeError("an option's value is missing");
+    return word;
+  };
+  while (at < words.length) {
+    const not = words[at] === "!";
+    if (not) at++;
+    const maybe = <T>(value: T): Invertible<T> => (not ? { not: value } : value);
+    const word = next();
+    if (word === "-s") rule.source = maybe(parseCidr(next()));
+    else if (word === "-d") rule.destination = maybe(parseCidr(next()));
+    else if (word === "-i") rule.input = maybe(next());
+    else if (word === "-o") rule.output = maybe(next());
+    else if (word === "-p") rule.protocol = maybe(readProtocol(next()));
+    else if (word === "-m") matches.push({ name: next(), options: new Map() });
+    else if (word === "-g") rule.target = { target: "goto", chain: next() };
+    else if (word === "-j") target = { name: next(), options: new Map() };
+    else {
+      const owner = targetOptions.has(word) ? target : matches.at(-1);
+      if (!owner || !word.startsWith("--")) throw new RangeError(`unknown option "${word}"`);
+      owner.options.set(word, { not, value: flags.has(word) ? "" : next() });
+    }
+  }
+  if (target) rule.target = readTarget(target);
+  if (matches.length > 0) rule.matches = matches.map(readMatch);
+  return rule;
+}
+
+function readProtocol(word: string): Protocol {
+  const name = word.toLowerCase();
+  if (name === "tcp" || name === "udp" || name === "sctp" || name === "icmp") return name;
+  throw new RangeError(`unknown protocol "${word}" specified`);
+}
+
+function readTarget({ name, options }: Extension): Target {
+  const value = (option: string): string | undefined => options.get(option)?.value;
+  switch (name) {
+    case "ACCEPT":
+    case "DROP":
+    case "RETURN":
+      return { target: name };
+    case "REJECT": {
+      const how = value("--reject-with");
+      if (how === undefined) return { target: "REJECT" };
+      if (!isRejectType(how)) throw new RangeError(`unknown reject type "${how}"`);
+      return { target: "REJECT", with: how };
+    }
+    case "DNAT": {
+      const [, ip = "", port] = /^\[?([^\]]+?)\]?(?::(\d+))?$/.exec(value("--to-destination") ?? "") ?? [];
+      return { target: "DNAT", ip: parseIp(ip), ...(port === undefined ? {} : { port: Number(port) }) };
+    }
+    case "SNAT":
+      return { target: "SNAT", ip: parseIp(value("--to-source") ?? "") };
+    case "MASQUERADE":
+      return { target: "MASQUERADE", ...(options.has("--random-fully") ? { randomFully: true } : {}) };
+    case "MARK":
+      return readMark(options);
+    default:
+      return { target: "jump", chain: name };
+  }
+}
+
+function readMark(options: Options): Target {
+  for (const [option, { value: text }] of options) {
+    const [value = 0, mask] = text.split("/").map(Number);
+    switch (option) {
+      case "--or-mark":
+        return orMark(value);
+      case "--xor-mark":
+        return xorMark(value);
+      case "--set-xmark":
+        return { target: "MARK", value, mask: mask ?? 0xffffffff };
+      case "--set-mark":
+        return { target: "MARK", value, mask: ((mask ?? 0xffffffff) | value) >>> 0 };
+    }
+  }
+  throw new RangeError("MARK: one of the --set-xmark, --or-mark, --xor-mark options is required");
+}
+
+function isRejectType(
+  how: string,
+): how is "icmp-port-unreachable" | "icmp-host-unreachable" | "icmp-admin-prohibited" | "tcp-reset" {
+  return ["icmp-port-unreachable", "icmp-host-unreachable", "icmp-admin-prohibited", "tcp-reset"].includes(how);
+}
+
+function readMatch({ name, options }: Extension): Match {
+  const value = (option: string): string | undefined => options.get(option)?.value;
+  const port = (option: string): Invertible<PortMatch> | undefined => {
+    const found = options.get(option);
+    if (!found) return undefined;
+    const [from = "", to] = found.value.split(":");
+    const read = to === undefined ? Number(from) : { from: Number(from || 0), to: Number(to || 65535) };
+    return found.not ? { not: read } : read;
+  };
+  switch (name) {
+    case "comment":
+      return { match: "comment", comment: value("--comment") ?? "" };
+    case "tcp":
+    case "udp":
+    case "sctp": {
+      const sourcePort = port("--sport");
+      const targetPort = port("--dport");
+      return {
+        match: name,
+        ...(sourcePort === undefined ? {} : { sourcePort }),
+        ...(targetPort === undefined ? {} : { targetPort }),
+      };
+    }
+    case "addrtype":
+      return {
+        match: "addrtype",
+        ...localOf(options, "--src-type", "source"),
+        ...localOf(options, "--dst-type", "target"),
+      };
+    case "mark": {
+      const [bits = "", mask] = (value("--mark") ?? "").split("/");
+      const rest = options.get("--mark")?.not ? { not: true } : {};
+      return { match: "mark", value: Number(bits), ...(mask === undefined ? {} : { mask: Number(mask) }), ...rest };
+    }
+    case "statistic":
+      return { match: "statistic", mode: "random", probability: Number(value("--probability")) };
+    case "conntrack": {
+      const states = (value("--ctstate") ?? "").split(",") as ConntrackState[];
+      return { match: "conntrack", states, ...(options.get("--ctstate")?.not ? { not: true } : {}) };
+    }
+    case "nfacct":
+      return { match: "nfacct", name: value("--nfacct-name") ?? "" };
+    case "recent": {
+      const list = value("--name") ?? "DEFAULT";
+      if (options.has("--set")) return { match: "recent", name: list, mode: "set" };
+      const seconds = value("--seconds");
+      return {
+        match: "recent",
+        name: list,
+        mode: "rcheck",
+        ...(seconds === undefined ? {} : { seconds: Number(seconds) }),
+        ...(options.has("--reap") ? { reap: true } : {}),
+      };
+    }
+    default:
+      throw new RangeError(`Couldn't load match \`${name}':No such file or directory`);
+  }
+}
+
+function localOf(options: Options, option: string, key: "source" | "target"): object {
+  const found = options.get(option);
+  if (!found) return {};
+  if (found.value !== "LOCAL") throw new RangeError(`addrtype: bad type: ${found.value}`);
+  return { [key]: found.not ? { not: "LOCAL" } : "LOCAL" };
+}
