@@ -6,6 +6,7 @@ import { IConnectionStatus, IServiceManager } from "@jupyterlab/services";
 import { PluginRegistry } from "@lumino/coreutils";
 import { coursePlugins } from "./course";
 import { failed, loaded } from "./loading";
+import { cellExecutor } from "./run-when-ready";
 import { vegaExtension } from "./vega";
 import "./style.css";
 
@@ -17,6 +18,8 @@ const disabled = new Set([
   // These ask other hosts, or a part of Jupyter Server that we have not.
   "@jupyterlab/apputils-extension:announcements",
   "@jupyterlab/apputils-extension:licenses-plugin",
+  // Ours waits for the session.
+  "@jupyterlab/notebook-extension:cell-executor",
   // Outputs show, they do not run: the page's policy would refuse the script anyway.
   "@jupyterlab/javascript-extension:factory",
 ]);
@@ -27,7 +30,7 @@ function listed<T>(modules: readonly { readonly module: { readonly default: T | 
 }
 
 async function start(): Promise<void> {
-  const enabled = [...listed<JupyterFrontEndPlugin<unknown>>(plugins), ...coursePlugins].filter(
+  const enabled = [...listed<JupyterFrontEndPlugin<unknown>>(plugins), ...coursePlugins, cellExecutor].filter(
     ({ id }) => !disabled.has(id),
   );
   const mimeExtensions = [...listed(renderers), vegaExtension]

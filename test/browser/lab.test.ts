@@ -12,7 +12,8 @@ import { writeChapters } from "./fixture";
 import {
   chapterRow,
   contrast,
-  expectReady,
+  expectIdle,
+  expectOpen,
   expectState,
   focused,
   menu,
@@ -76,10 +77,11 @@ describe("the course in JupyterLab", { timeout: 120_000 }, () => {
     await begin(notebooks);
     const { page, problems } = watched;
     await openLab(page, server.url);
-    await expectReady(page, first);
+    await expectOpen(page, first);
     await expectState(page, first, "Opened");
     await expectState(page, second, "New");
     expect(await chapterRow(page, first).getAttribute("aria-current")).toBe("true");
+    await expectIdle(page);
     // TypeScript is coloured as such: `readonly` is a keyword there and an error in JavaScript.
     expect(await notebook(page).locator(".jp-CodeCell .cm-line span", { hasText: "readonly" }).count()).toBe(1);
 
@@ -106,7 +108,7 @@ describe("the course in JupyterLab", { timeout: 120_000 }, () => {
     await begin(notebooks);
     const { page, problems } = watched;
     await openLab(page, server.url);
-    await expectReady(page, first);
+    await expectOpen(page, first);
     await runAll(page);
     await expectState(page, first, "Done");
 
@@ -115,7 +117,7 @@ describe("the course in JupyterLab", { timeout: 120_000 }, () => {
     await page.keyboard.press("ArrowDown");
     expect(await focused(page)).toBe("Chapter 2: Hostile outputs, 7 minutes, new");
     await page.keyboard.press("Enter");
-    await expectReady(page, second);
+    await expectOpen(page, second);
     await expectState(page, second, "Opened");
 
     await page.keyboard.press("Control+Alt+c");
@@ -139,7 +141,7 @@ describe("the course in JupyterLab", { timeout: 120_000 }, () => {
     await page.keyboard.press("Control+Alt+c");
     await page.keyboard.press("ArrowLeft");
     await page.keyboard.press("Enter");
-    await expectReady(page, first);
+    await expectOpen(page, first);
     await expect.poll(() => prompts(page)).toEqual(["[ ]:", "[ ]:", "[ ]:"]);
     expect(problems).toEqual([]);
   });
@@ -150,7 +152,7 @@ describe("the course in JupyterLab", { timeout: 120_000 }, () => {
     await begin(notebooks);
     const { page, problems } = watched;
     await openLab(page, server.url);
-    await expectReady(page, first);
+    await expectOpen(page, first);
     await runAll(page);
     const label = notebook(page).locator("svg.marks text", { hasText: "requests" }).first();
     await label.waitFor();
@@ -172,9 +174,9 @@ describe("the course in JupyterLab", { timeout: 120_000 }, () => {
     await begin(notebooks);
     const { page, problems } = watched;
     await openLab(page, server.url);
-    await expectReady(page, first);
+    await expectOpen(page, first);
     await chapterRow(page, second).locator("button[data-action='open']").click();
-    await expectReady(page, second);
+    await expectOpen(page, second);
     await runAll(page);
     await notebook(page).locator("b", { hasText: "Bold" }).waitFor();
     await notebook(page).locator("text=charts load nothing from elsewhere").first().waitFor();
@@ -193,7 +195,7 @@ describe("the course in JupyterLab", { timeout: 120_000 }, () => {
     await begin(golden);
     const { page, problems } = watched;
     await openLab(page, server.url);
-    await expectReady(page, name);
+    await expectOpen(page, name);
     await runAll(page);
     await expectState(page, name, "Done");
     await notebook(page).locator("svg.marks").first().waitFor();
@@ -206,7 +208,7 @@ describe("the course in JupyterLab", { timeout: 120_000 }, () => {
     await begin(notebooks);
     const { page, problems } = watched;
     await openLab(page, server.url);
-    await expectReady(page, first);
+    await expectOpen(page, first);
     await runAll(page);
     await expectState(page, first, "Done");
     await menu(page, "Course", "kubebook:reset-chapter");

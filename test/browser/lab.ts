@@ -28,10 +28,17 @@ export function notebook(page: Page): Locator {
   return page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)");
 }
 
-/** Waits until this chapter is in front and its kernel has nothing to do. */
-export async function expectReady(page: Page, name: string): Promise<void> {
+/** Waits until this chapter is in front and its cells can be seen; the kernel may still be starting, as for a learner. */
+export async function expectOpen(page: Page, name: string): Promise<void> {
   await page.locator(`.lm-DockPanel-tabBar .lm-mod-current:has-text("${name}.ipynb")`).waitFor({ timeout: patience });
-  await notebook(page).locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").waitFor({ timeout: patience });
+  await notebook(page).locator(".jp-CodeCell .cm-line").first().waitFor({ timeout: patience });
+}
+
+/** Waits until the kernel has said who it is and has nothing to do. */
+export async function expectIdle(page: Page): Promise<void> {
+  await page
+    .locator("#jp-main-statusbar", { hasText: /TypeScript \(kubebook\) \| Idle/ })
+    .waitFor({ timeout: patience });
 }
 
 /** Runs a menu's command as a learner does. */
