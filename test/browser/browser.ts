@@ -33,6 +33,11 @@ export interface WatchedPage {
 /** A page with a profile of its own. */
 export async function watchedPage(browser: Browser, origin: string): Promise<WatchedPage> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: "reduce" });
+  return watchPage(context, origin);
+}
+
+/** Another page with the profile of the ones before it. */
+export async function watchPage(context: BrowserContext, origin: string): Promise<WatchedPage> {
   const page = await context.newPage();
   const problems: string[] = [];
   page.on("console", (message) => {
@@ -47,7 +52,7 @@ export async function watchedPage(browser: Browser, origin: string): Promise<Wat
       problems.push(`status ${response.status()}: ${response.request().method()} ${response.url()}`);
     }
   });
-  context.on("request", (request) => {
+  page.on("request", (request) => {
     const { protocol, origin: asked } = new URL(request.url());
     if (/^https?:$/.test(protocol) && asked !== origin) problems.push(`another host: ${request.url()}`);
   });

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { bundleLab } from "../../kernel-lib/cli/bundle";
 import { startServer } from "../../kernel-lib/course/server";
 import { requireOrSkip } from "../judges";
-import { chromiumPath, launch, type WatchedPage, watchedPage } from "./browser";
+import { chromiumPath, launch, type WatchedPage, watchedPage, watchPage } from "./browser";
 import { writeChapters } from "./fixture";
 import {
   chapterRow,
@@ -216,5 +216,50 @@ describe("the course in JupyterLab", { timeout: 120_000 }, () => {
     await expectState(page, first, "Opened");
     await expect.poll(() => prompts(page)).toEqual(["[ ]:", "[ ]:", "[ ]:"]);
     expect(problems).toEqual([]);
+  });
+
+  it("offers a chapter's new text, and keeps what the learner wrote when it is taken", async () => {
+    const notebooks = path.join(folder, "notebooks");
+    const [first] = writeChapters(notebooks);
+    await begin(notebooks);
+    const { page, problems } = watched;
+    await openLab(page, server.url);
+    await expectOpen(page, first);
+    const golden = path.join(notebooks, `${first}.ipynb`);
+    fs.writeFileSync(golden, fs.readFileSync(golden, "utf8").replace("Its share is", "The share of each is"));
+    await notebook(page).locator(".jp-CodeCell .cm-content").first().click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type(" // mine");
+    await runAll(page);
+    const offer = chapterRow(page, first).locator("button[data-action='update']");
+    await offer.click();
+    await page.locator(".jp-Dialog button", { hasText: "Update" }).click();
+    await notebook(page).locator(".jp-MarkdownCell", { hasText: "The share of each is" }).waitFor();
+    await offer.waitFor({ state: "detached" });
+    expect(await notebook(page).locator(".jp-CodeCell .cm-content").first().textContent()).toContain("// mine");
+    expect(problems).toEqual([]);
+  });
+
+  it("comes back as it was left", async () => {
+    const notebooks = path.join(folder, "notebooks");
+    const [first] = writeChapters(notebooks);
+    await begin(notebooks);
+    const { page, context } = watched;
+    await openLab(page, server.url);
+    await expectOpen(page, first);
+    await runAll(page);
+    await expectState(page, first, "Done");
+    const workspaces = path.join(folder, "work", ".kubebook", "workspaces");
+    await expect.poll(() => fs.existsSync(workspaces) && fs.readdirSync(workspaces).length).toBe(1);
+    await page.close();
+
+    const again = await watchPage(context, new URL(server.url).origin);
+    await openLab(again.page, server.url);
+    await expectOpen(again.page, first);
+    await expectState(again.page, first, "Done");
+    expect(await notebook(again.page).locator(".jp-OutputArea-output").first().textContent()).toBe(
+      "There are 3 pods.\n",
+    );
+    expect(again.problems).toEqual([]);
   });
 });

@@ -96,6 +96,7 @@ function addResetButton(app: JupyterFrontEnd, tracker: INotebookTracker): void {
           void app.commands.execute(commandIds.reset);
         },
       });
+      button.addClass("kubebook-ResetButton");
       panel.toolbar.insertBefore("spacer", "kubebook-reset", button);
     });
   });
