@@ -105,6 +105,10 @@ async function firstPage(server: RunningServer, wanted: string | undefined): Pro
 /** Ctrl-C, a closed terminal or `kill` end the kernels first; a second time, everything at once. */
 function endWith(server: RunningServer, release: () => Promise<void>): void {
   let ending = false;
+  // One broken connection must not take everybody's kernels along.
+  process.on("unhandledRejection", (error) =>
+    say(error instanceof Error ? (error.stack ?? error.message) : String(error)),
+  );
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {
       if (ending) process.exit(1);

@@ -1,6 +1,7 @@
 /** Owns who serves a work folder: one server at a time, known to the next one that would. */
-import { link, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { link, mkdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { writeWhole } from "./atomic";
 import { isObject } from "./http";
 
 /** What a server says of itself, for its user only (mode 0600): the address holds the token. */
@@ -20,7 +21,7 @@ const startingAtMost = 10 * 60_000;
 export async function claim(file: string): Promise<Runtime | null> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const own = `${file}.${process.pid}`;
-  await write(own, { pid: process.pid });
+  await writeWhole(own, JSON.stringify({ pid: process.pid }), 0o600);
   try {
     for (let attempt = 0; attempt < 10; attempt += 1) {
       try {
@@ -31,7 +32,7 @@ export async function claim(file: string): Promise<Runtime | null> {
       }
       const other = await read(file);
       if (other !== null && (await serves(file, other))) return other;
-      await rm(file, { force: true });
+      await removeStale(file, other);
     }
     throw new Error(`${file} cannot be taken`);
   } finally {
@@ -41,7 +42,7 @@ export async function claim(file: string): Promise<Runtime | null> {
 
 /** Says where we serve. */
 export async function announce(file: string, url: string): Promise<void> {
-  await write(file, { pid: process.pid, url });
+  await writeWhole(file, JSON.stringify({ pid: process.pid, url }), 0o600);
 }
 
 /** Gives the place free, if it is still ours. */
@@ -59,9 +60,13 @@ export async function untilServing(file: string): Promise<Runtime | null> {
   }
 }
 
-async function write(file: string, runtime: Runtime): Promise<void> {
-  await rm(file, { force: true });
-  await writeFile(file, JSON.stringify(runtime), { mode: 0o600, flag: "wx" });
+/** Takes the mark of a server that is gone away, unless another start has just put its own in the same place. */
+async function removeStale(file: string, stale: Runtime | null): Promise<void> {
+  const aside = `${file}.${process.pid}.stale`;
+  await rename(file, aside).catch(() => {});
+  const taken = await read(aside);
+  if (taken !== null && taken.pid !== stale?.pid) await link(aside, file).catch(() => {});
+  await rm(aside, { force: true });
 }
 
 async function read(file: string): Promise<Runtime | null> {

@@ -51,7 +51,9 @@ describe("a stranger", () => {
     for (const wrong of ["", "x", `${token}x`, token.slice(0, -1), "undefined"]) {
       expect((await ask(server, `/api/status?token=${wrong}`)).status).toBe(403);
       expect((await ask(server, "/api/status", { headers: { Authorization: `token ${wrong}` } })).status).toBe(403);
-      expect((await ask(server, `/api/status?token=${wrong}`, { headers: { Cookie: cookie } })).status).toBe(403);
+      const own = { Cookie: cookie, "Sec-Fetch-Site": "same-origin" };
+      expect((await ask(server, "/api/status", { headers: own })).status).toBe(200);
+      expect((await ask(server, `/api/status?token=${wrong}`, { headers: own })).status).toBe(403);
     }
   });
 
