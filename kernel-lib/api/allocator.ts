@@ -6,7 +6,7 @@ import type { Random } from "../sim/random";
  * (KEP-3070, pkg/registry/core/service/ipallocator: calculateRangeOffset).
  */
 export function staticBand(size: number, least: number, step: number, most: number): number {
-  if (size < least) return 0;
+  if (size <= least) return 0;
   return Math.min(Math.max(least, Math.floor(size / step)), most);
 }
 

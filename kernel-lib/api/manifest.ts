@@ -46,7 +46,7 @@ export function parseManifests(text: string, source: string): readonly Manifest[
   if (!Array.isArray(documents)) throw new ManifestError("no objects passed to apply");
   for (const document of documents) {
     const line = lines.linePos(document.range?.[0] ?? 0).line;
-    const value = contentOf(document, source, lines);
+    const value = contentOf(document, source, text, lines);
     if (value !== null && value !== undefined) found.push(...objectsOf(value, source, line));
   }
   return found;
@@ -61,13 +61,9 @@ function goTags(tags: Tags): Tags {
   });
 }
 
-function contentOf(document: Document.Parsed, source: string, lines: LineCounter): unknown {
-  const problem = document.errors[0];
+function contentOf(document: Document.Parsed, source: string, text: string, lines: LineCounter): unknown {
   const head = `error parsing ${source}: error converting YAML to JSON: yaml: `;
-  if (problem) {
-    const line = problem.linePos?.[0].line ?? lines.linePos(problem.pos[0]).line;
-    throw new ManifestError(`${head}line ${line}: ${goWords(problem.message)}`);
-  }
+  if (document.errors.length > 0) throw new ManifestError(head + goProblem(document.errors, text, lines));
   visit(document, {
     Pair: (_, pair) => {
       const key = pair.key;
@@ -82,30 +78,48 @@ function contentOf(document: Document.Parsed, source: string, lines: LineCounter
   try {
     return document.toJS({ maxAliasCount: aliasLimit });
   } catch (error) {
-    if (error instanceof ReferenceError) throw new ManifestError(`${head}document contains excessive aliasing`);
-    throw error;
+    if (!(error instanceof ReferenceError)) throw error;
+    const anchor = /Unresolved alias.*: (.+)$/.exec(error.message)?.[1];
+    if (anchor !== undefined) throw new ManifestError(`${head}unknown anchor '${anchor}' referenced`);
+    throw new ManifestError(`${head}document contains excessive aliasing`);
   }
 }
 
-/** The yaml library's message in go-yaml's words, where it has some for the same mistake. */
-function goWords(message: string): string {
-  const text = message.split(/ at line \d+/)[0] as string;
-  if (/Tabs are not allowed|tab/i.test(text)) return "found character that cannot start any token";
-  if (/Nested mappings are not allowed/.test(text)) return "mapping values are not allowed in this context";
-  if (/Implicit keys need to be on a single line|Implicit map keys/.test(text)) return "could not find expected ':'";
-  if (/All mapping items must start at the same column|collection item|bad indentation/i.test(text)) {
-    return "did not find expected key";
-  }
-  if (/Missing closing|Expected.*to end with/.test(text)) return "found unexpected end of stream";
-  if (/Unresolved alias/.test(text)) return text.replace(/^Unresolved alias.*: ?/, "unknown anchor referenced: ");
-  return text;
+interface Wording {
+  readonly match: RegExp;
+  readonly words: string;
+  /** libyaml's scanner and parser count lines differently, and go-yaml prints what they say. */
+  readonly by: "scanner" | "parser";
+}
+
+const wordings: readonly Wording[] = [
+  { match: /^Tabs/, words: "found character that cannot start any token", by: "scanner" },
+  { match: /^Plain value cannot start/, words: "found character that cannot start any token", by: "scanner" },
+  { match: /^Nested mappings/, words: "mapping values are not allowed in this context", by: "scanner" },
+  { match: /^Implicit keys? need/, words: "could not find expected ':'", by: "scanner" },
+  { match: /^Missing closing .?quote/, words: "found unexpected end of stream", by: "scanner" },
+  { match: /end with a \]/, words: "did not find expected ',' or ']'", by: "parser" },
+  { match: /end with a \}/, words: "did not find expected ',' or '}'", by: "parser" },
+  { match: /./, words: "did not find expected key", by: "parser" },
+];
+
+/** The first error in go-yaml's words; lines are counted from the document's own start, as kubectl reads them. */
+function goProblem(errors: Document.Parsed["errors"], text: string, lines: LineCounter): string {
+  const [problem, second] = errors as [(typeof errors)[number], (typeof errors)[number] | undefined];
+  const wording = wordings.find(({ match }) => match.test(problem.message)) as Wording;
+  const start = text.lastIndexOf("\n---", problem.pos[0]);
+  const before = start < 0 ? 0 : lines.linePos(start + 1).line;
+  const multiline = /^Implicit key/.test(problem.message) || (second !== undefined && /^Implicit key/.test(second.message));
+  const line = lines.linePos(problem.pos[0]).line - before + (multiline ? 1 : 0);
+  if (wording.by === "parser") return `line ${Math.max(1, line - 1)}: ${wording.words}`;
+  return line === 1 ? wording.words : `line ${line}: ${wording.words}`;
 }
 
 function objectsOf(value: unknown, source: string, line: number): readonly Manifest[] {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     const given = Array.isArray(value) ? "array" : typeof value;
-    const text = `json: cannot unmarshal ${given} into Go value of type map[string]interface {}`;
-    throw new ManifestError(`error parsing ${source}: ${text}`);
+    const text = `json: cannot unmarshal ${given} into Go value of type unstructured.detector`;
+    throw new ManifestError(`unable to decode ${JSON.stringify(source)}: ${text}`);
   }
   const object = value as Readonly<Record<string, unknown>>;
   const missing = (["apiVersion", "kind"] as const).filter((field) => !object[field]);

@@ -34,7 +34,8 @@ export function matchesAll(requirements: readonly Requirement[], labels: Labels)
 
 /** Whether labels satisfy a metav1.LabelSelector; an empty one matches everything. */
 export function matchesSelector(selector: LabelSelector, labels: Labels): boolean {
-  return matchesAll(requirementsOf(selector), labels);
+  if (selector.matchLabels && !matchesLabels(selector.matchLabels, labels)) return false;
+  return !selector.matchExpressions?.length || matchesAll(requirementsOf(selector), labels);
 }
 
 /** Whether labels hold all of a map's pairs (a Service's selector). */

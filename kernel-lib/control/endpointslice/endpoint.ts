@@ -1,5 +1,6 @@
 /** Owns what one pod becomes in an EndpointSlice (staging/src/k8s.io/endpointslice/service.go, util/controller_utils.go). */
 import type { Kinds } from "../../api/kinds";
+import { formatIp, parseIp } from "../../api/validation/ip";
 import { findPort, hasEnded, isReady } from "../pods";
 
 type Pod = Kinds["Pod"];
@@ -40,7 +41,7 @@ export function endpointOf(pod: Pod, node: Kinds["Node"] | undefined, service: S
   const terminating = pod.metadata.deletionTimestamp !== undefined;
   const ready = Boolean(service.spec.publishNotReadyAddresses) || (serving && !terminating);
   const addresses = (pod.status.podIPs ?? []).flatMap(({ ip }) => {
-    return ip && ip.includes(":") === (type === "IPv6") ? ip : [];
+    return ip && ip.includes(":") === (type === "IPv6") ? canonicalIp(ip) : [];
   });
   const zone = node?.metadata.labels?.[zoneLabel];
   return {
@@ -56,6 +57,17 @@ export function endpointOf(pod: Pod, node: Kinds["Node"] | undefined, service: S
     ...(zone && { zone }),
     ...(setsHostname(pod, service) && pod.spec.hostname && { hostname: pod.spec.hostname }),
   };
+}
+
+const octet = "(?:0|[1-9]\\d?|1\\d\\d|2[0-4]\\d|25[0-5])";
+/** The common case, told without parsing. */
+const canonicalIpv4 = new RegExp(`^${octet}(?:\\.${octet}){3}$`);
+
+/** An address as everybody writes it (RFC 5952); what is none becomes what Go prints for it, as upstream publishes it. */
+function canonicalIp(ip: string): string {
+  if (canonicalIpv4.test(ip)) return ip;
+  const parsed = parseIp(ip);
+  return parsed ? formatIp(parsed.family, parsed.value) : "<nil>";
 }
 
 /** A pod's hostname is published when its subdomain is the Service's name. */
