@@ -40,6 +40,9 @@ export interface Program {
   readonly argv: readonly string[];
   readonly env: ReadonlyMap<string, string>;
   readonly folder: string;
+  /** Whether somebody may type at it (`stdin: true` in the spec), and whether that is a terminal. */
+  readonly stdin: boolean;
+  readonly tty: boolean;
   readonly hostname: string;
   readonly files: Files;
   /** The pod's network namespace: shared by all its containers. */

@@ -1,5 +1,6 @@
 /** Owns nginx as its official image runs it: a web server of files, with its log. */
 import { rfc3339 } from "../api/time";
+import { SocketError } from "../net/socket";
 import type { App, Program } from "./app";
 import { type Exchange, type Headers, type HttpResponse, header, httpDate, logDate, serveHttp } from "./http";
 
@@ -46,6 +47,7 @@ export function nginx(version: string): App {
       program.write(`${at} [${level}] 1#1: ${text}\n`, "stderr");
     };
     let requests = 0;
+    if (portTaken(program, say)) return;
     const server = serveHttp(program, { port: 80, owner: "nginx" }, (asked) => {
       requests++;
       const response = respond(program, version, asked, (text) => say("error", `*${requests} ${text}`));
@@ -66,6 +68,19 @@ export function nginx(version: string): App {
       });
     }
   };
+}
+
+/** Whether somebody else in the pod has port 80: nginx then says so and ends. */
+function portTaken(program: Program, say: (level: string, text: string) => void): boolean {
+  try {
+    program.netns.sockets.listenTcp({ port: 80, owner: "nginx" }, () => ({})).close();
+    return false;
+  } catch (error) {
+    if (!(error instanceof SocketError)) throw error;
+    say("emerg", "bind() to 0.0.0.0:80 failed (98: Address already in use)");
+    program.exit(1);
+    return true;
+  }
 }
 
 function respond(program: Program, version: string, asked: Exchange, fail: (text: string) => void): HttpResponse {

@@ -4,6 +4,7 @@ import { signalNumbers } from "../apps/app";
 import type { Files } from "../apps/files";
 import { executableName, type Image } from "../apps/image";
 import type { Netns } from "../net/netns";
+import { SocketError } from "../net/socket";
 import type { Time } from "../sim/clock";
 import type { Sim } from "../sim/sim";
 
@@ -25,6 +26,8 @@ export interface ContainerSpec {
   readonly argv: readonly string[];
   readonly env: ReadonlyMap<string, string>;
   readonly folder: string;
+  readonly stdin: boolean;
+  readonly tty: boolean;
   readonly hostname: string;
   readonly files: Files;
   readonly netns: Netns;
@@ -77,9 +80,20 @@ export class Container {
     if (!app && !image.tools.includes(name)) return notFound(argv[0]);
     this.started = this.#sim.clock.now;
     const program = this.#program();
-    if (app) app(program);
+    if (app) this.#run(app, program);
     else this.#foreign = this.#runner.run(program, argv);
     return undefined;
+  }
+
+  /** A program that cannot have its port says so and ends, as programs do. */
+  #run(app: App, program: Program): void {
+    try {
+      app(program);
+    } catch (error) {
+      if (!(error instanceof SocketError)) throw error;
+      program.write(`${executableName(this.spec.argv[0] ?? "")}: ${error.message}\n`, "stderr");
+      program.exit(1);
+    }
   }
 
   /** Sends a signal. As PID 1 the program hears only what it handles; SIGKILL ends it whatever it wants. */
@@ -108,6 +122,8 @@ export class Container {
       argv: spec.argv,
       env: spec.env,
       folder: spec.folder,
+      stdin: spec.stdin,
+      tty: spec.tty,
       hostname: spec.hostname,
       files: spec.files,
       netns: spec.netns,
@@ -154,10 +170,13 @@ export class Container {
   }
 }
 
+const runcFailed =
+  "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init";
+
 /** containerd's and runc's words for an executable that the image has not. */
 function notFound(name = ""): string {
   const why = name.startsWith("/")
     ? `exec: "${name}": stat ${name}: no such file or directory`
     : `exec: "${name}": executable file not found in $PATH`;
-  return `failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: ${why}: unknown`;
+  return `${runcFailed}: ${why}: unknown`;
 }

@@ -60,6 +60,8 @@ export function containerSpec(spec: SpecContainer, image: Image, place: Containe
     argv: [...(command ?? image.entrypoint), ...args],
     env,
     folder: spec.workingDir ?? image.folder,
+    stdin: spec.stdin ?? false,
+    tty: spec.tty ?? false,
     hostname,
     files: new Files(sim.clock, { ...image.files, ...written }),
     netns,

@@ -5,18 +5,19 @@ import type { Kinds } from "../api/kinds";
 import { type Key, keyOf } from "../api/meta";
 import type { ProcessRunner } from "../apps/app";
 import { isPullFailure, type PullFailure } from "../apps/image";
-import { formatIp, type Ip } from "../net/address";
-import type { Netns } from "../net/netns";
+import { formatIp } from "../net/address";
 import { second, type Time, type Timer } from "../sim/clock";
 import type { Random } from "../sim/random";
-import { type Cni, CniError } from "./cni/cni";
+import type { Cni } from "./cni/cni";
 import { Container } from "./container";
 import { type ContainerHost, containerSpec } from "./containerspec";
 import { EnvError } from "./env";
 import type { NodeFigures } from "./figures";
-import { fullReference, goDuration, type NodeImages, type Pulled } from "./images";
+import type { NodeImages, Pulled } from "./images";
 import type { PodNet } from "./node";
-import { backOffAfter, type Life, newLife, type Stage, stages } from "./stages";
+import { crashNote, decidePull, type Note, pulledNote, pullFailureText } from "./pull";
+import { Sandbox } from "./sandbox";
+import { afterEnd, backOffAfter, type Life, newLife, type Stage, stages } from "./stages";
 import { phaseOf, podStatus } from "./status";
 
 type Pod = Kinds["Pod"];
@@ -41,10 +42,8 @@ export class PodWorker {
   readonly #startTime: Time;
   readonly #timers = new Map<Life, { cancel(): void }>();
   #pod: Pod;
-  #net: { readonly netns: Netns; readonly ips: readonly Ip[] } | undefined;
-  #setUp: Timer | undefined;
-  #sandboxTries = 0;
-  #waitsForNetwork = false;
+  readonly #sandbox: Sandbox;
+  #removal: Timer | undefined;
   #graceTimer: Timer | undefined;
   #graceEnds: Time | undefined;
   #ending = false;
@@ -61,15 +60,27 @@ export class PodWorker {
       ...(pod.spec.initContainers ?? []).map((spec) => newLife(spec, true)),
       ...pod.spec.containers.map((spec) => newLife(spec, false)),
     ];
+    const { sim, node, cni, figures } = host;
+    const { key, uid } = this;
+    const parts = {
+      ...{ sim, node, cni, figures, key, uid },
+      hostNetwork: pod.spec.hostNetwork ?? false,
+      newId: () => this.#hex(64),
+      warn: (reason: string, message: string) => this.#tell({ type: "Warning", reason, message }),
+      ready: () => {
+        this.#beginNext();
+        this.#report();
+      },
+    };
+    this.#sandbox = new Sandbox(parts, figures.podAdmission);
     this.#report();
-    this.#setUp = host.sim.clock.after(host.figures.podAdmission, () => this.#sandbox());
   }
 
   /** The pod's namespace, once it has one. */
   get net(): PodNet | undefined {
-    if (!this.#net) return undefined;
-    const { netns, ips } = this.#net;
-    return { key: this.key, uid: this.uid, netns, ips, hostNetwork: this.#pod.spec.hostNetwork ?? false };
+    const { connected } = this.#sandbox;
+    const hostNetwork = this.#pod.spec.hostNetwork ?? false;
+    return connected && { key: this.key, uid: this.uid, ...connected, hostNetwork };
   }
 
   /** The newest start of each container, init containers first. */
@@ -87,58 +98,12 @@ export class PodWorker {
     }
   }
 
-  /** The network plugin is ready now: a pod that waited for it goes on. */
+  /** The network plugin is ready now. */
   networkReady(): void {
-    if (!this.#waitsForNetwork) return;
-    this.#waitsForNetwork = false;
-    this.#sandbox();
+    this.#sandbox.networkReady();
   }
 
-  // ── Beginning ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #sandbox(): void {
-    const { cni, node, sim, figures } = this.#host;
-    if (this.#ending) return;
-    if (!this.#pod.spec.hostNetwork && !cni.ready(node)) {
-      this.#waitsForNetwork = true;
-      if (this.#sandboxTries++ === 0) this.#event("Warning", "NetworkNotReady", networkNotReady);
-      return;
-    }
-    this.#setUp = sim.clock.after(
-      figures.sandbox,
-      () => this.#connect(),
-      this.#sandboxTries > 1 ? "background" : undefined,
-    );
-  }
-
-  #connect(): void {
-    const { cni, node, sim, figures } = this.#host;
-    if (this.#pod.spec.hostNetwork) {
-      this.#net = { netns: node.netns, ips: [node.ip] };
-    } else {
-      const netns = node.network.netns(this.key);
-      try {
-        this.#net = { netns, ips: cni.addPod({ key: this.key, uid: this.uid, netns }, node) };
-      } catch (error) {
-        node.network.deleteNetns(netns);
-        if (!(error instanceof CniError)) throw error;
-        this.#sandboxTries++;
-        const id = this.#hex(64);
-        const why = `plugin type="${error.plugin}" failed (add): ${error.message}`;
-        const message = `failed to setup network for sandbox "${id}": ${why}`;
-        this.#event(
-          "Warning",
-          "FailedCreatePodSandBox",
-          `Failed to create pod sandbox: rpc error: code = Unknown desc = ${message}`,
-        );
-        this.#setUp = sim.clock.after(figures.sandboxRetry, () => this.#sandbox(), "background");
-        return;
-      }
-    }
-    this.#setUp = undefined;
-    this.#beginNext();
-    this.#report();
-  }
+  // ── The stages of a container ────────────────────────────────────────────────────────────────────────────────────
 
   /** Init containers one after another; then all others, each as soon as the one before it has been started. */
   #beginNext(): void {
@@ -147,8 +112,6 @@ export class PodWorker {
     const next = init[0] ?? this.lives.find((life) => life.stage === "waiting");
     if (next) this.#enter(next, "pulling");
   }
-
-  // ── The stages of a container ────────────────────────────────────────────────────────────────────────────────────
 
   #enter(life: Life, stage: Stage, why: { readonly reason?: string; readonly message?: string } = {}): void {
     if (this.#over || (this.#ending && stage !== "ended" && stage !== "done")) return;
@@ -181,19 +144,18 @@ export class PodWorker {
         this.#pull(life);
         return;
       case "pull-back-off":
-        this.#event("Normal", "BackOff", `Back-off pulling image "${image}"`, life);
-        this.#event("Warning", "Failed", "Error: ImagePullBackOff", life);
+        this.#tell({ type: "Normal", reason: "BackOff", message: `Back-off pulling image "${image}"` }, life);
+        this.#tell({ type: "Warning", reason: "Failed", message: "Error: ImagePullBackOff" }, life);
         return;
       case "crash-back-off": {
-        const pod = `${this.#pod.metadata.name}_${this.#pod.metadata.namespace}`;
-        const wait = goDuration(backOffAfter(life.crashes - 1, this.#host.figures.crashBackOff));
-        life.message = `back-off ${wait} restarting failed container=${name} pod=${pod}(${this.uid})`;
-        this.#event(
-          "Warning",
-          "BackOff",
-          `Back-off restarting failed container ${name} in pod ${pod}(${this.uid})`,
-          life,
+        const { name: pod, namespace } = this.#pod.metadata;
+        const said = crashNote(
+          name,
+          `${pod}_${namespace}(${this.uid})`,
+          backOffAfter(life.crashes - 1, this.#host.figures.crashBackOff),
         );
+        life.message = said.waiting;
+        this.#tell(said.note, life);
         return;
       }
       case "creating":
@@ -210,8 +172,7 @@ export class PodWorker {
 
   /** What a stage does when its time is over. */
   #leave(life: Life, stage: Stage, next: Stage): void {
-    if (stage === "creating") this.#event("Normal", "Created", "Container created", life);
-    if (stage === "starting") this.#event("Normal", "Started", "Container started", life);
+    if (stage === "creating") this.#tell({ type: "Normal", reason: "Created", message: "Container created" }, life);
     if (next === "pull-back-off") {
       // What the last pull said stays readable while nothing is pulled (since v1.32).
       const message = `Back-off pulling image "${life.spec.image}": ${life.reason ?? "ErrImagePull"}: ${life.message}`;
@@ -223,68 +184,40 @@ export class PodWorker {
 
   #pull(life: Life): void {
     const { images } = this.#host;
-    const { image = "", imagePullPolicy } = life.spec;
-    const full = fullReference(image);
-    if ("problem" in full) {
-      this.#event("Warning", "InspectFailed", full.problem, life);
-      this.#event("Warning", "Failed", "Error: InvalidImageName", life);
-      this.#beginNext();
-      life.reason = "InvalidImageName";
-      life.message = full.problem;
-      return;
+    const decision = decidePull(life.spec, images);
+    for (const note of decision.notes) this.#tell(note, life);
+    switch (decision.decision) {
+      case "use":
+        life.image = decision.image;
+        this.#enter(life, "creating");
+        return;
+      case "pull": {
+        const again = life.pullFailures > 0 || life.crashes > 1 ? "background" : undefined;
+        const pulled = (result: Pulled | PullFailure): void => this.#pulled(life, result);
+        this.#timers.set(life, images.pull(decision.reference, pulled, again));
+        return;
+      }
+      case "refuse":
+        life.reason = decision.reason;
+        life.message = decision.message;
+        this.#beginNext();
+        return;
     }
-    const present = images.get(full.reference);
-    const policy = imagePullPolicy ?? (full.reference.endsWith(":latest") ? "Always" : "IfNotPresent");
-    if (policy === "Never" && !present) {
-      const message = `Container image "${image}" is not present with pull policy of Never`;
-      this.#event("Warning", "ErrImageNeverPull", message, life);
-      this.#event("Warning", "Failed", "Error: ErrImageNeverPull", life);
-      this.#beginNext();
-      life.reason = "ErrImageNeverPull";
-      life.message = message;
-      return;
-    }
-    if (present && policy !== "Always") {
-      this.#event(
-        "Normal",
-        "Pulled",
-        `Container image "${image}" already present on machine and can be accessed by the pod`,
-        life,
-      );
-      life.image = present;
-      this.#enter(life, "creating");
-      return;
-    }
-    this.#event("Normal", "Pulling", `Pulling image "${image}"`, life);
-    const again = life.pullFailures > 0 || life.crashes > 1 ? "background" : undefined;
-    this.#timers.set(
-      life,
-      images.pull(full.reference, (result) => this.#pulled(life, result), again),
-    );
   }
 
   #pulled(life: Life, result: Pulled | PullFailure): void {
     const { figures, sim } = this.#host;
-    const { image } = life.spec;
+    const { image = "" } = life.spec;
     if (!isPullFailure(result)) {
-      const { took, tookWithWaiting } = result;
-      const times = `in ${goDuration(took)} (${goDuration(tookWithWaiting)} including waiting)`;
-      this.#event(
-        "Normal",
-        "Pulled",
-        `Successfully pulled image "${image}" ${times}. Image size: ${result.image.size} bytes.`,
-        life,
-      );
+      this.#tell(pulledNote(image, result), life);
       life.image = result.image;
       life.pullFailures = 0;
       this.#enter(life, "creating");
       return;
     }
-    // The kubelet strips a code that says nothing (pkg/kubelet/cri remote image service).
-    const message =
-      result.code === "Unknown" ? result.message : `rpc error: code = ${result.code} desc = ${result.message}`;
-    this.#event("Warning", "Failed", `Failed to pull image "${image}": ${message}`, life);
-    this.#event("Warning", "Failed", "Error: ErrImagePull", life);
+    const message = pullFailureText(result);
+    this.#tell({ type: "Warning", reason: "Failed", message: `Failed to pull image "${image}": ${message}` }, life);
+    this.#tell({ type: "Warning", reason: "Failed", message: "Error: ErrImagePull" }, life);
     life.pullFailures++;
     life.until = sim.clock.now + backOffAfter(life.pullFailures, figures.imageBackOff);
     this.#enter(life, "pull-failed", { message });
@@ -294,18 +227,20 @@ export class PodWorker {
   #create(life: Life): void {
     const { sim, runner } = this.#host;
     const { image } = life;
-    if (!image || !this.#net) return;
+    const { connected } = this.#sandbox;
+    if (!image || !connected) return;
     try {
-      const { netns } = this.#net;
+      const { netns } = connected;
       const at = { host: this.#host, pod: this.#pod, podIps: this.#podIps(), netns, id: this.#hex(64) };
       const container: Container = new Container(sim, runner, containerSpec(life.spec, image, at), () =>
         this.#ended(life, container),
       );
+      if (life.container) life.restarts++;
       life.previous = life.container ?? life.previous;
       life.container = container;
     } catch (error) {
       if (!(error instanceof EnvError)) throw error;
-      this.#event("Warning", "Failed", `Error: ${error.message}`, life);
+      this.#tell({ type: "Warning", reason: "Failed", message: `Error: ${error.message}` }, life);
       this.#enter(life, "config-failed", { message: error.message });
       this.#beginNext();
     }
@@ -316,12 +251,13 @@ export class PodWorker {
     if (!container) return;
     const problem = container.start();
     if (problem !== undefined) {
-      this.#event("Warning", "Failed", `Error: ${problem}`, life);
+      this.#tell({ type: "Warning", reason: "Failed", message: `Error: ${problem}` }, life);
       container.started = 0;
       container.ending = { at: this.#host.sim.clock.now, exitCode: 128, startError: problem };
       this.#ended(life, container);
       return;
     }
+    this.#tell({ type: "Normal", reason: "Started", message: "Container started" }, life);
     if (!life.init) this.#beginNext();
   }
 
@@ -345,31 +281,17 @@ export class PodWorker {
       this.#finishIfEnded();
       return;
     }
-    if (!ending || !this.#restarts(life, ending.exitCode)) {
+    const next = ending
+      ? afterEnd(life, { ...ending, started: container.started }, this.#pod.spec.restartPolicy, figures)
+      : undefined;
+    if (!next) {
       this.#enter(life, "done");
       this.#finishIfComplete();
       return;
     }
-    const ran = ending.at - (container.started ?? ending.at);
-    if (ran > figures.crashForgiven && ending.startError === undefined) life.crashes = 0;
-    life.crashes++;
-    life.restarts++;
-    // The first restart comes at once; from then on each waits twice as long as the one before.
-    if (life.crashes === 1) {
-      this.#enter(life, "pulling");
-      return;
-    }
-    life.until = ending.at + backOffAfter(life.crashes - 1, figures.crashBackOff);
-    if (ending.startError === undefined) {
-      this.#enter(life, "ended");
-      return;
-    }
-    this.#enter(life, "crash-back-off");
-  }
-
-  #restarts(life: Life, exitCode: number): boolean {
-    const policy = life.init && this.#pod.spec.restartPolicy === "Always" ? "OnFailure" : this.#pod.spec.restartPolicy;
-    return policy === "Never" ? false : policy === "OnFailure" ? exitCode !== 0 : true;
+    life.crashes = next.crashes;
+    life.until = next.until;
+    this.#enter(life, next.stage);
   }
 
   // ── Ending ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -390,11 +312,11 @@ export class PodWorker {
 
   #beginEnd(): void {
     this.#ending = true;
-    this.#setUp?.cancel();
+    this.#sandbox.cancel();
     for (const life of this.lives) {
       const { container } = life;
       if (container?.running) {
-        this.#event("Normal", "Killing", `Stopping container ${life.spec.name}`, life);
+        this.#tell({ type: "Normal", reason: "Killing", message: `Stopping container ${life.spec.name}` }, life);
         container.signal(container.spec.image.stopSignal);
       } else if (life.stage !== "done") {
         this.#timers.get(life)?.cancel();
@@ -409,8 +331,8 @@ export class PodWorker {
     this.#removing = true;
     this.#graceTimer?.cancel();
     const { sim, figures } = this.#host;
-    this.#setUp?.cancel();
-    this.#setUp = sim.clock.after(figures.removeSandbox, () => this.#remove());
+    this.#removal?.cancel();
+    this.#removal = sim.clock.after(figures.removeSandbox, () => this.#remove());
   }
 
   /** All containers have ended for good: the sandbox goes, the pod stays to be looked at. */
@@ -418,27 +340,16 @@ export class PodWorker {
     const phase = phaseOf(this.#pod, this.lives);
     if (phase !== "Succeeded" && phase !== "Failed") return;
     const { sim, figures } = this.#host;
-    this.#setUp = sim.clock.after(figures.removeSandbox, () => {
-      this.#setUp = undefined;
-      this.#disconnect();
+    this.#removal = sim.clock.after(figures.removeSandbox, () => {
+      this.#sandbox.remove();
       this.#report();
     });
-  }
-
-  #disconnect(): void {
-    const { cni, node } = this.#host;
-    const net = this.#net;
-    if (!net) return;
-    this.#net = undefined;
-    if (net.netns === node.netns) return;
-    cni.deletePod({ key: this.key, uid: this.uid }, node);
-    node.network.deleteNetns(net.netns);
   }
 
   #remove(): void {
     const { store } = this.#host;
     this.#over = true;
-    this.#disconnect();
+    this.#sandbox.remove();
     const current = store.get("Pod", this.key);
     if (current?.metadata.uid === this.uid && current.metadata.deletionTimestamp !== undefined) {
       store.delete("Pod", this.key, "kubelet", { grace: 0, uid: this.uid });
@@ -449,7 +360,7 @@ export class PodWorker {
   // ── Telling ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #podIps(): readonly string[] {
-    return this.#net?.ips.map(formatIp) ?? [];
+    return this.#sandbox.connected?.ips.map(formatIp) ?? [];
   }
 
   #report(): void {
@@ -460,21 +371,19 @@ export class PodWorker {
       lives: this.lives,
       podIps: this.#podIps(),
       hostIp: formatIp(node.ip),
-      sandboxReady: this.#net !== undefined,
+      sandboxReady: this.#sandbox.connected !== undefined,
       startTime: this.#startTime,
       now: sim.clock.now,
     };
     store.update("Pod", this.key, (pod) => ({ ...pod, status: podStatus(pod, facts) }), "kubelet");
   }
 
-  #event(type: "Normal" | "Warning", reason: string, message: string, life?: Life): void {
+  #tell(note: Note, life?: Life): void {
     const { sim, store, node } = this.#host;
     const list = life?.init ? "initContainers" : "containers";
     recordEvent(sim, store, {
+      ...note,
       about: this.#pod,
-      type,
-      reason,
-      message,
       component: "kubelet",
       host: node.name,
       ...(life && { fieldPath: `spec.${list}{${life.spec.name}}` }),
@@ -487,6 +396,3 @@ export class PodWorker {
     return text;
   }
 }
-
-const networkNotReady =
-  "network is not ready: container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized";

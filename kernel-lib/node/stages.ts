@@ -2,7 +2,7 @@
 import type { Kinds } from "../api/kinds";
 import type { Image } from "../apps/image";
 import { millisecond, second, type Time } from "../sim/clock";
-import type { Container } from "./container";
+import type { Container, Ending } from "./container";
 import type { NodeFigures } from "./figures";
 
 export type SpecContainer = Kinds["Pod"]["spec"]["containers"][number];
@@ -117,4 +117,31 @@ export function newLife(spec: SpecContainer, init: boolean): Life {
 /** The wait after so many failures in a row: doubled each time, up to the longest. */
 export function backOffAfter(failures: number, limits: { readonly first: Time; readonly longest: Time }): Time {
   return Math.min(limits.first * 2 ** Math.max(failures - 1, 0), limits.longest);
+}
+
+/** What comes after the end of a container that is to run again. */
+export interface Restart {
+  readonly stage: Stage;
+  readonly crashes: number;
+  readonly until: Time;
+}
+
+/**
+ * Whether and when a container that has ended is started again; undefined: never. The first restart comes at once; from
+ * then on each waits twice as long as the one before. A long good run is a new beginning. Init containers that
+ * succeed are done, whatever the policy.
+ */
+export function afterEnd(
+  life: Life,
+  ending: Ending & { readonly started: Time | undefined },
+  policy: string | undefined,
+  figures: NodeFigures,
+): Restart | undefined {
+  const onlyFailed = policy === "OnFailure" || (life.init && policy !== "Never");
+  if (policy === "Never" || (onlyFailed && ending.exitCode === 0)) return undefined;
+  const ran = ending.startError === undefined ? ending.at - (ending.started ?? ending.at) : 0;
+  const crashes = (ran > figures.crashForgiven ? 0 : life.crashes) + 1;
+  if (crashes === 1) return { stage: "pulling", crashes, until: ending.at };
+  const until = ending.at + backOffAfter(crashes - 1, figures.crashBackOff);
+  return { stage: ending.startError === undefined ? "ended" : "crash-back-off", crashes, until };
 }

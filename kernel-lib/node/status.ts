@@ -91,11 +91,14 @@ function conditions(pod: Pod, facts: PodFacts, phase: string): readonly Conditio
 function containerStatus(life: Life): ContainerStatus {
   const { spec, container, previous } = life;
   const running = life.stage === "running";
-  const shown = container ?? previous;
-  const last = stateOf(life).terminated ? previous : container?.ending ? container : previous;
+  // A container that is made anew shows how the one before it ended, until it runs.
+  const current = container?.started !== undefined ? container : (previous ?? container);
+  const state = stateOf(life, current);
+  const last = state.terminated ? (current === previous ? undefined : previous) : current?.ending ? current : previous;
+  const shown = current?.started !== undefined ? current : undefined;
   return {
     name: spec.name,
-    state: stateOf(life),
+    state,
     lastState: last?.ending ? { terminated: terminated(last) } : {},
     ready: running || (life.init && life.stage === "done" && exitCode(life) === 0),
     restartCount: life.restarts,
@@ -116,18 +119,18 @@ function mounts(spec: SpecContainer) {
   return { volumeMounts };
 }
 
-function stateOf(life: Life): State {
+function stateOf(life: Life, current: Container | undefined): State {
   const row = stages[life.stage];
-  if (life.stage === "running" && life.container?.started !== undefined) {
-    return { running: { startedAt: rfc3339(life.container.started) } };
+  if (life.stage === "running" && current?.started !== undefined) {
+    return { running: { startedAt: rfc3339(current.started) } };
   }
-  if (row.waiting !== undefined) {
-    const reason = life.reason ?? (life.stage === "waiting" && life.init ? "PodInitializing" : row.waiting);
-    return { waiting: { reason, ...(life.message !== undefined && { message: life.message }) } };
+  const beginsAgain = life.stage === "pulling" || life.stage === "creating" || life.stage === "starting";
+  if (current?.ending && (row.waiting === undefined || (beginsAgain && life.reason === undefined))) {
+    return { terminated: terminated(current) };
   }
-  return life.container?.ending
-    ? { terminated: terminated(life.container) }
-    : { waiting: { reason: "ContainerCreating" } };
+  const first = life.stage === "waiting" && life.init ? "PodInitializing" : "ContainerCreating";
+  const reason = life.reason ?? (life.stage === "waiting" ? first : (row.waiting ?? first));
+  return { waiting: { reason, ...(life.message !== undefined && { message: life.message }) } };
 }
 
 function terminated(container: Container): NonNullable<State["terminated"]> {

@@ -9,22 +9,27 @@ function client(cluster: Wired, node: string): void {
 function lastAccess(cluster: Wired, pod: string): string {
   const node = cluster.podNow(pod)?.spec.nodeName ?? "";
   const log = cluster.nodes[node]?.kubelet.container(`default/${pod}`)?.log ?? [];
-  return log.findLast((line) => line.stream === "stdout")?.text ?? "";
+  return log.filter((line) => line.stream === "stdout").at(-1)?.text ?? "";
 }
 
-test.each(["vxlan", "host-gw"] as const)("a pod reaches a pod of another node by a cluster IP, with its own address (%s)", (cni) => {
-  const cluster = wire({ cni });
-  client(cluster, "node-1");
-  cluster.pod("web", "node-2");
-  cluster.sim.clock.settle();
-  cluster.service("web", "10.96.0.50", 80);
-  cluster.slice("web", 80, ["web"]);
-  cluster.sim.clock.settle();
-  const answer = get(cluster, cluster.netnsOf("client"), "10.96.0.50", 80);
-  expect(answer).toContain("HTTP/1.1 200 OK");
-  expect(answer).toContain("<title>Welcome to nginx!</title>");
-  expect(lastAccess(cluster, "web")).toMatch(/^10\.244\.1\.2 - - \[01\/Jan\/2026:00:00:\d\d \+0000\] "GET \/ HTTP\/1\.1" 200 \d+ /);
-});
+test.each(["vxlan", "host-gw"] as const)(
+  "a pod reaches a pod of another node by a cluster IP, with its own address (%s)",
+  (cni) => {
+    const cluster = wire({ cni });
+    client(cluster, "node-1");
+    cluster.pod("web", "node-2");
+    cluster.sim.clock.settle();
+    cluster.service("web", "10.96.0.50", 80);
+    cluster.slice("web", 80, ["web"]);
+    cluster.sim.clock.settle();
+    const answer = get(cluster, cluster.netnsOf("client"), "10.96.0.50", 80);
+    expect(answer).toContain("HTTP/1.1 200 OK");
+    expect(answer).toContain("<title>Welcome to nginx!</title>");
+    expect(lastAccess(cluster, "web")).toMatch(
+      /^10\.244\.1\.2 - - \[01\/Jan\/2026:00:00:\d\d \+0000\] "GET \/ HTTP\/1\.1" 200 \d+ /,
+    );
+  },
+);
 
 test("a pod that reaches itself through its Service is masqueraded by its bridge", () => {
   const cluster = wire();
@@ -41,7 +46,10 @@ test("the nodes themselves reach pods, locally from the bridge's address and rem
   const cluster = wire();
   cluster.pod("web", "node-2");
   cluster.sim.clock.settle();
-  for (const [node, source] of [["node-2", "10.244.2.1"], ["node-1", "10.244.1.0"]] as const) {
+  for (const [node, source] of [
+    ["node-2", "10.244.2.1"],
+    ["node-1", "10.244.1.0"],
+  ] as const) {
     const netns = cluster.nodes[node]?.net.netns;
     if (!netns) throw new Error(node);
     expect(get(cluster, netns, "10.244.2.2", 80)).toContain("200 OK");
@@ -88,11 +96,42 @@ test("requests from outside reach a node port, masqueraded by the node that took
   const cluster = wire();
   cluster.pod("web", "node-2");
   cluster.sim.clock.settle();
-  cluster.service("web", "10.96.0.50", 80, { type: "NodePort", ports: [{ port: 80, protocol: "TCP", nodePort: 30080 }] });
+  cluster.service("web", "10.96.0.50", 80, {
+    type: "NodePort",
+    ports: [{ port: 80, protocol: "TCP", nodePort: 30080 }],
+  });
   cluster.slice("web", 80, ["web"]);
   cluster.sim.clock.settle();
   expect(get(cluster, cluster.workstation, "192.168.1.11", 30080)).toContain("200 OK");
   expect(lastAccess(cluster, "web")).toMatch(/^10\.244\.1\.0 /);
   expect(get(cluster, cluster.workstation, "192.168.1.12", 30080)).toContain("200 OK");
   expect(lastAccess(cluster, "web")).toMatch(/^10\.244\.2\.1 /);
+});
+
+test("a UDP client that keeps its port follows the Service to its new endpoint: kube-proxy deletes the stale entry", () => {
+  const cluster = wire();
+  client(cluster, "node-1");
+  for (const name of ["old", "new"]) {
+    cluster.pod(name, "node-2", { containers: [{ name: "main", image: "busybox", command: ["nc", "-lu"] }] });
+  }
+  cluster.sim.clock.settle();
+  const heard: string[] = [];
+  for (const name of ["old", "new"]) {
+    cluster.netnsOf(name).sockets.openUdp({ port: 5000 }, { received: () => heard.push(name) });
+  }
+  cluster.service("sink", "10.96.0.60", 5000, { ports: [{ port: 5000, protocol: "UDP" }] });
+  const point = (pod: string): void => {
+    cluster.slice("sink", 5000, [pod], "UDP");
+    cluster.sim.clock.settle();
+  };
+  point("old");
+  const socket = cluster.netnsOf("client").sockets.openUdp({ port: 4000 }, {});
+  const send = (): void => {
+    socket.send("x", { ip: 0x0a60003c, port: 5000 });
+    cluster.sim.clock.settle();
+  };
+  send();
+  point("new");
+  send();
+  expect(heard).toEqual(["old", "new"]);
 });

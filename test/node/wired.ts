@@ -32,7 +32,7 @@ export interface Wired {
   readonly ran: readonly (readonly string[])[];
   pod(name: string, node: string, spec?: object): Kinds["Pod"];
   service(name: string, clusterIp: string, port: number, spec?: object): void;
-  slice(service: string, port: number, pods: readonly string[]): void;
+  slice(service: string, port: number, pods: readonly string[], protocol?: string): void;
   podNow(name: string): Kinds["Pod"] | undefined;
   netnsOf(pod: string): Netns;
   events(pod: string): readonly string[];
@@ -51,7 +51,9 @@ function recordingRunner(ran: (readonly string[])[]): ProcessRunner {
 }
 
 /** @param options `podCidrs` per node, default 10.244.1.0/24 and 10.244.2.0/24; `cni` default VXLAN */
-export function wire(options: { readonly cni?: "vxlan" | "host-gw"; readonly prefix?: number; readonly seed?: number } = {}): Wired {
+export function wire(
+  options: { readonly cni?: "vxlan" | "host-gw"; readonly prefix?: number; readonly seed?: number } = {},
+): Wired {
   const sim = createSim(options.seed ?? 1);
   const store = new Store(sim);
   const network = new Network(sim);
@@ -90,21 +92,35 @@ export function wire(options: { readonly cni?: "vxlan" | "host-gw"; readonly pre
     pod(name, node, spec = {}) {
       const containers = [{ name: "main", image: "nginx" }];
       const body = { nodeName: node, restartPolicy: "Always", terminationGracePeriodSeconds: 30, containers, ...spec };
-      return store.create("Pod", { kind: "Pod", metadata: { name, namespace: "default" }, spec: body, status: { phase: "Pending" } }, "test");
+      return store.create(
+        "Pod",
+        { kind: "Pod", metadata: { name, namespace: "default" }, spec: body, status: { phase: "Pending" } },
+        "test",
+      );
     },
     service(name, clusterIp, port, spec = {}) {
       const ports = [{ port, protocol: "TCP", targetPort: port }];
-      const body = { type: "ClusterIP", clusterIP: clusterIp, clusterIPs: [clusterIp], ports, ...spec } as Kinds["Service"]["spec"];
+      const body = {
+        type: "ClusterIP",
+        clusterIP: clusterIp,
+        clusterIPs: [clusterIp],
+        ports,
+        ...spec,
+      } as Kinds["Service"]["spec"];
       store.create("Service", { kind: "Service", metadata: { name, namespace: "default" }, spec: body }, "test");
     },
-    slice(service, port, pods) {
+    slice(service, port, pods, protocol = "TCP") {
       const endpoints = pods.map((name) => {
         const pod = podNow(name);
-        return { addresses: [pod?.status.podIP ?? ""], nodeName: pod?.spec.nodeName ?? "", conditions: { ready: true } };
+        return {
+          addresses: [pod?.status.podIP ?? ""],
+          nodeName: pod?.spec.nodeName ?? "",
+          conditions: { ready: true },
+        };
       });
       const labels = { "kubernetes.io/service-name": service };
       const metadata = { name: `${service}-1`, namespace: "default", labels };
-      const ports = [{ name: "", port, protocol: "TCP" }];
+      const ports = [{ name: "", port, protocol }];
       store.apply("EndpointSlice", { kind: "EndpointSlice", metadata, addressType: "IPv4", ports, endpoints }, "test");
     },
     netnsOf(pod) {

@@ -31,9 +31,15 @@ interface Config {
 type KubeObject = Kinds["Service"] | Kinds["EndpointSlice"];
 
 function viewFor(objects: readonly KubeObject[], node: string) {
-  const services = objects.filter((object) => object.kind === "Service");
-  const slices = objects.filter((object) => object.kind === "EndpointSlice");
-  return viewOf(services, slices, { node });
+  return viewOf(objects.filter(isService), objects.filter(isSlice), { node });
+}
+
+function isService(object: KubeObject): object is Kinds["Service"] {
+  return object.kind === "Service";
+}
+
+function isSlice(object: KubeObject): object is Kinds["EndpointSlice"] {
+  return object.kind === "EndpointSlice";
 }
 
 function optionsOf(config: Config, more: IptablesOptions = {}): IptablesOptions {
@@ -223,10 +229,8 @@ test("Services become service ports, health checks and local endpoints as kube-p
       );
       expect(Object.fromEntries(checks), name).toEqual(wanted.healthCheckNodePorts);
     }
-    const slices = objects.filter((object) => object.kind === "EndpointSlice");
-    const shared = objects
-      .filter((object) => object.kind === "Service")
-      .flatMap((service) => sharedPorts(service, slices));
+    const slices = objects.filter(isSlice);
+    const shared = objects.filter(isService).flatMap((service) => sharedPorts(service, slices));
     const ready = localReadyEndpoints(shared, config.nodeName);
     if (wanted.servicesWithLocalReadyEndpoints !== undefined) {
       expect(ready.size, name).toBe(wanted.servicesWithLocalReadyEndpoints);
