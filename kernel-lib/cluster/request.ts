@@ -1,0 +1,95 @@
+/** Owns one request as a client program makes it: connect, ask, read the answer, close; and who really answered. */
+import { formatRequest, type Headers, HttpReader } from "../apps/http";
+import { formatIp, formatSocketAddress, type Ip, type SocketAddress } from "../net/address";
+import type { Failure } from "../net/socket";
+import { second, type Time } from "../sim/clock";
+import type { Process } from "./driver";
+import { type Asked, type Ground, nameOf } from "./question";
+
+/** How a request ended. */
+export interface RequestOutcome {
+  /** When it began, and how long it took, in microseconds of virtual time. */
+  readonly at: Time;
+  readonly took: Time;
+  /** "answered", or how the connection failed. */
+  readonly result: "answered" | Failure["outcome"];
+  /** The status of the HTTP answer. */
+  readonly status?: number;
+  readonly body?: string;
+  /** Who answered, after all translation: `10.244.1.3:80`. */
+  readonly endpoint?: string;
+  /** The same by name: `pod/my-nginx-…`. */
+  readonly name?: string;
+}
+
+/** As long as curl would be willing to wait for a connection and its answer here. */
+const patience: Time = 10 * second;
+
+const headers: Headers = [
+  ["User-Agent", "kubebook"],
+  ["Accept", "*/*"],
+  ["Connection", "close"],
+];
+
+/** Makes one HTTP request over a connection of its own, really sent. */
+export async function request(
+  ground: Ground,
+  process: Process,
+  asked: Asked,
+  name: (ip: Ip) => string = (ip) => nameOf(ground, ip) ?? formatIp(ip),
+): Promise<RequestOutcome> {
+  const { clock } = ground.network.sim;
+  const began = clock.now;
+  let outcome: Omit<RequestOutcome, "at" | "took"> = { result: "timeout" };
+  const reader = HttpReader.responses();
+  const host = formatSocketAddress(asked.ip, asked.port);
+  await process.pause((wake) => {
+    const socket = asked.netns.sockets.connectTcp(
+      { ip: asked.ip, port: asked.port, owner: "client", timeout: patience },
+      {
+        connected(connection) {
+          outcome = { result: "timeout", ...named(whoAnswers(ground, connection.local, asked), name) };
+          connection.write(
+            formatRequest({ method: "GET", target: "/", headers: [["Host", host], ...headers], body: "" }),
+          );
+        },
+        data(_, text) {
+          reader.feed(text);
+          const answer = reader.next();
+          if (answer && answer !== "bad")
+            outcome = { ...outcome, result: "answered", status: answer.status, body: answer.body };
+        },
+        ended(connection) {
+          const answer = reader.next(true);
+          if (answer && answer !== "bad")
+            outcome = { ...outcome, result: "answered", status: answer.status, body: answer.body };
+          connection.end();
+        },
+        closed: wake,
+        failed(_, failure) {
+          if (outcome.result !== "answered") outcome = { ...outcome, result: failure.outcome };
+          wake();
+        },
+      },
+    );
+    return () => {
+      if (socket.state !== "CLOSED" && socket.state !== "TIME-WAIT") socket.abort();
+    };
+  }, patience);
+  return { at: began, took: clock.now - began, ...outcome };
+}
+
+/** What connection tracking knows and the client does not: where its connection was sent. */
+function whoAnswers(ground: Ground, local: SocketAddress, { ip, port }: Asked): SocketAddress {
+  const tuple = { protocol: "tcp" as const, source: local.ip, sourcePort: local.port, target: ip, targetPort: port };
+  for (const node of ground.store.list("Node")) {
+    const reply = ground.network.namespaces.get(node.metadata.name)?.conntrack.find(tuple)?.reply;
+    if (reply && (reply.source !== ip || reply.sourcePort !== port))
+      return { ip: reply.source, port: reply.sourcePort };
+  }
+  return { ip, port };
+}
+
+function named({ ip, port }: SocketAddress, name: (ip: Ip) => string): Pick<RequestOutcome, "endpoint" | "name"> {
+  return { endpoint: formatSocketAddress(ip, port), name: name(ip) };
+}
