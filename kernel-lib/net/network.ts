@@ -5,6 +5,7 @@ import type { Entry } from "../sim/journal";
 import type { Sim } from "../sim/sim";
 import type { Ip, Mac } from "./address";
 import { type Device, Segment, VethEnd } from "./device";
+import type { Hook } from "./netfilter";
 import { Netns } from "./netns";
 import type { Packet } from "./packet";
 import { packetEvent } from "./packetdata";
@@ -107,10 +108,11 @@ export class Network {
     packet: Packet,
     what: () => string,
     more?: PacketEventMore,
+    hook?: Hook,
   ): void {
     const { conveyor } = this;
     if (!conveyor.watched) return;
-    const detail = packetEvent(kind, where, packet, more);
+    const detail = packetEvent(kind, where, packet, more, hook);
     conveyor.tell({ at: this.sim.clock.now, where, about, what: what(), detail });
   }
 }

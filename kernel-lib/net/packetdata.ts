@@ -1,42 +1,69 @@
 /** Owns packets as a reader sees them: plain data with addresses as text, and one line as tcpdump would print it. */
-import { formatIp } from "./address";
+import { formatIp, type Ip } from "./address";
+import type { Hook } from "./netfilter";
 import { isVxlan, type Packet, packetSize } from "./packet";
 import type { PacketData, PacketEvent, PacketEventKind, PacketEventMore } from "./passage";
 
+/** Most lines are about the same packet as the line before, so the last ones are kept. */
+let lastPacket: Packet | undefined;
+let lastData: PacketData | undefined;
+
 /** The packet as plain data. */
 export function packetData(packet: Packet): PacketData {
+  if (packet !== lastPacket || !lastData) {
+    lastData = read(packet);
+    lastPacket = packet;
+  }
+  return lastData;
+}
+
+const texts = new Map<Ip, string>();
+const textLimit = 20_000;
+
+/** The same few addresses are printed again and again. */
+function text(ip: Ip): string {
+  let known = texts.get(ip);
+  if (known === undefined) {
+    if (texts.size >= textLimit) texts.clear();
+    known = formatIp(ip);
+    texts.set(ip, known);
+  }
+  return known;
+}
+
+type Draft<Data> = { -readonly [Key in keyof Data]: Data[Key] };
+
+/** Written without spreads: this runs for every line of the journal. */
+function read(packet: Packet): PacketData {
   const { body } = packet;
-  const common = {
+  const data: Draft<PacketData> = {
     id: packet.id,
-    source: formatIp(packet.source),
-    target: formatIp(packet.target),
+    source: text(packet.source),
+    target: text(packet.target),
+    protocol: body.protocol,
     ttl: packet.ttl,
     size: packetSize(packet),
   };
-  switch (body.protocol) {
-    case "tcp":
-      return {
-        ...common,
-        protocol: "tcp",
-        sourcePort: body.sourcePort,
-        targetPort: body.targetPort,
-        flags: body.flags,
-        ...(body.payload === "" ? {} : { payload: body.payload }),
-      };
-    case "udp": {
-      const { payload } = body;
-      const ports = { protocol: "udp" as const, sourcePort: body.sourcePort, targetPort: body.targetPort };
-      if (typeof payload === "string") return { ...common, ...ports, payload };
-      if (!isVxlan(payload)) return { ...common, ...ports, payload: payload.type };
-      const { frame, vni } = payload;
-      return { ...common, ...ports, vni, ...(frame.type === "ip" ? { inner: packetData(frame.packet) } : {}) };
-    }
-    case "sctp":
-      return { ...common, protocol: "sctp", sourcePort: body.sourcePort, targetPort: body.targetPort };
-    case "icmp":
-      if ("cause" in body) return { ...common, protocol: "icmp", icmp: body.type, inner: packetData(body.cause) };
-      return { ...common, protocol: "icmp", icmp: body.type };
+  if (body.protocol === "icmp") {
+    data.icmp = body.type;
+    if ("cause" in body) data.inner = read(body.cause);
+    return data;
   }
+  data.sourcePort = body.sourcePort;
+  data.targetPort = body.targetPort;
+  if (body.protocol === "tcp") {
+    data.flags = body.flags;
+    if (body.payload !== "") data.payload = body.payload;
+  } else if (body.protocol === "udp") {
+    const { payload } = body;
+    if (typeof payload === "string") data.payload = payload;
+    else if (!isVxlan(payload)) data.payload = payload.type;
+    else {
+      data.vni = payload.vni;
+      if (payload.frame.type === "ip") data.inner = read(payload.frame.packet);
+    }
+  }
+  return data;
 }
 
 /** The detail of a journal line about a packet. */
@@ -45,19 +72,25 @@ export function packetEvent(
   netns: string,
   packet: Packet,
   more: PacketEventMore | undefined,
+  hook: Hook | undefined,
 ): PacketEvent {
-  if (!more) return { type: "packet", kind, netns, packet: packetData(packet) };
-  const { before, ...rest } = more;
-  const event = { type: "packet" as const, kind, netns, packet: packetData(packet), ...rest };
-  return before ? { ...event, before: packetData(before) } : event;
+  const event: Draft<PacketEvent> = { type: "packet", kind, netns, packet: packetData(packet) };
+  if (hook !== undefined) event.hook = hook;
+  if (!more) return event;
+  if (more.device !== undefined) event.device = more.device;
+  if (more.before) event.before = read(more.before);
+  if (more.rule) event.rule = more.rule;
+  if (more.sourceMac !== undefined) event.sourceMac = more.sourceMac;
+  if (more.targetMac !== undefined) event.targetMac = more.targetMac;
+  return event;
 }
 
 /** `10.244.1.2:41000 → 10.96.0.10:80 tcp S`, in one line. */
 export function describePacket(packet: Packet): string {
   const { body } = packet;
   const port = (ip: string, number: number): string => (ip.includes(":") ? `[${ip}]:${number}` : `${ip}:${number}`);
-  const source = formatIp(packet.source);
-  const target = formatIp(packet.target);
+  const source = text(packet.source);
+  const target = text(packet.target);
   switch (body.protocol) {
     case "tcp":
       return `${port(source, body.sourcePort)} → ${port(target, body.targetPort)} tcp ${body.flags}`;

@@ -132,7 +132,6 @@ export interface PacketEvent {
 /** What a note may add to its event. */
 export interface PacketEventMore {
   readonly device?: string;
-  readonly hook?: Hook;
   readonly before?: Packet;
   readonly rule?: MatchedRule;
   readonly sourceMac?: string;

@@ -46,8 +46,7 @@ export class Transit implements Passage {
   }
 
   note(kind: PacketEventKind, about: string, what: () => string, more?: PacketEventMore): void {
-    if (!this.watched) return;
-    const where = this.hook === undefined ? more : { hook: this.hook, ...more };
-    this.#netns.network.tell(this.#netns.name, kind, about, this.packet, what, where);
+    const { network, name } = this.#netns;
+    if (network.conveyor.watched) network.tell(name, kind, about, this.packet, what, more, this.hook);
   }
 }
