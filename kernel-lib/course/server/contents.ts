@@ -17,6 +17,7 @@ import { writeWhole } from "./atomic";
 import { Checkpoints } from "./checkpoints";
 import { type FileModel, readModel, type Wanted } from "./filemodel";
 import { HttpError, type JsonObject } from "./http";
+import { mimeType } from "./mime";
 import { asNotebook, type Notebook, readNotebook, writeNotebook } from "./notebookfile";
 import { fileError, isHidden, normal, parts, type Root } from "./paths";
 import type { Trust } from "./trust";
@@ -119,7 +120,7 @@ export class Contents {
     const { size, mtime } = await stat(part);
     const now = mtime.toISOString();
     const times = { created: now, last_modified: now };
-    const nothing = { mimetype: null, content: null, format: null, hash: null, hash_algorithm: null };
+    const nothing = { mimetype: mimeType(path) ?? null, content: null, format: null, hash: null, hash_algorithm: null };
     return { name: basename(file), path, type: "file", writable: true, size, ...times, ...nothing };
   }
 

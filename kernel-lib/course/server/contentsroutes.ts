@@ -42,7 +42,9 @@ function checkpointRoutes(contents: Contents): Route[] {
 function documentRoutes(contents: Contents): Route[] {
   const path = (call: Call) => normal(call.params.path ?? "");
   return [
-    route("GET", "/api/contents/*path", async (call) => answer(await contents.read(path(call), wanted(call.query)))),
+    route("GET", "/api/contents/*path", async (call) =>
+      answer(await contents.read(path(call), wanted(call.query)), 200, false),
+    ),
     route("POST", "/api/contents/*path", async (call) => {
       if ((await contents.exists(path(call))) && !(await contents.isFolder(path(call)))) {
         throw new HttpError(400, "Cannot POST to files, use PUT instead.");
@@ -62,7 +64,9 @@ function documentRoutes(contents: Contents): Route[] {
       const body = await call.json(mostBytes);
       if (body === null) return answer(await contents.newUntitled(path(call), undefined, ""), 201);
       if (body.copy_from) throw new HttpError(400, "Cannot copy with PUT, only POST");
-      const existed = await contents.exists(path(call));
+      // Of an upload only the first chunk makes the file.
+      const begun = typeof body.chunk === "number" && body.chunk !== 1;
+      const existed = begun || (await contents.exists(path(call)));
       const type = textField(body, "type");
       const model = type === undefined || type === "" ? body : { ...body, type: kindOf(type) };
       return answer(await contents.save(path(call), model), existed ? 200 : 201);
@@ -107,7 +111,8 @@ function urlOf(path: string): string {
   return `/api/contents/${path.split("/").map(encodeURIComponent).join("/")}`;
 }
 
-function answer(model: FileModel, status = 200): Answer {
-  const location = status === 201 ? { Location: urlOf(model.path) } : {};
+/** A model; what was written says where it is. */
+function answer(model: FileModel, status = 200, written = true): Answer {
+  const location = written ? { Location: urlOf(model.path) } : {};
   return json(model, status, { "Last-Modified": new Date(model.last_modified).toUTCString(), ...location });
 }

@@ -60,7 +60,7 @@ async function serve(root: Root, path: string, call: Call, headers: Readonly<Rec
     if (!info.isFile()) throw new HttpError(404, `file or directory '${path}' does not exist`);
     const etag = `"${info.size.toString(16)}-${Math.round(info.mtimeMs).toString(16)}"`;
     if (call.headers["if-none-match"] === etag) return { status: 304, headers: { ...headers, ETag: etag } };
-    const type = mimeType(file) ?? "application/octet-stream";
+    const type = file.endsWith(".ipynb") ? "application/x-ipynb+json" : (mimeType(file) ?? "application/octet-stream");
     const charset = /^text\/|json$|yaml$|svg/.test(type) ? "; charset=UTF-8" : "";
     return {
       status: 200,

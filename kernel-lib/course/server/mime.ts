@@ -2,6 +2,7 @@
 import { extname } from "node:path";
 
 const types: Readonly<Record<string, string>> = {
+  ".bin": "application/octet-stream",
   ".bmp": "image/bmp",
   ".css": "text/css",
   ".csv": "text/csv",
@@ -10,7 +11,6 @@ const types: Readonly<Record<string, string>> = {
   ".htm": "text/html",
   ".html": "text/html",
   ".ico": "image/vnd.microsoft.icon",
-  ".ipynb": "application/x-ipynb+json",
   ".jpeg": "image/jpeg",
   ".jpg": "image/jpeg",
   ".js": "text/javascript",
