@@ -15,9 +15,13 @@ const disabled = new Set([
   // There is no language server behind this page.
   "@jupyterlab/fileeditor-extension:language-server",
   "@jupyterlab/notebook-extension:language-server",
-  // These ask other hosts, or a part of Jupyter Server that we have not.
+  // These ask other hosts, which the page may not, or a part of Jupyter Server that we have not.
   "@jupyterlab/apputils-extension:announcements",
+  "@jupyterlab/apputils-extension:licenses-client",
   "@jupyterlab/apputils-extension:licenses-plugin",
+  "@jupyterlab/help-extension:licenses-commands",
+  "@jupyterlab/help-extension:resources",
+  "@jupyterlab/filebrowser-extension:open-url",
   // Ours waits for the session.
   "@jupyterlab/notebook-extension:cell-executor",
   // Outputs show, they do not run: the page's policy would refuse the script anyway.
