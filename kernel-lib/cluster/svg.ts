@@ -7,7 +7,9 @@ export type VegaLiteSpec = { readonly [key: string]: unknown };
 export async function svgOf(spec: VegaLiteSpec): Promise<string> {
   // ES modules without a CommonJS face: only a dynamic import reaches them.
   const [{ parse, View }, { compile }] = await Promise.all([import("vega"), import("vega-lite")]);
-  const view = new View(parse(compile(spec as unknown as Parameters<typeof compile>[0]).spec), { renderer: "none" });
+  // Vega writes marks of its own into the data: it gets a copy.
+  const copy = JSON.parse(JSON.stringify(spec)) as Parameters<typeof compile>[0];
+  const view = new View(parse(compile(copy).spec), { renderer: "none" });
   try {
     return named(await view.toSVG(), spec);
   } finally {
