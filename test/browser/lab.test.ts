@@ -196,6 +196,9 @@ describe("the course in JupyterLab", { timeout: 120_000 }, () => {
     const { page, problems } = watched;
     await openLab(page, server.url);
     await expectOpen(page, name);
+    await expectIdle(page);
+    // What the kernel says of its language is what the notebook says already: opening changes nothing.
+    expect(await page.locator(".lm-DockPanel-tabBar .jp-mod-dirty").count()).toBe(0);
     await runAll(page);
     await expectState(page, name, "Done");
     await notebook(page).locator("svg.marks").first().waitFor();
