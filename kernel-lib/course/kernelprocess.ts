@@ -127,7 +127,7 @@ export class KernelProcess {
       }
       if (this.#life !== life) continue;
       if (channel === "iopub" && message.header.msg_type === "status") this.#follow(message.content.execution_state);
-      if (message.parent_header.session === this.#session) {
+      if (message.parent_header.session === this.#session || message.header.msg_type === "iopub_welcome") {
         this.#heard.add(channel); // the answer to our own handshake, interrupt or shutdown: nobody else's business
         this.#onHeard();
         continue;

@@ -90,7 +90,12 @@ export class Compiler {
     const types = this.#packages["@types/node"];
     const ours: ts.CompilerOptions = {
       inlineSourceMap: true,
-      paths: Object.fromEntries(Object.entries(this.#packages).map(([name, folder]) => [name, [folder]])),
+      paths: Object.fromEntries(
+        Object.entries(this.#packages).flatMap(([name, folder]) => [
+          [name, [folder]],
+          [`${name}/*`, [join(folder, "*")]],
+        ]),
+      ),
       // Only Node's globals: every other @types package that lies about would slow the start and change what compiles.
       ...(types ? { typeRoots: [dirname(types)], types: ["node"] } : {}),
     };

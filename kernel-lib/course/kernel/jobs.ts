@@ -20,6 +20,7 @@ export type Job =
 /** What the engine's thread tells the socket thread. `cell` is the id of the execution that caused it. */
 export type Event =
   | { readonly kind: "ready" }
+  | { readonly kind: "leaving" }
   | { readonly kind: "stream"; readonly cell: number; readonly name: StreamName; readonly text: string }
   | { readonly kind: "publish"; readonly cell: number; readonly type: PublishType; readonly json: string }
   | { readonly kind: "answer"; readonly id: number; readonly content: Record<string, unknown> }
@@ -36,6 +37,17 @@ export interface Failure {
   readonly ename: string;
   readonly evalue: string;
   readonly traceback: readonly string[];
+}
+
+/** What the socket thread is started with. */
+export interface SocketsStart {
+  readonly connectionFile: string;
+  /** The process that started us, as Jupyter tells in JPY_PARENT_PID. */
+  readonly parent: string | undefined;
+  /** "pipe" when our standard input is a pipe that the parent holds open as long as it lives. */
+  readonly stdin: string | undefined;
+  /** Becomes 1 when the sockets are closed: a process that ends with open ones is aborted by ZeroMQ. */
+  readonly closed: Int32Array;
 }
 
 /** Where the engine's thread leaves the function that the interrupter calls in it while a cell holds it. */

@@ -7,7 +7,7 @@ import { type Cell, currentCell, newCell, runInCell } from "./cell";
 import { Compiler } from "./compiler";
 import { Engine, interruption, type Outcome } from "./engine";
 import { interrupted, thrownFailure, typeFailure, uncaughtText } from "./failure";
-import { type Event, type Failure, type Job, stopKey } from "./jobs";
+import { type Event, type Failure, type Job, type SocketsStart, stopKey } from "./jobs";
 import { Output } from "./output";
 import { kernelLib, ownPackages, resolveOwnPackages } from "./packages";
 import { bundleOf, type DisplayRequest, showRequest } from "./show";
@@ -28,15 +28,20 @@ class Cells {
 }
 
 function main(connectionFile: string): void {
-  const worker = new Worker(join(__dirname, "sockets.js"), {
-    workerData: { connectionFile, parent: process.env.JPY_PARENT_PID, stdin: process.env.KUBEBOOK_KERNEL_STDIN },
-  });
+  const { JPY_PARENT_PID: parent, KUBEBOOK_KERNEL_STDIN: stdin } = process.env;
+  const closed = new Int32Array(new SharedArrayBuffer(4));
+  const start: SocketsStart = { connectionFile, parent, stdin, closed };
+  const worker = new Worker(join(__dirname, "sockets.js"), { workerData: start });
   worker.on("error", (error) => {
     process.stderr.write(`${error.message}\n`);
     process.exit(1);
   });
   forgetTheTerminal();
   const tell = (event: Event) => worker.postMessage(event);
+  process.on("exit", () => {
+    tell({ kind: "leaving" }); // also when a cell calls process.exit
+    Atomics.wait(closed, 0, 0, 1_000);
+  });
   const output = new Output(tell);
   const cells = new Cells();
   const packages = ownPackages();

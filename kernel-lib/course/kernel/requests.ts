@@ -90,6 +90,9 @@ export class Requests {
       case "answer":
         if (this.#working?.id === event.id) this.#finish(this.#working, event.content);
         break;
+      case "leaving":
+        this.#flush();
+        break;
       case "ready":
       case "interrupted":
         break; // the interrupter's business

@@ -3,27 +3,19 @@ import { readFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { parentPort, Worker, workerData } from "node:worker_threads";
-import { Publisher, Reply, Router } from "zeromq";
+import { Reply, Router, XPublisher } from "zeromq";
 import type { ConnectionInfo } from "../protocol";
 import { address, frame, newHeader, type Received, unframe } from "../wire";
 import { History } from "./history";
 import { kernelInfo } from "./info";
 import { Interrupter } from "./interrupter";
-import type { Event, Job } from "./jobs";
+import type { Event, Job, SocketsStart } from "./jobs";
 import { kernelLib } from "./packages";
 import { Requests, type Wire } from "./requests";
 
-interface Start {
-  readonly connectionFile: string;
-  /** The process that started us, as Jupyter tells in JPY_PARENT_PID. */
-  readonly parent?: string;
-  /** "pipe" when our standard input is a pipe that the parent holds open as long as it lives. */
-  readonly stdin?: string;
-}
+type Sending = XPublisher | Router;
 
-type Sending = Publisher | Router;
-
-async function run(start: Start): Promise<void> {
+async function run(start: SocketsStart): Promise<void> {
   const port = parentPort;
   if (!port) throw new Error("the sockets' thread has no parent");
   const connection = readConnection(start.connectionFile);
@@ -31,7 +23,7 @@ async function run(start: Start): Promise<void> {
     shell: new Router({ linger: 1_000, sendHighWaterMark: 0 }),
     control: new Router({ linger: 1_000, sendHighWaterMark: 0 }),
     stdin: new Router({ linger: 0 }),
-    iopub: new Publisher({ linger: 1_000, sendHighWaterMark: 0 }),
+    iopub: new XPublisher({ linger: 1_000, sendHighWaterMark: 0, verbosity: "allSubs" }),
     hb: new Reply({ linger: 0 }),
   };
   for (const channel of ["shell", "control", "stdin", "iopub", "hb"] as const) {
@@ -66,14 +58,18 @@ async function run(start: Start): Promise<void> {
       }
     },
   };
-  const end = () => {
+  const close = () => {
     interrupter.close();
     for (const socket of Object.values(sockets)) socket.close();
+    Atomics.store(start.closed, 0, 1);
+    Atomics.notify(start.closed, 0);
+  };
+  const end = () => {
+    close();
     work({ kind: "shutdown", id: 0 });
     // A cell that computes does not hear that.
     setTimeout(() => process.kill(process.pid, "SIGKILL"), 500);
   };
-  const endWhenSent = () => void outbox.empty().then(end);
   const info = kernelInfo(version());
   const requests = new Requests({
     info,
@@ -81,7 +77,7 @@ async function run(start: Start): Promise<void> {
     wire,
     work,
     interrupt: (id) => interrupter.interrupt(id),
-    end: endWhenSent,
+    end: () => void outbox.empty().then(end),
   });
   port.on("message", (event: Event) => {
     if (event.kind === "ready" && process.platform !== "win32") {
@@ -89,6 +85,7 @@ async function run(start: Start): Promise<void> {
     }
     if (event.kind === "interrupted") interrupter.heard(event.id);
     requests.event(event);
+    if (event.kind === "leaving") void outbox.empty().then(close);
   });
   wire.publish("status", { execution_state: "starting" }, {});
   for (const channel of ["shell", "control"] as const) {
@@ -98,6 +95,12 @@ async function run(start: Start): Promise<void> {
     });
   }
   void echo(sockets.hb);
+  void welcome(sockets.iopub, (topic) => {
+    const header = JSON.stringify(newHeader("iopub_welcome", session));
+    const content = JSON.stringify({ subscription: topic });
+    const parts = { header, parent: "{}", metadata: "{}", content };
+    outbox.send(sockets.iopub, frame(parts, connection.key, [Buffer.from(topic)]));
+  });
   endWithParent(start, end);
 }
 
@@ -134,6 +137,12 @@ async function echo(heartbeat: Reply): Promise<void> {
   for await (const frames of heartbeat) await heartbeat.send(frames);
 }
 
+/** Tells every new subscriber that it hears us from now on (Jupyter enhancement proposal 65). */
+async function welcome(iopub: XPublisher, greet: (topic: string) => void): Promise<void> {
+  const subscribe = 1; // the first byte; 0 is a subscription that ends
+  for await (const [frames] of iopub) if (frames?.[0] === subscribe) greet(frames.subarray(1).toString("utf8"));
+}
+
 function readConnection(file: string): ConnectionInfo {
   const connection = JSON.parse(readFileSync(file, "utf8")) as ConnectionInfo;
   if (connection.key !== "" && connection.signature_scheme !== "hmac-sha256") {
@@ -143,7 +152,7 @@ function readConnection(file: string): ConnectionInfo {
 }
 
 /** A kernel outlives nobody: it ends when whoever started it is gone. */
-function endWithParent(start: Start, end: () => void): void {
+function endWithParent(start: SocketsStart, end: () => void): void {
   if (start.stdin === "pipe") {
     const stdin = new Socket({ fd: 0, readable: true, writable: false });
     stdin
@@ -173,6 +182,6 @@ function version(): string {
   return version;
 }
 
-run(workerData as Start).catch((error: unknown) => {
+run(workerData as SocketsStart).catch((error: unknown) => {
   throw error; // becomes the worker's error event, which ends the process with its message
 });
