@@ -109,6 +109,11 @@ export class HttpReader<M extends HttpRequest | HttpResponse> {
     this.#rest += text;
   }
 
+  /** Whether nothing of a next message has come yet. */
+  get idle(): boolean {
+    return this.#rest === "" && this.#head === undefined;
+  }
+
   /** The next whole message; undefined if more of the stream is needed. */
   next(ended = false): M | "bad" | undefined {
     if (this.#bad || !this.#readHead()) return this.#bad ? "bad" : undefined;
@@ -182,12 +187,12 @@ export function serveHttp(
   options: ListenOptions,
   answer: (asked: Exchange) => HttpResponse,
 ): HttpServer {
-  const open = new Set<TcpSocket>();
+  const open = new Map<TcpSocket, HttpReader<HttpRequest>>();
   let drained: (() => void) | undefined;
   const listener = program.netns.sockets.listenTcp(options, (accepted) => {
-    open.add(accepted);
-    const owned = program.own({ close: () => accepted.abort() });
     const reader = HttpReader.requests();
+    open.set(accepted, reader);
+    const owned = program.own({ close: () => accepted.end() });
     const forget = (): void => {
       open.delete(accepted);
       program.disown(owned);
@@ -195,18 +200,13 @@ export function serveHttp(
     };
     return {
       data(socket, text) {
-        reader.feed(text);
-        for (let request = reader.next(); request !== undefined; request = reader.next()) {
-          const asked = request === "bad" ? undefined : request;
-          const given = asked
-            ? answer({ request: asked, client: formatIp(socket.remote.ip), socket })
-            : { status: 400, headers: [["Connection", "close"]] as Headers, body: "" };
-          const last = !asked || drained !== undefined || !keepsAlive(asked);
-          const body =
-            asked?.method === "HEAD" ? { body: "", headers: [...given.headers, contentLength(given.body)] } : {};
-          socket.write(formatResponse({ ...given, ...body }));
-          if (last) return socket.end();
+        if (program.ended) {
+          // What comes after its owner is gone meets nobody (RFC 9293, section 3.6.1).
+          socket.abort();
+          return;
         }
+        reader.feed(text);
+        serveNext(reader, socket, answer, () => drained !== undefined);
       },
       closed: forget,
       failed: forget,
@@ -217,9 +217,34 @@ export function serveHttp(
     drain(closed) {
       listener.close();
       drained = closed;
+      // A connection that is only kept alive is not waited for.
+      for (const [socket, reader] of open) if (reader.idle) socket.end();
       if (open.size === 0) closed();
     },
   };
+}
+
+/** Answers what has come in whole; closes after the last answer of a connection. */
+function serveNext(
+  reader: HttpReader<HttpRequest>,
+  socket: TcpSocket,
+  answer: (asked: Exchange) => HttpResponse,
+  draining: () => boolean,
+): void {
+  for (let request = reader.next(); request !== undefined; request = reader.next()) {
+    if (request === "bad") {
+      socket.write(formatResponse({ status: 400, headers: [["Connection", "close"]], body: "" }));
+      socket.end();
+      return;
+    }
+    const given = answer({ request, client: formatIp(socket.remote.ip), socket });
+    const head = { body: "", headers: [...given.headers, contentLength(given.body)] };
+    socket.write(formatResponse(request.method === "HEAD" ? { ...given, ...head } : given));
+    if (draining() || !keepsAlive(request)) {
+      socket.end();
+      return;
+    }
+  }
 }
 
 /** RFC 9112, section 9.3. */

@@ -92,7 +92,9 @@ export class Sandbox {
       ready();
       return;
     }
-    const netns = node.network.netns(key);
+    // A pod of the same name may still be ending on another node.
+    const taken = node.network.namespaces.has(key);
+    const netns = node.network.netns(taken ? `${key}.${uid.slice(0, 8)}` : key);
     try {
       this.#connected = { netns, ips: cni.addPod({ key, uid, netns }, node) };
     } catch (error) {

@@ -106,6 +106,9 @@ test("requests from outside reach a node port, masqueraded by the node that took
   expect(lastAccess(cluster, "web")).toMatch(/^10\.244\.1\.0 /);
   expect(get(cluster, cluster.workstation, "192.168.1.12", 30080)).toContain("200 OK");
   expect(lastAccess(cluster, "web")).toMatch(/^10\.244\.2\.1 /);
+  const own = cluster.nodes["node-2"]?.net.netns;
+  expect(own && get(cluster, own, "127.0.0.1", 30080)).toContain("200 OK");
+  expect(lastAccess(cluster, "web")).toMatch(/^10\.244\.2\.1 /);
 });
 
 test("a UDP client that keeps its port follows the Service to its new endpoint: kube-proxy deletes the stale entry", () => {

@@ -313,3 +313,27 @@ test("two containers of a pod share its network: the second on port 80 cannot ha
     message: "containers with unready status: [two]",
   });
 });
+
+test("a pod that is deleted before it runs goes away without ever having run", () => {
+  const cluster = wire();
+  cluster.pod("brief", "node-1");
+  cluster.sim.clock.advance(second / 2);
+  expect(cluster.podNow("brief")?.status.phase).toBe("Pending");
+  cluster.store.delete("Pod", "default/brief", "test");
+  const before = cluster.sim.clock.now;
+  cluster.sim.clock.settle();
+  expect(cluster.podNow("brief")).toBeUndefined();
+  expect(cluster.sim.clock.now - before).toBeLessThan(2 * second);
+  expect(cluster.events("brief").some((event) => event.includes("Started"))).toBe(false);
+});
+
+test("a pod that was deleted by force and comes back on another node does not meet the one that still ends", () => {
+  const cluster = wire();
+  cluster.pod("shell", "node-1", sleeper);
+  cluster.sim.clock.settle();
+  cluster.store.delete("Pod", "default/shell", "test", { grace: 0 });
+  cluster.pod("shell", "node-2", sleeper);
+  cluster.sim.clock.settle();
+  expect(cluster.podNow("shell")?.status).toMatchObject({ phase: "Running", podIP: "10.244.2.2" });
+  expect([...cluster.network.namespaces.keys()].filter((name) => name.startsWith("default/"))).toHaveLength(1);
+});

@@ -53,6 +53,8 @@ export function iptablesMode(options: IptablesOptions = {}): ProxyMode {
     sync(view, node) {
       const addresses = { ip: formatIp(node.ip), all: [formatIp(node.ip)] };
       const before = written.get(node) ?? firstSync(node, frameRules(addresses, options));
+      // Without it the kernel takes what comes from 127.0.0.1 and is sent to a pod for a martian.
+      if (options.localhostNodePorts ?? true) node.netns.sysctl.routeLocalnet = true;
       written.set(node, writeTables(before, view, node, ruleOptions(addresses, options, usesComments(view))));
     },
   };
