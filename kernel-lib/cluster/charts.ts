@@ -28,7 +28,7 @@ export const chart = { distribution, order };
 export async function distribution(load: Load, options: DistributionOptions = {}): Promise<Chart> {
   const requests = load.outcomes.length;
   const values = Object.entries(load.byPod).map(([pod, count]) => {
-    return { pod, requests: count, expected: probabilityOf(load.expected, pod) * requests };
+    return { pod, requests: count, expected: Number((probabilityOf(load.expected, pod) * requests).toFixed(3)) };
   });
   const pods = values.length === 1 ? "1 pod" : `${values.length} pods`;
   const title = options.title ?? `${requests.toLocaleString("en-US")} requests over ${pods}`;

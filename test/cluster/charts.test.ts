@@ -32,7 +32,7 @@ function aLoad(picks: string): Load {
 describe("the distribution chart", () => {
   it("draws each pod's count beside what was expected, failures among them", async () => {
     const { spec, text } = await distribution(aLoad("aabcaax"));
-    const expected = 7 / 3;
+    const expected = 2.333;
     expect(spec.data).toEqual({
       values: [
         { pod: "web-a", requests: 4, expected },
