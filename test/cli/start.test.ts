@@ -46,7 +46,10 @@ interface Started {
 
 /** Starts the command; back when it has printed a line or ended. */
 async function start(...options: string[]): Promise<Started> {
-  const child = spawn(process.execPath, [command, "start", "--no-open", "--work", work, ...options]);
+  // A process group of its own, as a shell gives a command.
+  const child = spawn(process.execPath, [command, "start", "--no-open", "--work", work, ...options], {
+    detached: true,
+  });
   running.push(child);
   let [stdout, stderr] = ["", ""];
   child.stderr?.on("data", (text) => {
@@ -155,7 +158,8 @@ describe("kubebook start", { timeout: patience }, () => {
     const second = Number(await run(connection, "process.pid"));
     expect(second).not.toBe(first);
 
-    started.child.kill("SIGINT");
+    // Ctrl-C at a terminal reaches every process of the command, kernels too.
+    process.kill(-(started.child.pid ?? 0), "SIGINT");
     expect(await started.exit).toBe(0);
     expect(isAlive(second)).toBe(false);
     expect(existsSync(runtime)).toBe(false);

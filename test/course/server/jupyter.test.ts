@@ -174,6 +174,11 @@ test("answers every request to the contents API as Jupyter Server does", { timeo
     const read = (answer: string): unknown =>
       answer.startsWith("{") || answer.startsWith("[") ? comparable(JSON.parse(answer)) : null;
     if (theirs.ok) expect.soft(read(ours.text), what).toEqual(read(said));
+    // Its own words hold its paths, and for what is not there it has two; all else we say as it does.
+    if ((theirs.status === 400 || theirs.status === 409) && !said.includes(root)) {
+      const words = (answer: string) => (JSON.parse(answer) as { message: string }).message.replaceAll("'/", "'");
+      expect.soft(words(ours.text), what).toBe(words(said));
+    }
     expect.soft(ours.headers.location, what).toBe(theirs.headers.get("location") ?? undefined);
   }
 });
