@@ -27,7 +27,7 @@ const vegaLite = (version: 5 | 6, spec: unknown) => ({
 
 /** The source of the cells of the first chapter. */
 export const cells = {
-  stream: 'const pods: readonly string[] = ["a", "b", "c"];\nconsole.log(`There are ${pods.length} pods.`);',
+  stream: 'const pods: readonly string[] = ["a", "b", "c"];\nconsole.log("There are", pods.length, "pods.");',
   version5: shown(vegaLite(5, chart(5))),
   version6: shown(vegaLite(6, chart(6))),
 } as const;

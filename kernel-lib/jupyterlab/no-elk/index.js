@@ -1,0 +1,2 @@
+/** Owns the absence of layouts: JupyterLab registers what it finds here with Mermaid. */
+export default [];
