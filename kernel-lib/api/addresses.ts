@@ -1,6 +1,7 @@
 /** Owns which cluster IPs and node ports Services have: what is handed out follows the store alone. */
 import type { Random } from "../sim/random";
 import { Allocator, staticBand } from "./allocator";
+import { same } from "./equal";
 import { type FieldError, invalidValue } from "./errors";
 import type { Kinds } from "./kinds";
 import type { Fresh } from "./mutable";
@@ -47,6 +48,7 @@ export class ServiceAddresses {
   /** Gives families, cluster IP and node ports to what has none; `before` is the Service that is replaced. */
   assign(service: Fresh<"Service">, before: Service | undefined): FieldError[] {
     const spec = service.spec as Spec;
+    normalize(spec, before?.spec);
     if (before) inherit(spec, before.spec);
     if (spec.type === "ExternalName") return [];
     return [...this.#families(spec), ...this.#assignIp(spec, before?.spec), ...this.#assignPorts(spec, before?.spec)];
@@ -72,8 +74,6 @@ export class ServiceAddresses {
     }
     spec.ipFamilyPolicy ??= "SingleStack";
     spec.ipFamilies ??= [own];
-    if (spec.clusterIP) spec.clusterIPs ??= [spec.clusterIP];
-    else if (spec.clusterIPs?.[0]) spec.clusterIP = spec.clusterIPs[0];
     return [];
   }
 
@@ -168,6 +168,13 @@ export class ServiceAddresses {
       }
     }
   }
+}
+
+/** The older field `clusterIP` and the newer `clusterIPs` follow each other; the one that changed leads (NormalizeClusterIPs). */
+function normalize(spec: Spec, before: Service["spec"] | undefined): void {
+  const moved = before && spec.clusterIP !== before.clusterIP && same(spec.clusterIPs, before.clusterIPs);
+  if (moved) delete spec.clusterIPs;
+  if (spec.clusterIP && !spec.clusterIPs?.length) spec.clusterIPs = [spec.clusterIP];
 }
 
 function full(field: string, message: string): FieldError {

@@ -109,7 +109,8 @@ function goProblem(errors: Document.Parsed["errors"], text: string, lines: LineC
   const wording = wordings.find(({ match }) => match.test(problem.message)) as Wording;
   const start = text.lastIndexOf("\n---", problem.pos[0]);
   const before = start < 0 ? 0 : lines.linePos(start + 1).line;
-  const multiline = /^Implicit key/.test(problem.message) || (second !== undefined && /^Implicit key/.test(second.message));
+  const multiline =
+    /^Implicit key/.test(problem.message) || (second !== undefined && /^Implicit key/.test(second.message));
   const line = lines.linePos(problem.pos[0]).line - before + (multiline ? 1 : 0);
   if (wording.by === "parser") return `line ${Math.max(1, line - 1)}: ${wording.words}`;
   return line === 1 ? wording.words : `line ${line}: ${wording.words}`;

@@ -4,7 +4,13 @@ import { Allocator, staticBand } from "../../kernel-lib/api/allocator";
 import type { Kinds } from "../../kernel-lib/api/kinds";
 import { parseCidr } from "../../kernel-lib/api/validation/ip";
 import { validateExternalTraffic, validateService } from "../../kernel-lib/api/validation/service";
-import { endpointOf, portsOf, addressTypes, belongs, setsHostname } from "../../kernel-lib/control/endpointslice/endpoint";
+import {
+  addressTypes,
+  belongs,
+  endpointOf,
+  portsOf,
+  setsHostname,
+} from "../../kernel-lib/control/endpointslice/endpoint";
 import { sliceLabels } from "../../kernel-lib/control/endpointslice/labels";
 import { newSlice, reconcileSlices } from "../../kernel-lib/control/endpointslice/reconcile";
 import { findPort } from "../../kernel-lib/control/pods";
@@ -45,9 +51,12 @@ describe.skipIf(!there)("Kubernetes' own cases: Service validation", () => {
 
 describe.skipIf(!there)("Kubernetes' own cases: allocation", () => {
   const facts = there ? JSON.parse(readFileSync(`${folder}/allocation.json`, "utf8")) : { staticBand: { rows: [] } };
-  test.each(facts.staticBand.rows as { cidr: string; offset: number }[])("the low band of $cidr", ({ cidr, offset }) => {
-    expect(staticBand(Number(parseCidr(cidr)?.size), 16, 16, 256)).toBe(offset);
-  });
+  test.each(facts.staticBand.rows as { cidr: string; offset: number }[])(
+    "the low band of $cidr",
+    ({ cidr, offset }) => {
+      expect(staticBand(Number(parseCidr(cidr)?.size), 16, 16, 256)).toBe(offset);
+    },
+  );
 
   test("the low band is handed out last, and what is released is found again", () => {
     const ips = new Allocator(126, 16, new Random(1));
@@ -86,11 +95,19 @@ function answer(each: Case): unknown {
       return { labels, updated: changed };
     }
     case "NewEndpointSlice": {
-      const slice = newSlice(service, input.ports as never, input.addressType as never, "endpointslice-controller.k8s.io");
+      const slice = newSlice(
+        service,
+        input.ports as never,
+        input.addressType as never,
+        "endpointslice-controller.k8s.io",
+      );
       return { slice: { apiVersion: "discovery.k8s.io/v1", ...slice } };
     }
     case "FindPort": {
-      const { containers, initContainers, servicePort } = input as Record<string, { targetPort: never; protocol: never }>;
+      const { containers, initContainers, servicePort } = input as Record<
+        string,
+        { targetPort: never; protocol: never }
+      >;
       const spec = { containers, initContainers } as never;
       const port = findPort({ spec } as never, servicePort?.targetPort, servicePort?.protocol);
       return port === undefined ? { error: true } : { port };
@@ -108,7 +125,9 @@ function answer(each: Case): unknown {
 const bare = (value: unknown): unknown => JSON.parse(JSON.stringify(value).replaceAll(',"uid":""', ""));
 
 describe.skipIf(!there)("Kubernetes' own cases: one pod, one slice", () => {
-  const mine = read("endpointslice_tables.json").filter((each) => !/Hints|hintsEnabled|SetNodes/.test(each.function ?? ""));
+  const mine = read("endpointslice_tables.json").filter(
+    (each) => !/Hints|hintsEnabled|SetNodes/.test(each.function ?? ""),
+  );
   test.each(mine)("$name", (each) => {
     expect(bare(answer(each))).toMatchObject(bare(each.expect) as object);
   });
@@ -136,7 +155,11 @@ function shape(slices: readonly unknown[], withEndpoints: boolean): readonly str
 function sorted(value: unknown): string {
   return JSON.stringify(value, (_key, part) => {
     if (typeof part !== "object" || part === null || Array.isArray(part)) return part;
-    return Object.fromEntries(Object.entries(part).filter(([, v]) => v !== "").sort(([a], [b]) => (a < b ? -1 : 1)));
+    return Object.fromEntries(
+      Object.entries(part)
+        .filter(([, v]) => v !== "")
+        .sort(([a], [b]) => (a < b ? -1 : 1)),
+    );
   });
 }
 
@@ -170,7 +193,9 @@ describe.skipIf(!there)("Kubernetes' own cases: which slices are written", () =>
     if (want.slices?.some(({ metadata }) => metadata === undefined)) return;
     if (want.slices) expect(shape(after, whole)).toEqual(shape(want.slices, whole));
     const held = after.flatMap(({ endpoints }) => (endpoints ?? []).map((endpoint) => sorted(endpoint))).sort();
-    const expected = want.slices?.flatMap(({ endpoints }) => (endpoints ?? []).map((endpoint) => sorted(endpoint))).sort();
+    const expected = want.slices
+      ?.flatMap(({ endpoints }) => (endpoints ?? []).map((endpoint) => sorted(endpoint)))
+      .sort();
     if (expected) expect(held).toEqual(expected);
   });
 });

@@ -64,10 +64,13 @@ describe("a manifest that cannot be read", () => {
   });
 
   test("is refused when it is a bomb or tries to reach a prototype", () => {
-    const bomb = ["a: &a [x,x,x,x,x,x,x,x,x]", ...[..."bcdefgh"].map((name, at) => {
-      const last = "abcdefg"[at];
-      return `${name}: &${name} [${Array.from({ length: 9 }, () => `*${last}`).join(",")}]`;
-    })].join("\n");
+    const bomb = [
+      "a: &a [x,x,x,x,x,x,x,x,x]",
+      ...[..."bcdefgh"].map((name, at) => {
+        const last = "abcdefg"[at];
+        return `${name}: &${name} [${Array.from({ length: 9 }, () => `*${last}`).join(",")}]`;
+      }),
+    ].join("\n");
     expect(problem(bomb)).toContain("document contains excessive aliasing");
     expect(problem("__proto__: {polluted: yes}\napiVersion: v1\nkind: Pod\n")).toContain('"__proto__"');
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
@@ -86,8 +89,11 @@ items:
 {"apiVersion": "v1", "kind": "Pod"}
 `;
   const manifests = parseManifests(text, "x.yaml");
-  expect(manifests.map(({ kind, line }) => [kind, line])).toEqual([["ConfigMap", 1], ["Secret", 1], ["Pod", 8]]);
+  expect(manifests.map(({ kind, line }) => [kind, line])).toEqual([
+    ["ConfigMap", 1],
+    ["Secret", 1],
+    ["Pod", 8],
+  ]);
   expect(manifests[0]?.object).toMatchObject({ data: { mode: 0o644, day: "2020-01-01", time: "22:22" } });
   expect(manifests[1]?.object).toMatchObject({ metadata: { name: "a" } });
 });
-

@@ -12,7 +12,8 @@ const roots = [
 /** What Kubernetes v1.36 has and the package's release has not. */
 const newer: Readonly<Record<string, string>> = {
   "discovery/v1 EndpointHints": "forNodes:ForNode[]",
-  "core/v1 PodStatus": "observedGeneration:number extendedResourceClaimStatus:any resources:ResourceRequirements allocatedResources:{string}",
+  "core/v1 PodStatus":
+    "observedGeneration:number extendedResourceClaimStatus:any resources:ResourceRequirements allocatedResources:{string}",
   "core/v1 PodCondition": "observedGeneration:number",
   "core/v1 ContainerStatus": "user:any allocatedResourcesStatus:any[] stopSignal:string",
   "core/v1 Lifecycle": "stopSignal:string",
@@ -58,7 +59,9 @@ function word(module: string, type: string, visit: (module: string, name: string
   if (type === "string" || type === "number" || type === "boolean") return type;
   const from = moduleOf(module, type);
   if (from === undefined || /FieldsV1|RawExtension|JSON/.test(type)) return "any";
-  const aliased = from === "api/resource" || new RegExp(`export type ${type} =`).test(readFileSync(join(folder, `${from}.d.ts`), "utf8"));
+  const aliased =
+    from === "api/resource" ||
+    new RegExp(`export type ${type} =`).test(readFileSync(join(folder, `${from}.d.ts`), "utf8"));
   if (aliased) return "any";
   const name = from === "discovery/v1" && type === "EndpointPort" ? "discovery.EndpointPort" : type;
   visit(from, type);

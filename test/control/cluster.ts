@@ -62,7 +62,8 @@ export function testCluster(seed = 5, workers = 3, settle = true): TestCluster {
     sim,
     store,
     api,
-    pods: (prefix) => api.list("Pod", { namespace: "default" }).filter(({ metadata }) => metadata.name.startsWith(prefix)),
+    pods: (prefix) =>
+      api.list("Pod", { namespace: "default" }).filter(({ metadata }) => metadata.name.startsWith(prefix)),
   };
 }
 

@@ -1,9 +1,12 @@
 import { describe, expect, test } from "vitest";
-import type { Kinds } from "../../kernel-lib/api/kinds";
 import { StatusError } from "../../kernel-lib/api/errors";
+import type { Kinds } from "../../kernel-lib/api/kinds";
 import { deployment, testCluster } from "./cluster";
 
-const service = { metadata: { name: "web" }, spec: { selector: { run: "web" }, ports: [{ port: 80, targetPort: "http" }] } };
+const service = {
+  metadata: { name: "web" },
+  spec: { selector: { run: "web" }, ports: [{ port: 80, targetPort: "http" }] },
+};
 
 function sliceOf(cluster: ReturnType<typeof testCluster>, name = "web"): Kinds["EndpointSlice"][] {
   return [...cluster.api.list("EndpointSlice", { labelSelector: `kubernetes.io/service-name=${name}` })];
@@ -35,8 +38,13 @@ describe("a Deployment", () => {
     cluster.api.create("Deployment", deployment("web", 6));
     cluster.sim.clock.settle();
     const perNode = new Map<string, number>();
-    for (const { spec } of cluster.pods("web-")) perNode.set(spec.nodeName ?? "", (perNode.get(spec.nodeName ?? "") ?? 0) + 1);
-    expect([...perNode].sort()).toEqual([["node-1", 2], ["node-2", 2], ["node-3", 2]]);
+    for (const { spec } of cluster.pods("web-"))
+      perNode.set(spec.nodeName ?? "", (perNode.get(spec.nodeName ?? "") ?? 0) + 1);
+    expect([...perNode].sort()).toEqual([
+      ["node-1", 2],
+      ["node-2", 2],
+      ["node-3", 2],
+    ]);
     const { status } = cluster.api.get("Deployment", "default", "web");
     expect(status).toMatchObject({ replicas: 6, updatedReplicas: 6, readyReplicas: 6, availableReplicas: 6 });
     expect(status.unavailableReplicas).toBeUndefined();
@@ -52,7 +60,10 @@ describe("a Deployment", () => {
       const pods = cluster.store.list("Pod", { namespace: "default", labels: { run: "web" } });
       const alive = pods.filter(({ metadata }) => !metadata.deletionTimestamp);
       const sets = cluster.store.list("ReplicaSet", { namespace: "default" });
-      most = Math.max(most, sets.reduce((sum, { spec }) => sum + (spec.replicas ?? 0), 0));
+      most = Math.max(
+        most,
+        sets.reduce((sum, { spec }) => sum + (spec.replicas ?? 0), 0),
+      );
       least = Math.min(least, alive.filter(({ status }) => status.conditions?.some((c) => c.type === "Ready")).length);
     });
     const containers = [{ name: "web", image: "nginx:1.29" }];
@@ -88,7 +99,10 @@ describe("a Deployment", () => {
     const containers = [{ name: "web", image: "broken" }];
     cluster.api.patch("Deployment", "default", "web", "strategic", { spec: { template: { spec: { containers } } } });
     cluster.sim.clock.settle();
-    expect(cluster.api.get("Deployment", "default", "web").status).toMatchObject({ readyReplicas: 3, updatedReplicas: 1 });
+    expect(cluster.api.get("Deployment", "default", "web").status).toMatchObject({
+      readyReplicas: 3,
+      updatedReplicas: 1,
+    });
     cluster.sim.clock.advance(700_000_000);
     const conditions = cluster.api.get("Deployment", "default", "web").status.conditions;
     expect(conditions?.find(({ type }) => type === "Progressing")).toMatchObject({
@@ -200,7 +214,12 @@ describe("the scheduler", () => {
     const more = { template: { metadata: { labels: { run: "web" } }, spec: { containers } } };
     cluster.api.create("Deployment", deployment("web", 4, "nginx", more));
     cluster.sim.clock.settle();
-    expect(cluster.pods("web-").map(({ spec }) => spec.nodeName ?? "").sort()).toEqual(["", "node-1", "node-2", "node-3"]);
+    expect(
+      cluster
+        .pods("web-")
+        .map(({ spec }) => spec.nodeName ?? "")
+        .sort(),
+    ).toEqual(["", "node-1", "node-2", "node-3"]);
   });
 });
 

@@ -114,7 +114,7 @@ function desired(
 
 /** Endpoints with the same hash are the same one, in another state (util/endpointset.go). */
 export function endpointHash({ addresses, hostname, targetRef }: Endpoint): string {
-  return `${[...addresses].sort().join(",")} ${hostname ?? ""} ${targetRef?.namespace ?? ""}`;
+  return `${[...addresses].sort().join(",")} ${hostname ?? ""} ${targetRef?.namespace ?? ""}/${targetRef?.name ?? ""}`;
 }
 
 export function portHash(ports: readonly Port[]): string {
