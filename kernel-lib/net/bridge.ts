@@ -33,11 +33,7 @@ export class Bridge {
     if (!netns.network.conveyor.dry) this.fdb.set(frame.source, port);
     if (frame.type === "ip" && netns.sysctl.bridgeNfCallIptables && frame.target !== broadcastMac) {
       const passage = netns.passage(frame.packet, bridge.name);
-      passage.note("receive", port.name, () => `came in by ${port.name}, a port of ${bridge.name}`, {
-        device: port.name,
-        sourceMac: frame.source,
-        targetMac: frame.target,
-      });
+      if (passage.watched) netns.noteReceived(passage, frame, port);
       if (!netns.hook("prerouting", passage)) return;
       if (passage.packet.target !== frame.packet.target) {
         this.#redirect(frame, passage, port, bridge);

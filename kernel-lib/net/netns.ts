@@ -47,6 +47,10 @@ export interface Sysctl {
  * socket ─────────────────────────────────► output ────┴─► route ─► postrouting ─► neighbor ─► device
  * ```
  * Everything that decides on the way (conntrack, iptables, …) is a function on one of the five hooks.
+ *
+ * Not simulated: IP and TCP options, checksums and fragments; windows and congestion; delayed acknowledgements and
+ * out-of-order queues (what is lost is sent again from there on); reverse-path filtering; broadcast and multicast
+ * reception by sockets; traffic control; SCTP beyond its ports.
  */
 export class Netns {
   readonly devices = new Map<string, Device>();
@@ -79,7 +83,7 @@ export class Netns {
   /** A packet of a local socket, or of the kernel itself. */
   send(packet: Packet): void {
     const passage = this.passage(packet, undefined);
-    passage.note("send", "socket", () => describePacket(packet));
+    if (passage.watched) passage.note("send", "socket", () => describePacket(packet));
     let route = this.#routeFor(passage);
     if (!route) return;
     passage.output = route.device;
@@ -129,11 +133,7 @@ export class Netns {
       return;
     }
     const fresh = this.passage(frame.packet, device.name);
-    fresh.note("receive", device.name, () => `came in by ${device.name}: ${describePacket(frame.packet)}`, {
-      device: device.name,
-      sourceMac: frame.source,
-      targetMac: frame.target,
-    });
+    if (fresh.watched) this.noteReceived(fresh, frame, device);
     if (this.hook("prerouting", fresh)) this.enter(fresh, device);
   }
 
@@ -188,15 +188,12 @@ export class Netns {
   }
 
   /** The last word on a packet. */
-  end(passage: Passage, fate: Fate, about: string, why: string, more: EndedMore = {}): void {
-    passage.note(fate, about, () => why);
-    this.network.conveyor.ended?.({
-      fate,
-      netns: this.name,
-      packet: passage.packet,
-      why,
-      ...more,
-    });
+  end(passage: Passage, fate: Fate, about: string, why: string | (() => string), more?: EndedMore): void {
+    const { conveyor } = this.network;
+    if (!conveyor.watched && !conveyor.ended) return;
+    const words = typeof why === "string" ? why : why();
+    passage.note(fate, about, () => words);
+    conveyor.ended?.({ fate, netns: this.name, packet: passage.packet, why: words, ...more });
   }
 
   passage(packet: Packet, input: string | undefined): Transit {
@@ -269,7 +266,7 @@ export class Netns {
       for (const device of this.devices.values()) {
         const { link } = device;
         if (link.type !== "vxlan" || link.port !== body.targetPort || link.vni !== body.payload.vni) continue;
-        this.end(passage, "consume", device.name, `VXLAN ${link.vni}: for ${device.name}`);
+        this.end(passage, "consume", device.name, () => `VXLAN ${link.vni}: for ${device.name}`);
         link.receive(body.payload, packet.source, device);
         return;
       }
@@ -436,6 +433,15 @@ export class Netns {
   /** A frame that goes no further. ARP is asked again; a packet has met its fate. */
   frameLost(frame: Frame, device: Device, why: string): void {
     if (frame.type === "ip") this.end(this.passage(frame.packet, device.name), "drop", device.name, why);
+  }
+
+  noteReceived(passage: Passage, frame: Frame, device: Device): void {
+    const port = device.master ? `, a port of ${device.master.name}` : "";
+    passage.note("receive", device.name, () => `came in by ${device.name}${port}: ${describePacket(passage.packet)}`, {
+      device: device.name,
+      sourceMac: frame.source,
+      targetMac: frame.target,
+    });
   }
 
   /** What a bridge or VXLAN device did with a frame. */

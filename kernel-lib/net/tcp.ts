@@ -79,7 +79,7 @@ export class TcpLayer {
       return;
     }
     const owner = connection?.owner ?? listener?.owner ?? "";
-    this.#netns.end(passage, "deliver", "socket", `to TCP port ${local.port} (${owner || "socket"})`, { owner });
+    this.#netns.end(passage, "deliver", "socket", () => `to TCP port ${local.port} (${owner || "socket"})`, { owner });
     if (passage.dry) return;
     if (connection) {
       connection.receive(body);

@@ -53,9 +53,15 @@ export class UdpLayer {
       this.#netns.refuse(passage, why);
       return;
     }
-    this.#netns.end(passage, "deliver", "socket", `to UDP port ${body.targetPort} (${socket.owner || "socket"})`, {
-      owner: socket.owner,
-    });
+    this.#netns.end(
+      passage,
+      "deliver",
+      "socket",
+      () => `to UDP port ${body.targetPort} (${socket.owner || "socket"})`,
+      {
+        owner: socket.owner,
+      },
+    );
     if (passage.dry) return;
     socket.handlers.received?.(socket, {
       payload: body.payload,
