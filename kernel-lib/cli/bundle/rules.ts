@@ -110,7 +110,6 @@ export function pageOptions(root: string, outdir: string, extensions: string) {
     chunkNames: "chunk-[hash]",
     assetNames: "[name]-[hash]",
     mainFields: ["browser", "module", "main"],
-    conditions: ["style"],
     alias: { path: "path-browserify" },
     // MathJax asks for the folder that it lies in, for what it would load on Node.
     define: { "process.env.NODE_ENV": '"production"', global: "globalThis", __dirname: '"/"' },
