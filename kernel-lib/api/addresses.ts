@@ -170,7 +170,10 @@ export class ServiceAddresses {
   }
 }
 
-/** The older field `clusterIP` and the newer `clusterIPs` follow each other; the one that changed leads (NormalizeClusterIPs). */
+/**
+ * The older field `clusterIP` and the newer `clusterIPs` follow each other; the one that changed leads
+ * (NormalizeClusterIPs).
+ */
 function normalize(spec: Spec, before: Service["spec"] | undefined): void {
   const moved = before && spec.clusterIP !== before.clusterIP && same(spec.clusterIPs, before.clusterIPs);
   if (moved) delete spec.clusterIPs;

@@ -1,4 +1,7 @@
-/** Owns what happens to an object before it is stored: defaults for what it leaves out, and everything that is wrong with it. */
+/**
+ * Owns what happens to an object before it is stored: defaults for what it leaves out, and everything that is wrong
+ * with it.
+ */
 import { defaultEndpointSlice, defaultEndpoints, defaultNamespace, defaultNode, defaultSecret } from "./defaults/rest";
 import { defaultService } from "./defaults/service";
 import { defaultDaemonSet, defaultDeployment, defaultReplicaSet } from "./defaults/workloads";

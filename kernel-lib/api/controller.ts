@@ -1,4 +1,7 @@
-/** Owns the shape of a controller and the loop that runs one: it hears of changes, and brings what is nearer what should be. */
+/**
+ * Owns the shape of a controller and the loop that runs one: it hears of changes, and brings what is nearer what should
+ * be.
+ */
 import { millisecond, second, type Time, type TimerKind } from "../sim/clock";
 import type { Sim } from "../sim/sim";
 import { StatusError } from "./errors";

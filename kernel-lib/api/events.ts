@@ -1,4 +1,6 @@
-/** Owns events: what controllers, scheduler and kubelets tell about objects, repeats counted (client-go tools/record). */
+/**
+ * Owns events: what controllers, scheduler and kubelets tell about objects, repeats counted (client-go tools/record).
+ */
 import { hour } from "../sim/clock";
 import type { Sim } from "../sim/sim";
 import type { Draft } from "./kinds";

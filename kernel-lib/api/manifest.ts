@@ -134,7 +134,7 @@ function objectsOf(value: unknown, source: string, line: number): readonly Manif
   if (typeof apiVersion !== "string" || typeof kind !== "string") {
     const field = typeof kind === "string" ? "apiVersion" : "kind";
     throw new ManifestError(
-      `unable to decode ${JSON.stringify(source)}: json: cannot unmarshal into Go struct field .${field} of type string`,
+      `unable to decode ${JSON.stringify(source)}: json: cannot unmarshal into field .${field} of type string`,
     );
   }
   if (kind === "List" && Array.isArray(items)) return items.flatMap((item) => objectsOf(item, source, line));
@@ -143,7 +143,7 @@ function objectsOf(value: unknown, source: string, line: number): readonly Manif
 
 /**
  * The resource that a manifest is of.
- * @throws ManifestError `resource mapping not found for name: "x" namespace: "" from "x.yaml": no matches for kind "X" in version "v1"`
+ * @throws ManifestError `resource mapping not found for name: "x" …: no matches for kind "X" in version "v1"`
  */
 export function resourceFor(manifest: Manifest, source: string): Resource {
   const found = findKind(manifest.apiVersion, manifest.kind);

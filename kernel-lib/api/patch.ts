@@ -1,10 +1,14 @@
-/** Owns patches: JSON merge patch (RFC 7386) and Kubernetes' strategic merge patch, which merges lists by their keys. */
+/**
+ * Owns patches: JSON merge patch (RFC 7386) and Kubernetes' strategic merge patch, which merges lists by their keys.
+ */
 import { same } from "./equal";
 import { badRequest } from "./errors";
 
 type Json = { readonly [name: string]: unknown };
 
-/** By which field the items of a list are told apart, by the list's path from the root (patchMergeKey in the Go types). */
+/**
+ * By which field the items of a list are told apart, by the list's path from the root (patchMergeKey in the Go types).
+ */
 const mergeKeys: Readonly<Record<string, string>> = {
   containers: "name",
   initContainers: "name",

@@ -1,4 +1,6 @@
-/** Owns the API: the one door through which clients read and write objects, with defaults, validation and its errors. */
+/**
+ * Owns the API: the one door through which clients read and write objects, with defaults, validation and its errors.
+ */
 import type { Sim } from "../sim/sim";
 import { ServiceAddresses } from "./addresses";
 import { applyDefaults, validate, validateUpdate } from "./admission";

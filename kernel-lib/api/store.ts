@@ -159,7 +159,8 @@ export class Store {
     const resource = resourceOf(kind);
     if (!before) throw notFound(resource, key.slice(key.indexOf("/") + 1));
     if (options.uid !== undefined && options.uid !== before.metadata.uid) {
-      const why = `Precondition failed: UID in precondition: ${options.uid}, UID in object meta: ${before.metadata.uid}`;
+      const meant = `UID in precondition: ${options.uid}, UID in object meta: ${before.metadata.uid}`;
+      const why = `Precondition failed: ${meant}`;
       throw conflict(resource, before.metadata.name, why);
     }
     const marked = markForDeletion(before, options, this.#sim.clock.now);

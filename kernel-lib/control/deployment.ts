@@ -1,4 +1,6 @@
-/** Owns rollouts: a Deployment's ReplicaSets, one per template, and how many pods each has (pkg/controller/deployment). */
+/**
+ * Owns rollouts: a Deployment's ReplicaSets, one per template, and how many pods each has (pkg/controller/deployment).
+ */
 import type { Again, Controller } from "../api/controller";
 import { same } from "../api/equal";
 import { recordEvent } from "../api/events";

@@ -1,4 +1,7 @@
-/** Owns the old Endpoints of Services with selectors: one object a Service, at most 1,000 addresses (pkg/controller/endpoint). */
+/**
+ * Owns the old Endpoints of Services with selectors: one object a Service, at most 1,000 addresses
+ * (pkg/controller/endpoint).
+ */
 import type { Controller } from "../api/controller";
 import { same } from "../api/equal";
 import type { Draft, Kinds } from "../api/kinds";

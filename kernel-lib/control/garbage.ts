@@ -1,4 +1,7 @@
-/** Owns what becomes of objects whose owner is gone or going (pkg/controller/garbagecollector): background, foreground, orphan. */
+/**
+ * Owns what becomes of objects whose owner is gone or going (pkg/controller/garbagecollector): background, foreground,
+ * orphan.
+ */
 import type { Controller } from "../api/controller";
 import { foregroundFinalizer, orphanFinalizer } from "../api/deletion";
 import { findKind, type Kind, type KubeObject, resources } from "../api/kinds";

@@ -1,4 +1,7 @@
-/** Owns what every namespace has (its default ServiceAccount, the cluster's CA), and the end of one with all its content. */
+/**
+ * Owns what every namespace has (its default ServiceAccount, the cluster's CA), and the end of one with all its
+ * content.
+ */
 import type { Controller } from "../api/controller";
 import { type Kind, resources } from "../api/kinds";
 import { type Key, keyFor, keyOf } from "../api/meta";

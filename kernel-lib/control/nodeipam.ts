@@ -23,7 +23,8 @@ export function nodeIpamControllerOf({ store }: Context, options: NodeIpamOption
 
   function next(): string | undefined {
     for (let at = 0; at < count; at++) {
-      const range = `${formatIp(whole?.family ?? "IPv4", (whole?.first ?? 0n) + BigInt(at) * size)}/${options.nodeMask}`;
+      const first = formatIp(whole?.family ?? "IPv4", (whole?.first ?? 0n) + BigInt(at) * size);
+      const range = `${first}/${options.nodeMask}`;
       if (!used.has(range)) return range;
     }
     return undefined;

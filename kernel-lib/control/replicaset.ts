@@ -91,7 +91,10 @@ export function replicaSetControllerOf({ sim, store }: Context): Controller {
     recordEvent(sim, store, { about: set, type: "Normal", reason: "SuccessfulDelete", message, component: by });
   }
 
-  /** Victims, the least useful first; a node with more pods of the same Deployment gives first (getPodsRankedByRelatedPodsOnSameNode). */
+  /**
+   * Victims, the least useful first; a node with more pods of the same Deployment gives first
+   * (getPodsRankedByRelatedPodsOnSameNode).
+   */
   function victims(set: ReplicaSet, pods: readonly Pod[], count: number): readonly Pod[] {
     const owner = controllerOf(set);
     const related = owner

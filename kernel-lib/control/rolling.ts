@@ -1,4 +1,6 @@
-/** Owns the arithmetic of a rolling update: how many pods each ReplicaSet may have now (deployment/rolling.go, util). */
+/**
+ * Owns the arithmetic of a rolling update: how many pods each ReplicaSet may have now (deployment/rolling.go, util).
+ */
 import type { Kinds } from "../api/kinds";
 
 type Deployment = Kinds["Deployment"];
@@ -72,7 +74,9 @@ export function downTo(
   return sizes;
 }
 
-/** Each ReplicaSet's share when a Deployment is scaled in the middle of a rollout; the largest takes what is left over. */
+/**
+ * Each ReplicaSet's share when a Deployment is scaled in the middle of a rollout; the largest takes what is left over.
+ */
 export function proportions(deployment: Deployment, sets: readonly ReplicaSet[]): ReadonlyMap<ReplicaSet, number> {
   const wanted = deployment.spec.replicas ?? 1;
   const allowed = wanted > 0 ? wanted + boundsOf(deployment).surge : 0;

@@ -8,7 +8,9 @@ import type { Random } from "../sim/random";
 type Owner = Kinds["ReplicaSet"] | Kinds["DaemonSet"];
 type Template = Kinds["DaemonSet"]["spec"]["template"];
 
-/** A pod of this owner: the template's labels and annotations, a generated name, the owner's reference, all admitted. */
+/**
+ * A pod of this owner: the template's labels and annotations, a generated name, the owner's reference, all admitted.
+ */
 export function podFrom(owner: Owner, template: Template, random: Random): Draft<"Pod"> {
   const pod = {
     apiVersion: "v1",

@@ -1,4 +1,7 @@
-/** Owns the defaults of pods and pod templates (pkg/apis/core/v1/defaults.go, and the admission plugins of a new cluster). */
+/**
+ * Owns the defaults of pods and pod templates (pkg/apis/core/v1/defaults.go, and the admission plugins of a new
+ * cluster).
+ */
 import type { Container, PodSpec, Probe, Volume } from "kubernetes-types/core/v1";
 import type { Fresh, Writable } from "../mutable";
 import { imageTag } from "../validation/image";

@@ -1,4 +1,6 @@
-/** Owns the defaults of Services (pkg/apis/core/v1/defaults.go, pkg/registry/core/service) before addresses are given. */
+/**
+ * Owns the defaults of Services (pkg/apis/core/v1/defaults.go, pkg/registry/core/service) before addresses are given.
+ */
 import type { Fresh } from "../mutable";
 
 export function defaultService(service: Fresh<"Service">): void {

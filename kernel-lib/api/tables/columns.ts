@@ -1,4 +1,6 @@
-/** Owns the columns of each kind's table, as Kubernetes v1.36 prints them (pkg/printers/internalversion/printers.go). */
+/**
+ * Owns the columns of each kind's table, as Kubernetes v1.36 prints them (pkg/printers/internalversion/printers.go).
+ */
 import type { Kind } from "../kinds";
 import type { Column } from "./table";
 

@@ -1,4 +1,7 @@
-/** Owns the validation of pods and pod templates (pkg/apis/core/validation/validation.go, as far as this cluster runs them). */
+/**
+ * Owns the validation of pods and pod templates (pkg/apis/core/validation/validation.go, as far as this cluster runs
+ * them).
+ */
 import type { Container, ContainerPort, EnvVar, PodSpec, Probe } from "kubernetes-types/core/v1";
 import { duplicate, type FieldError, forbiddenField, invalidValue, notSupported, required } from "../errors";
 import type { Immutable } from "../meta";

@@ -1,4 +1,7 @@
-/** Owns the validation of a Service's cluster IPs and families (ValidateServiceClusterIPsRelatedFields), and of their change. */
+/**
+ * Owns the validation of a Service's cluster IPs and families (ValidateServiceClusterIPsRelatedFields), and of their
+ * change.
+ */
 import { duplicate, type FieldError, forbiddenField, invalidValue, notSupported, required } from "../errors";
 import type { Kinds } from "../kinds";
 import { parseIp } from "./ip";
@@ -63,7 +66,9 @@ function validateAddresses(ips: readonly string[], chosen: readonly string[]): F
   return errors;
 }
 
-/** What an update may not change: an address, once given (validateUpgradeDowngradeClusterIPs, ValidateServiceUpdate). */
+/**
+ * What an update may not change: an address, once given (validateUpgradeDowngradeClusterIPs, ValidateServiceUpdate).
+ */
 export function validateServiceUpdate(now: Spec, before: Spec): FieldError[] {
   if (now.type === "ExternalName" || before.type === "ExternalName") return [];
   if (!before.clusterIP || now.clusterIP === before.clusterIP) return [];

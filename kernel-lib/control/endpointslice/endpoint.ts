@@ -1,4 +1,7 @@
-/** Owns what one pod becomes in an EndpointSlice (staging/src/k8s.io/endpointslice/service.go, util/controller_utils.go). */
+/**
+ * Owns what one pod becomes in an EndpointSlice (staging/src/k8s.io/endpointslice/service.go,
+ * util/controller_utils.go).
+ */
 import type { Kinds } from "../../api/kinds";
 import { formatIp, parseIp } from "../../api/validation/ip";
 import { findPort, hasEnded, isReady } from "../pods";
@@ -63,7 +66,9 @@ const octet = "(?:0|[1-9]\\d?|1\\d\\d|2[0-4]\\d|25[0-5])";
 /** The common case, told without parsing. */
 const canonicalIpv4 = new RegExp(`^${octet}(?:\\.${octet}){3}$`);
 
-/** An address as everybody writes it (RFC 5952); what is none becomes what Go prints for it, as upstream publishes it. */
+/**
+ * An address as everybody writes it (RFC 5952); what is none becomes what Go prints for it, as upstream publishes it.
+ */
 function canonicalIp(ip: string): string {
   if (canonicalIpv4.test(ip)) return ip;
   const parsed = parseIp(ip);

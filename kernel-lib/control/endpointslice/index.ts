@@ -1,4 +1,6 @@
-/** Owns the EndpointSlice controller: it hears of Services, pods and nodes, and writes what `reconcileSlices` decides. */
+/**
+ * Owns the EndpointSlice controller: it hears of Services, pods and nodes, and writes what `reconcileSlices` decides.
+ */
 import type { Again, Controller } from "../../api/controller";
 import { StatusError } from "../../api/errors";
 import { type Key, keyFor, keyOf } from "../../api/meta";

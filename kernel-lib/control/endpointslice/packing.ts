@@ -1,4 +1,7 @@
-/** Owns how endpoints are put into slices: as few writes as possible, existing slices filled first (reconcileByPortMapping). */
+/**
+ * Owns how endpoints are put into slices: as few writes as possible, existing slices filled first
+ * (reconcileByPortMapping).
+ */
 import { same } from "../../api/equal";
 import type { Kinds } from "../../api/kinds";
 import type { Labels } from "../../api/meta";

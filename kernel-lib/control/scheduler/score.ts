@@ -1,4 +1,6 @@
-/** Owns which of the possible nodes is best: replicas spread, load even (the default score plugins and their weights). */
+/**
+ * Owns which of the possible nodes is best: replicas spread, load even (the default score plugins and their weights).
+ */
 import type { Kinds } from "../../api/kinds";
 import { zoneLabel } from "../endpointslice/endpoint";
 import { tolerates } from "./filter";
