@@ -237,14 +237,22 @@ function serveNext(
       socket.end();
       return;
     }
+    const last = draining() || !keepsAlive(request);
     const given = answer({ request, client: formatIp(socket.remote.ip), socket });
-    const head = { body: "", headers: [...given.headers, contentLength(given.body)] };
-    socket.write(formatResponse(request.method === "HEAD" ? { ...given, ...head } : given));
-    if (draining() || !keepsAlive(request)) {
+    const headers = last ? withClose(given.headers) : given.headers;
+    const head = { body: "", headers: [...headers, contentLength(given.body)] };
+    socket.write(formatResponse(request.method === "HEAD" ? { ...given, ...head } : { ...given, headers }));
+    if (last) {
       socket.end();
       return;
     }
   }
+}
+
+/** The last answer of a connection says so. */
+function withClose(headers: Headers): Headers {
+  const rest = headers.filter(([name]) => name.toLowerCase() !== "connection");
+  return [...rest, ["Connection", "close"]];
 }
 
 /** RFC 9112, section 9.3. */

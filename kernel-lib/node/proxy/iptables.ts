@@ -65,41 +65,52 @@ interface Written {
   readonly ports: ReadonlyMap<ServicePort, PortRules>;
   readonly comments: boolean;
   readonly frame: Frame;
-  readonly tables: IptablesTables;
+  /** The chains of all Services together; undefined before the first sync. */
+  readonly shared: IptablesTables | undefined;
 }
 
 function firstSync(node: NodeNet, frame: Frame): Written {
   // The chains by which kube-proxy notices that somebody flushed its rules.
   const canary = { "KUBE-PROXY-CANARY": [] };
   node.netns.iptables.restore({ mangle: canary, nat: canary, filter: canary });
-  return { ports: new Map(), comments: true, frame, tables: { nat: new Map(), filter: new Map() } };
+  return { ports: new Map(), comments: true, frame, shared: undefined };
 }
 
+/** Writes the chains of ports that are new or changed, empties those that are gone, and the shared chains that differ. */
 function writeTables(before: Written, view: readonly ServicePort[], node: NodeNet, options: RuleOptions): Written {
   const { comments } = options;
   const ports = rulesOfPorts(view, options, comments === before.comments ? before.ports : new Map());
-  const tables = assemble([...ports.values()], before.frame);
-  const { iptables } = node.netns;
-  const stale = [...before.tables.nat.keys()].filter((chain) => !tables.nat.has(chain));
-  iptables.restore({
-    nat: { ...changedChains(before.tables.nat, tables.nat), ...Object.fromEntries(stale.map((chain) => [chain, []])) },
-    filter: changedChains(before.tables.filter, tables.filter),
-  });
-  for (const chain of stale) iptables.deleteChain("nat", chain);
-  if (before.tables.nat.size === 0) {
-    for (const { table, from, rule } of jumps) iptables.ensure(table, from, rule, "prepend");
+  const shared = sharedChains([...ports.values()], before.frame);
+  const nat: Record<string, readonly Rule[]> = changedChains(before.shared?.nat, shared.nat);
+  const stale = new Set<string>();
+  for (const [port, rules] of before.ports) {
+    if (ports.get(port) !== rules) for (const chain of rules.chains.keys()) stale.add(chain);
   }
-  return { ports, comments, frame: before.frame, tables };
+  for (const [port, rules] of ports) {
+    if (before.ports.get(port) === rules) continue;
+    for (const [chain, list] of rules.chains) {
+      nat[chain] = list;
+      stale.delete(chain);
+    }
+  }
+  for (const chain of stale) nat[chain] = [];
+  const { iptables } = node.netns;
+  iptables.restore({ nat, filter: changedChains(before.shared?.filter, shared.filter) });
+  for (const chain of stale) iptables.deleteChain("nat", chain);
+  if (!before.shared) for (const { table, from, rule } of jumps) iptables.ensure(table, from, rule, "prepend");
+  return { ports, comments, frame: before.frame, shared };
 }
 
-function changedChains(before: IptablesTables["nat"], now: IptablesTables["nat"]): Record<string, readonly Rule[]> {
+function changedChains(
+  before: ReadonlyMap<string, readonly Rule[]> | undefined,
+  now: ReadonlyMap<string, readonly Rule[]>,
+): Record<string, readonly Rule[]> {
   const changed: Record<string, readonly Rule[]> = {};
-  for (const [chain, rules] of now) if (!sameRules(before.get(chain), rules)) changed[chain] = rules;
+  for (const [chain, rules] of now) if (!sameRules(before?.get(chain), rules)) changed[chain] = rules;
   return changed;
 }
 
 function sameRules(before: readonly Rule[] | undefined, now: readonly Rule[]): boolean {
-  if (before === now) return true;
   return before?.length === now.length && now.every((rule, index) => rule === before[index]);
 }
 
@@ -110,7 +121,8 @@ export function iptablesTables(
   options: IptablesOptions = {},
 ): IptablesTables {
   const rules = rulesOfPorts(view, ruleOptions(node, options, usesComments(view)), new Map());
-  return assemble([...rules.values()], frameRules(node, options));
+  const { nat, filter } = sharedChains([...rules.values()], frameRules(node, options));
+  return { nat: new Map([...nat, ...[...rules.values()].flatMap((port) => [...port.chains])]), filter };
 }
 
 function usesComments(view: readonly ServicePort[]): boolean {
@@ -139,14 +151,14 @@ function rulesOfPorts(
   return new Map(view.map((port) => [port, known.get(port) ?? portRules(port, options)]));
 }
 
-function assemble(ports: readonly PortRules[], frame: Frame): IptablesTables {
+/** The chains that hold rules of many Services, and those of none. */
+function sharedChains(ports: readonly PortRules[], frame: Frame): IptablesTables {
   const nat = new Map<string, readonly Rule[]>([
     ["KUBE-SERVICES", [...ports.flatMap((port) => port.services), ...frame.toNodePorts]],
     ["KUBE-NODEPORTS", ports.flatMap((port) => port.nodePorts)],
     ["KUBE-POSTROUTING", frame.postrouting],
     [markMasq, frame.mark],
   ]);
-  for (const port of ports) for (const [chain, rules] of port.chains) nat.set(chain, rules);
   const filter = new Map<string, readonly Rule[]>([
     ["KUBE-NODEPORTS", ports.flatMap((port) => port.filterNodePorts)],
     ["KUBE-SERVICES", ports.flatMap((port) => port.filterServices)],

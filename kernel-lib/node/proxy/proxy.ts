@@ -35,6 +35,8 @@ export class KubeProxy implements Controller {
   /** What this node does, by Service: made anew only for Services that changed. */
   readonly #chosen = new Map<Key, { readonly from: readonly SharedPort[]; readonly ports: readonly ServicePort[] }>();
   readonly #changed = new Set<Key>();
+  /** The keys of `#chosen`, sorted; undefined after one has come or gone. */
+  #order: readonly Key[] | undefined;
   #place: Place;
   #lastSync: Time | undefined;
   #waiting = false;
@@ -62,6 +64,7 @@ export class KubeProxy implements Controller {
       this.#place = { node: this.#parts.node.name, ...(zone !== undefined && { zone }) };
       for (const service of this.#shared.services()) this.#changed.add(service);
       this.#chosen.clear();
+      this.#order = undefined;
     } else {
       this.#changed.add(key);
     }
@@ -88,7 +91,8 @@ export class KubeProxy implements Controller {
     const changed = [...this.#changed];
     this.#changed.clear();
     for (const service of changed) this.#choose(service);
-    const view = [...this.#chosen.values()].flatMap((entry) => entry.ports).sort(byName);
+    this.#order ??= [...this.#chosen.keys()].sort();
+    const view = this.#order.flatMap((service) => this.#chosen.get(service)?.ports ?? []);
     mode.sync(view, node);
     for (const service of changed) this.#forgetStaleUdp(service);
     if (!journal.read) return;
@@ -102,10 +106,12 @@ export class KubeProxy implements Controller {
     const known = this.#chosen.get(service);
     if (known?.from === from) return;
     if (from.length === 0) {
-      this.#chosen.delete(service);
+      if (this.#chosen.delete(service)) this.#order = undefined;
       return;
     }
-    this.#chosen.set(service, { from, ports: from.map((port) => servicePortOn(this.#place, port)) });
+    if (!known) this.#order = undefined;
+    const ports = from.map((port) => servicePortOn(this.#place, port)).sort(byName);
+    this.#chosen.set(service, { from, ports });
   }
 
   /**

@@ -207,10 +207,13 @@ export function viewOf(
     .sort(byName);
 }
 
-/** The order of service ports in everything we write: by name, then protocol. */
+/** The order of service ports in everything we write: by Service, then by the port's name and protocol. */
 export function byName(one: ServicePortInfo, other: ServicePortInfo): number {
-  const [left, right] = [`${one.name}/${one.protocol}`, `${other.name}/${other.protocol}`];
-  return left < right ? -1 : left > right ? 1 : 0;
+  return order(one.service, other.service) || order(one.name, other.name) || order(one.protocol, other.protocol);
+}
+
+function order(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0;
 }
 
 /** The Service (`namespace/name`) that a slice belongs to, if it says so. */
