@@ -39,6 +39,7 @@ function portNumber(text: string): number {
 async function start(flags: StartFlags): Promise<void> {
   const root = findRoot();
   const workDirectory = flags.work === undefined ? join(root, "work") : resolve(flags.work);
+  const chapter = flags.chapter === undefined ? undefined : await chapterName(root, flags.chapter);
   const { claim, announce, release, untilServing } = await import("../course/server/runtimefile.js");
   const { stateDirectory } = await import("../course/server/index.js");
   const runtimeFile = join(stateDirectory(workDirectory), "server.json");
@@ -54,7 +55,10 @@ async function start(flags: StartFlags): Promise<void> {
   try {
     const server = await startOnFreePort(root, workDirectory, flags.port);
     endWith(server, () => release(runtimeFile));
-    const url = await firstPage(server, flags.chapter);
+    const url = await firstPage(server, chapter).catch(async (error: unknown) => {
+      await server.stop();
+      throw new CliError(error instanceof Error ? error.message : String(error));
+    });
     await announce(runtimeFile, url);
     say("kubebook is running; Ctrl-C ends it:");
     show(url, flags.open, workDirectory);
@@ -85,20 +89,23 @@ async function startOnFreePort(root: string, workDirectory: string, asked: numbe
   }
 }
 
-/** The address of the chapter to open, whose copy is made if need be. @throws CliError where there is no such chapter */
+/** The name of the chapter that was asked for, by number, name or file. @throws CliError that lists the chapters */
+async function chapterName(root: string, wanted: string): Promise<string | undefined> {
+  const { listChapters } = await import("../course/files.js");
+  const { selectChapters } = await import("../course/select.js");
+  try {
+    return selectChapters(await listChapters(root), [wanted])[0]?.name;
+  } catch (error) {
+    throw new CliError(error instanceof Error ? error.message : String(error), 2);
+  }
+}
+
+/** The address of the chapter to open, the first one that is not done unless it is named; its copy is made if need be. */
 async function firstPage(server: RunningServer, wanted: string | undefined): Promise<string> {
   const chapters = await server.work.chapters();
-  const chapter =
-    wanted === undefined
-      ? (chapters.find(({ state }) => state !== "done") ?? chapters[0])
-      : (chapters.find(({ name }) => name === wanted) ?? chapters.find(({ name }) => name.startsWith(`${wanted}-`)));
-  if (wanted !== undefined && chapter === undefined) {
-    await server.stop();
-    const names = chapters.map(({ name }) => `  ${name}`).join("\n");
-    throw new CliError(`There is no chapter ${wanted}. The chapters are:\n${names}`, 2);
-  }
-  if (chapter === undefined) return server.url;
-  const path = await server.work.open(chapter.name);
+  const name = wanted ?? (chapters.find(({ state }) => state !== "done") ?? chapters[0])?.name;
+  if (name === undefined) return server.url;
+  const path = await server.work.open(name);
   return server.url.replace("/lab?", `/lab/tree/${encodeURIComponent(path)}?`);
 }
 

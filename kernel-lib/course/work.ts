@@ -116,7 +116,7 @@ export class Work {
 
   private async published(name: string): Promise<Notebook> {
     // The name comes from a request: it is one of those in the folder, or it is nothing.
-    if (!(await this.names()).includes(name)) throw new HttpError(404, `There is no chapter ${name}`);
+    if (!(await this.names()).includes(name)) throw new HttpError(404, `notebooks/${name}.ipynb does not exist`);
     return readNotebook(await readFile(join(this.notebooks, `${name}.ipynb`), "utf8"), `notebooks/${name}.ipynb`);
   }
 

@@ -217,7 +217,7 @@ describe("kubebook start", { timeout: patience }, () => {
     }
     const refused = await start("--chapter", "99");
     expect(await refused.exit).toBe(2);
-    expect(refused.stderr()).toMatch(/There is no chapter 99\./);
+    expect(refused.stderr()).toMatch(/^no chapter 99\nThe chapters are:\n/);
     expect(existsSync(join(work, ".kubebook", "server.json"))).toBe(false);
   });
 });
