@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Allocator, staticBand } from "../../kernel-lib/api/allocator";
 import type { Kinds } from "../../kernel-lib/api/kinds";
@@ -15,10 +16,16 @@ import { sliceLabels } from "../../kernel-lib/control/endpointslice/labels";
 import { newSlice, reconcileSlices } from "../../kernel-lib/control/endpointslice/reconcile";
 import { findPort } from "../../kernel-lib/control/pods";
 import { Random } from "../../kernel-lib/sim/random";
+import { requireOrSkip } from "../judges";
 
-/** Kubernetes' own test cases; a folder beside the project, or one that KUBEBOOK_CASES names. */
-const folder = process.env.KUBEBOOK_CASES ?? "/work/shared/cases";
+/** Kubernetes' own test cases; in shared/cases beside the checkout, or in the folder that KUBEBOOK_CASES names. */
+const folder = process.env.KUBEBOOK_CASES ?? join(__dirname, "../../../shared/cases");
 const there = existsSync(folder);
+
+test("Kubernetes' own cases are at hand", (context) => {
+  requireOrSkip(context, there, "no folder shared/cases beside the checkout, and KUBEBOOK_CASES names none");
+  expect(read("service_validation.json").length).toBeGreaterThan(50);
+});
 
 interface Case {
   readonly name: string;
