@@ -1,9 +1,9 @@
 /** Owns iptables: the tables of a namespace, running their rules on packets, and printing them. */
-import { formatSocketAddress } from "./address";
-import { decide, type Manipulation, type NatRequest, translate } from "./nat";
+import { chainOf, checkJumps } from "./jumps";
+import { decide, describeNat, type Manipulation, type NatRequest, translate } from "./nat";
 import { type Hook, priority, type Verdict } from "./netfilter";
 import type { Netns } from "./netns";
-import { packetSize, sourcePort, targetPort } from "./packet";
+import { packetSize } from "./packet";
 import type { Passage } from "./passage";
 import type { Rule, TableName, Target } from "./rule";
 import { compile, type RecentLists, type Test } from "./rulematch";
@@ -370,48 +370,7 @@ function entriesOf(tables: TableChains): readonly (readonly [TableName, Chains])
   return Object.entries(tables) as [TableName, Chains][];
 }
 
-function chainOf(target: Target | undefined): string | undefined {
-  return target?.target === "jump" || target?.target === "goto" ? target.chain : undefined;
-}
-
-/** Every jump leads to a chain that is there, and none leads back (the kernel refuses both). */
-function checkJumps(known: ReadonlySet<string>, rulesOf: (chain: string) => readonly Rule[]): void {
-  const done = new Set<string>();
-  const open = new Set<string>();
-  const visit = (chain: string): void => {
-    if (done.has(chain)) return;
-    if (open.has(chain))
-      throw new RangeError(`iptables: Too many levels of symbolic links (chain ${chain} leads to itself).`);
-    open.add(chain);
-    for (const rule of rulesOf(chain)) {
-      const next = chainOf(rule.target);
-      if (next === undefined) continue;
-      if (!known.has(next))
-        throw new RangeError(`iptables-restore: Couldn't load target \`${next}':No such file or directory`);
-      visit(next);
-    }
-    open.delete(chain);
-    done.add(chain);
-  };
-  for (const chain of known) visit(chain);
-}
-
 function noteRule(table: TableName, chain: string, index: number, compiled: CompiledRule, passage: Passage): void {
   const rule = { table, chain, number: index + 1, text: textOf(chain, compiled) };
   passage.note("rule", `${table}/${chain}`, () => rule.text, { rule });
-}
-
-function describeNat(
-  manipulation: Manipulation,
-  before: Passage["packet"],
-  after: Passage["packet"],
-  direction: "original" | "reply",
-): string {
-  const back = direction === "reply" ? "reply translated back: " : "";
-  if (manipulation === "target") {
-    const was = formatSocketAddress(before.target, targetPort(before.body));
-    return `${back || "DNAT: "}destination ${was} → ${formatSocketAddress(after.target, targetPort(after.body))}`;
-  }
-  const was = formatSocketAddress(before.source, sourcePort(before.body));
-  return `${back || "SNAT: "}source ${was} → ${formatSocketAddress(after.source, sourcePort(after.body))}`;
 }

@@ -1,7 +1,7 @@
 /** Owns NAT: what a connection's rules decide once, and how every later packet of it is translated. */
-import type { Ip } from "./address";
+import { formatSocketAddress, type Ip } from "./address";
 import { type Connection, type Conntrack, type Direction, inverse, type Tuple } from "./conntrack";
-import type { Packet } from "./packet";
+import { type Packet, sourcePort, targetPort } from "./packet";
 
 /** Which end of a packet a hook may change: `target` before routing, `source` after it. */
 export type Manipulation = "source" | "target";
@@ -123,4 +123,15 @@ function uniqueSource(
     if (found) return found;
   }
   return undefined;
+}
+
+/** `DNAT: destination 10.96.0.10:80 → 10.244.2.2:80`, for the journal. */
+export function describeNat(manipulation: Manipulation, before: Packet, after: Packet, direction: Direction): string {
+  const back = direction === "reply" ? "reply translated back: " : "";
+  if (manipulation === "target") {
+    const was = formatSocketAddress(before.target, targetPort(before.body));
+    return `${back || "DNAT: "}destination ${was} → ${formatSocketAddress(after.target, targetPort(after.body))}`;
+  }
+  const was = formatSocketAddress(before.source, sourcePort(before.body));
+  return `${back || "SNAT: "}source ${was} → ${formatSocketAddress(after.source, sourcePort(after.body))}`;
 }

@@ -1,30 +1,19 @@
 /** Owns a network namespace: what a kernel holds for it, and the way of a packet through it. */
 import type { Random } from "../sim/random";
-import {
-  type Cidr,
-  contains,
-  formatIp,
-  type Ip,
-  isLoopback,
-  isMulticast,
-  lastOf,
-  type Mac,
-  networkOf,
-  randomMac,
-  widthOf,
-} from "./address";
+import { type Cidr, formatIp, type Ip, isLoopback, isMulticast, type Mac, randomMac } from "./address";
 import { Bridge } from "./bridge";
 import { Conntrack } from "./conntrack";
 import { Device, type Link, loopback, loopbackDelay, Port, type Segment } from "./device";
 import { answerEcho, errorFor, errorsAllowed } from "./icmp";
 import { Iptables } from "./iptables";
+import { addAddress, attachPort, deleteAddress, deleteDevice, sourceOn } from "./links";
 import { Neighbors } from "./neighbor";
 import { type Hook, Netfilter } from "./netfilter";
 import type { Network } from "./network";
 import { type Frame, type IcmpError, isVxlan, type Packet } from "./packet";
 import { describePacket } from "./packetdata";
 import type { EndedMore, Fate, PacketEventKind, Passage } from "./passage";
-import { type RouteResult, Routes } from "./route";
+import { describeRoute, type RouteResult, Routes } from "./route";
 import { Sockets } from "./sockets";
 import { resetFor } from "./tcp";
 import { Transit } from "./transit";
@@ -330,62 +319,22 @@ export class Netns {
 
   /** `ip link set NAME master BRIDGE`. */
   attach(name: string, bridge: string, options: { readonly hairpin?: boolean } = {}): void {
-    const port = this.device(name);
-    const master = this.device(bridge);
-    if (master.link.type !== "bridge") throw new RangeError("Error: Device can not be enslaved.");
-    port.master = master;
-    port.hairpin = options.hairpin ?? false;
-    master.link.addPort(port);
+    attachPort(this.device(name), this.device(bridge), options.hairpin ?? false);
   }
 
   /** `ip link delete NAME`: with its addresses, routes and neighbours; the other end of a veth pair goes too. */
   deleteDevice(name: string): void {
-    const device = this.device(name);
-    device.up = false;
-    this.devices.delete(name);
-    this.routes.deleteDevice(name);
-    this.neighbors.deleteDevice(name);
-    if (device.master?.link.type === "bridge") device.master.link.removePort(device);
-    const { link } = device;
-    if (link.type === "physical") link.segment.unplug(device);
-    if (link.type === "bridge") for (const port of link.ports) port.master = undefined;
-    if (link.type === "veth" && link.peer) {
-      const { peer } = link;
-      link.peer = undefined;
-      if (peer.link.type === "veth") peer.link.peer = undefined;
-      if (peer.netns.devices.get(peer.name) === peer) peer.netns.deleteDevice(peer.name);
-    }
+    deleteDevice(this, this.device(name));
   }
 
   /** `ip addr add ADDRESS dev NAME`, with the routes that the kernel adds by itself. */
   addAddress(name: string, address: Cidr): void {
-    const device = this.device(name);
-    if (device.addresses.some((other) => other.ip === address.ip && other.length === address.length)) {
-      throw new RangeError("RTNETLINK answers: File exists");
-    }
-    device.addresses.push(address);
-    const { ip, length } = address;
-    const whole = name === "lo" && isLoopback(ip) ? networkOf(address) : { ip, length: widthOf(ip) };
-    this.routes.add({ to: whole, type: "local", device: name, source: ip, protocol: "kernel" });
-    if (name === "lo" || length === widthOf(ip)) return;
-    const to = networkOf(address);
-    this.routes.add({ to, device: name, source: ip, protocol: "kernel", scope: "link" });
-    if (typeof ip === "number" && length < 31) {
-      const last = { ip: lastOf(address), length: 32 };
-      this.routes.add({ to: last, type: "broadcast", device: name, source: ip, protocol: "kernel", scope: "link" });
-    }
+    addAddress(this, this.device(name), address);
   }
 
   /** `ip addr del ADDRESS dev NAME`. */
   deleteAddress(name: string, address: Cidr): void {
-    const device = this.device(name);
-    const at = device.addresses.findIndex((other) => other.ip === address.ip && other.length === address.length);
-    if (at < 0) throw new RangeError("RTNETLINK answers: Cannot assign requested address");
-    device.addresses.splice(at, 1);
-    this.routes.delete({ ip: address.ip, length: widthOf(address.ip) }, name, "local");
-    if (address.length === widthOf(address.ip)) return;
-    this.routes.delete(networkOf(address), name);
-    this.routes.delete({ ip: lastOf(address), length: 32 }, name, "broadcast");
+    deleteAddress(this, this.device(name), address);
   }
 
   /** A device by name; throws as `ip` says it. */
@@ -409,16 +358,7 @@ export class Netns {
 
   /** The address of a device to speak to a neighbour with: one of the same network, else the first, else any other device's. */
   sourceOn(device: Device, neighbour: Ip): Ip | undefined {
-    // Addresses of lo are the host's own business: nobody is spoken to with them.
-    const own = device.name === "lo" ? [] : device.addresses;
-    const same = own.filter((address) => typeof address.ip === typeof neighbour);
-    const found = same.find((address) => contains(address, neighbour)) ?? same[0];
-    if (found) return found.ip;
-    for (const other of this.devices.values()) {
-      if (other.name === "lo") continue;
-      for (const address of other.addresses) if (typeof address.ip === typeof neighbour) return address.ip;
-    }
-    return undefined;
+    return sourceOn(this, device, neighbour);
   }
 
   #sourceOf(found: RouteResult, ip: Ip): Ip | undefined {
@@ -453,11 +393,4 @@ export class Netns {
       targetMac: frame.target,
     });
   }
-}
-
-function describeRoute({ route, device, nextHop }: RouteResult): string {
-  if (route.type === "local") return `route: local, ${formatIp(nextHop)} is this host's own address`;
-  const to = route.to.length === 0 ? "default" : `${formatIp(networkOf(route.to).ip)}/${route.to.length}`;
-  const via = route.via === undefined ? "" : ` via ${formatIp(route.via)}`;
-  return `route: ${to}${via} dev ${device}${route.onlink ? " onlink" : ""}`;
 }

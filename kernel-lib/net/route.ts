@@ -172,6 +172,14 @@ export function formatRoute(route: Route): string {
   return words.join(" ");
 }
 
+/** The route that was chosen, for the journal. */
+export function describeRoute({ route, device, nextHop }: RouteResult): string {
+  if (route.type === "local") return `route: local, ${formatIp(nextHop)} is this host's own address`;
+  const to = route.to.length === 0 ? "default" : `${formatIp(networkOf(route.to).ip)}/${route.to.length}`;
+  const via = route.via === undefined ? "" : ` via ${formatIp(route.via)}`;
+  return `route: ${to}${via} dev ${device}${route.onlink ? " onlink" : ""}`;
+}
+
 function prefixText(to: Cidr): string {
   return to.length === widthOf(to.ip) ? formatIp(to.ip) : formatCidr(networkOf(to));
 }
