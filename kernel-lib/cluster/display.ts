@@ -71,7 +71,7 @@ export async function bundleOf(value: unknown): Promise<MimeBundle> {
     const show = (value as Displayable)[jupyterDisplay];
     if (typeof show === "function") return await show.call(value);
   }
-  return { "text/plain": typeof value === "string" ? value : JSON.stringify(value, undefined, 2) ?? String(value) };
+  return { "text/plain": typeof value === "string" ? value : (JSON.stringify(value, undefined, 2) ?? String(value)) };
 }
 
 /**

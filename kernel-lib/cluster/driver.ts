@@ -179,6 +179,11 @@ export class Driver {
     });
   }
 
+  /** Lets every process that can run have its turn; no time passes. */
+  async breathe(): Promise<void> {
+    await this.#until(() => this.#ready.length === 0);
+  }
+
   /** Gives up all that is waited for: what an interrupt of the notebook does. Background work stays. */
   interrupt(): void {
     this.#goals = [];

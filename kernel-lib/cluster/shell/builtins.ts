@@ -1,9 +1,10 @@
 /** Owns the commands that a shell must take from us, because just-bash's own read the host's clock, dice or processes. */
-import { second, type Time } from "../../sim/clock";
+
 import { rfc3339Micro } from "../../api/time";
+import { second, type Time } from "../../sim/clock";
 import type { PauseEnd, Process } from "../driver";
-import { quote, type Shell } from "./shell";
 import { endingOf, jobLine } from "./session";
+import { quote, type Shell } from "./shell";
 import { type Call, Failed, type Tool, type Tools } from "./tool";
 
 /** How much `yes` says when nobody stops it. */
@@ -14,7 +15,8 @@ const watchTurns = 600;
 /** `2`, `1.5s`, `3m`, `1h`, `2d` as sleep(1) and timeout(1) read it. */
 function seconds(text: string, command: string): Time {
   const match = /^(\d+\.?\d*|\.\d+)([smhd]?)$/.exec(text);
-  if (!match) throw new Failed(`${command}: invalid time interval '${text}'\nTry '${command} --help' for more information.`);
+  if (!match)
+    throw new Failed(`${command}: invalid time interval '${text}'\nTry '${command} --help' for more information.`);
   const unit = { "": 1, s: 1, m: 60, h: 3600, d: 86_400 }[match[2] ?? ""] ?? 1;
   return Math.round(Number(match[1]) * unit * second);
 }
@@ -35,7 +37,9 @@ async function date(call: Call): Promise<number> {
     : ["-d", `@${Math.floor(now / second)}`, ...args];
   const nanoseconds = String((now % second) * 1000).padStart(9, "0");
   const filled = given.map((arg) =>
-    arg.startsWith("+") ? arg.replace(/%(\d?)N/g, (_, digits: string) => nanoseconds.slice(0, Number(digits || 9))) : arg,
+    arg.startsWith("+")
+      ? arg.replace(/%(\d?)N/g, (_, digits: string) => nanoseconds.slice(0, Number(digits || 9)))
+      : arg,
   );
   const result = await call.original(filled);
   call.out(result.stdout);
@@ -49,7 +53,15 @@ function relativeOption(arg: string, now: Time): string {
 
 /** `now`, `1 hour ago`, `+2 days` → `@seconds`; anything else as it is. */
 function relative(text: string, now: Time): string {
-  const units: Readonly<Record<string, number>> = { sec: 1, second: 1, min: 60, minute: 60, hour: 3600, day: 86_400, week: 604_800 };
+  const units: Readonly<Record<string, number>> = {
+    sec: 1,
+    second: 1,
+    min: 60,
+    minute: 60,
+    hour: 3600,
+    day: 86_400,
+    week: 604_800,
+  };
   const words = /^\s*([+-]?\d+)\s*([a-z]+?)s?(\s+ago)?\s*$/.exec(text);
   const unit = words && units[words[2] ?? ""];
   if (words && unit) return `@${Math.floor(now / second) + Number(words[1]) * unit * (words[3] ? -1 : 1)}`;
@@ -188,7 +200,11 @@ function jobs(call: Call): number {
     const ended = job.process.ended;
     const state = ended ? endingOf(job.exitCode, job.process.stopped) : "Running";
     job.told ||= ended;
-    call.out(call.args.includes("-p") ? `${job.pid}\n` : `${jobLine(job.number, sign, state)}${job.text}${ended ? "" : " &"}\n`);
+    call.out(
+      call.args.includes("-p")
+        ? `${job.pid}\n`
+        : `${jobLine(job.number, sign, state)}${job.text}${ended ? "" : " &"}\n`,
+    );
   }
   return 0;
 }
@@ -201,14 +217,19 @@ function findJob(shell: Shell, text: string | undefined): Shell["jobs"][number] 
 
 function kill(call: Call): number {
   const targets = call.args.filter((arg) => !arg.startsWith("-"));
-  if (targets.length === 0) throw new Failed("kill: usage: kill [-s sigspec | -n signum | -sigspec] pid | jobspec ... or kill -l [sigspec]", 2);
-  const name = call.args.find((arg) => arg.startsWith("-"))?.slice(1).replace(/^SIG/, "");
+  if (targets.length === 0)
+    throw new Failed("kill: usage: kill [-s sigspec | -n signum | -sigspec] pid | jobspec ... or kill -l [sigspec]", 2);
+  const name = call.args
+    .find((arg) => arg.startsWith("-"))
+    ?.slice(1)
+    .replace(/^SIG/, "");
   let failed = 0;
   for (const target of targets) {
     const job = findJob(call.shell, target);
     const { container } = call.place;
     if (job) job.process.stop();
-    else if (target === "1" && container) container.signal(name === "9" || name === "KILL" ? "SIGKILL" : signalOf(name));
+    else if (target === "1" && container)
+      container.signal(name === "9" || name === "KILL" ? "SIGKILL" : signalOf(name));
     else {
       call.err(`bash: kill: ${target.startsWith("%") ? `${target}: no such job` : `(${target}) - No such process`}\n`);
       failed = 1;
@@ -218,7 +239,14 @@ function kill(call: Call): number {
 }
 
 function signalOf(name: string | undefined): "SIGTERM" | "SIGHUP" | "SIGINT" | "SIGQUIT" | "SIGUSR1" | "SIGUSR2" {
-  const names = { "1": "SIGHUP", HUP: "SIGHUP", "2": "SIGINT", INT: "SIGINT", "3": "SIGQUIT", QUIT: "SIGQUIT" } as const;
+  const names = {
+    "1": "SIGHUP",
+    HUP: "SIGHUP",
+    "2": "SIGINT",
+    INT: "SIGINT",
+    "3": "SIGQUIT",
+    QUIT: "SIGQUIT",
+  } as const;
   const users = { "10": "SIGUSR1", USR1: "SIGUSR1", "12": "SIGUSR2", USR2: "SIGUSR2" } as const;
   const all: Readonly<Record<string, ReturnType<typeof signalOf>>> = { ...names, ...users };
   return all[name ?? ""] ?? "SIGTERM";
@@ -319,4 +347,3 @@ export const builtinTools: Tools = {
   __epochrealtime: print((call) => (call.cluster.sim.clock.now / second).toFixed(6)),
   __lastjob: print((call) => (call.shell.lastJob === 0 ? "" : call.shell.lastJob)),
 };
-

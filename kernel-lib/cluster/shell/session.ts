@@ -79,7 +79,8 @@ export class Session {
     for (const job of [...jobs]) {
       if (!job.process.ended) continue;
       jobs.splice(jobs.indexOf(job), 1);
-      if (!job.told) output("stderr", `${jobLine(job.number, "+", endingOf(job.exitCode, job.process.stopped))}${job.text}\n`);
+      if (!job.told)
+        output("stderr", `${jobLine(job.number, "+", endingOf(job.exitCode, job.process.stopped))}${job.text}\n`);
     }
   }
 }
@@ -130,7 +131,8 @@ function stateOf(text: string): "complete" | { readonly error: string } {
 
 /** The parser's words, as near as they come to bash's. */
 function problemOf(message: string): string {
-  if (/got EOF|end of (input|file)/i.test(message) && !message.includes("matching")) return "syntax error: unexpected end of file";
+  if (/got EOF|end of (input|file)/i.test(message) && !message.includes("matching"))
+    return "syntax error: unexpected end of file";
   const token = /(?:got|token) [`'"]?([^`'"\s]+)/.exec(message)?.[1];
   if (message.startsWith("Parse error") && token) return `syntax error near unexpected token \`${token}'`;
   return message.replace(/^(Parse error at |line )/, "line ");

@@ -291,7 +291,8 @@ export class Shell {
       toTerminal,
       out: (text) => write("stdout", text),
       err: (text) => write("stderr", text),
-      original: (args) => context.origCommand?.([...args]) ?? Promise.resolve({ stdout: "", stderr: "", exitCode: 127 }),
+      original: (args) =>
+        context.origCommand?.([...args]) ?? Promise.resolve({ stdout: "", stderr: "", exitCode: 127 }),
     };
     if (name === "__background") return { ...collected, exitCode: this.#background(run, Number(given[0]), context) };
     let exitCode: number;
@@ -315,7 +316,8 @@ function epilogue(): StatementNode[] {
 function arraysOf(declarations: string): string {
   const lines: string[] = [];
   for (const line of declarations.split(/\n(?=declare )/)) {
-    const [, flags = "", name = "", values] = /^declare (-[a-zA-Z-]+) ([A-Za-z_]\w*)(?:=(\([\s\S]*\))\n?)?/.exec(line) ?? [];
+    const [, flags = "", name = "", values] =
+      /^declare (-[a-zA-Z-]+) ([A-Za-z_]\w*)(?:=(\([\s\S]*\))\n?)?/.exec(line) ?? [];
     if (/^(PIPESTATUS|BASH_\w+|FUNCNAME|DIRSTACK|GROUPS)$/.test(name) || !/[aAilu]/.test(flags)) continue;
     // Two steps: just-bash splits the values of a `declare` at their spaces.
     lines.push(`declare ${flags} ${name}`);

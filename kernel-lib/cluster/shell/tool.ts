@@ -1,7 +1,8 @@
 /** Owns what a command of ours is: a function that sees its arguments, its place and its terminal, and gives an exit code. */
-import type { Container } from "../../node/container";
+
 import type { Files } from "../../apps/files";
 import type { Netns } from "../../net/netns";
+import type { Container } from "../../node/container";
 import type { Cluster } from "../cluster";
 import type { Process } from "../driver";
 import type { Shell } from "./shell";

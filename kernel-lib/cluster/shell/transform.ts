@@ -45,13 +45,16 @@ const neither: Ends = { input: false, output: false };
 
 function statements(list: readonly StatementNode[], rewriting: Rewriting, ends: Ends): StatementNode[] {
   return list.map((statement) => {
-    const rewritten = { ...statement, pipelines: statement.pipelines.map((pipeline) => {
-      const last = pipeline.commands.length - 1;
-      const commands = pipeline.commands.map((command, at) =>
-        one(command, rewriting, { input: ends.input && at === 0, output: ends.output && at === last }),
-      );
-      return { ...pipeline, commands };
-    }) };
+    const rewritten = {
+      ...statement,
+      pipelines: statement.pipelines.map((pipeline) => {
+        const last = pipeline.commands.length - 1;
+        const commands = pipeline.commands.map((command, at) =>
+          one(command, rewriting, { input: ends.input && at === 0, output: ends.output && at === last }),
+        );
+        return { ...pipeline, commands };
+      }),
+    };
     if (!statement.background) return rewritten;
     rewriting.background.push({ ...rewritten, background: false });
     return simpleStatement(["__background", String(rewriting.background.length - 1)]);

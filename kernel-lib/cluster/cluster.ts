@@ -1,0 +1,251 @@
+/**
+ * Owns the cluster put together. START READING HERE.
+ *
+ * ```
+ * kubectl ─► api ─► store ─► control/* ─► store ─► kubelet, kube-proxy ─► Netns        objects
+ * curl ─► socket ─► Netns ─► link ─► Netns ─► socket                                     packets
+ * ```
+ *
+ * Time is virtual: it stands still until a command, `settle` or `advance` lets it pass.
+ */
+import { runController } from "../api/controller";
+import type { Kinds } from "../api/kinds";
+import { type Key, keyFor } from "../api/meta";
+import { type Api, createApi } from "../api/rest";
+import { Store } from "../api/store";
+import { rfc3339 } from "../api/time";
+import { createRegistry } from "../apps/images";
+import { initialObjects } from "../control/bootstrap";
+import { startControllers } from "../control/index";
+import { parseCidr, parseIp } from "../net/address";
+import type { Segment } from "../net/device";
+import type { Netns } from "../net/netns";
+import { Network } from "../net/network";
+import { createHostGwCni } from "../node/cni/hostgw";
+import { createVxlanCni } from "../node/cni/vxlan";
+import type { Container } from "../node/container";
+import { Kubelet } from "../node/kubelet";
+import { createNode, type NodeNet, type NodeOptions } from "../node/node";
+import { iptablesMode } from "../node/proxy/iptables";
+import { KubeProxy } from "../node/proxy/proxy";
+import { minute, type Time } from "../sim/clock";
+import { createSim, type Sim } from "../sim/sim";
+import { displayable } from "./display";
+import { Driver, parseDuration } from "./driver";
+import { type CheckedOptions, type ClusterOptions, checkOptions } from "./options";
+import { nodePlace, workstationPlace } from "./places";
+import { processRunner } from "./processes";
+import { Session } from "./shell/session";
+import { Shell } from "./shell/shell";
+import type { Place, Tool } from "./shell/tool";
+import { toolNames, tools } from "./tools";
+
+const podCidr = "10.244.0.0/16";
+const apiServerIp = "10.96.0.1";
+const dnsIp = "10.96.0.10";
+
+/** A node: its machine and what runs on it. */
+export interface ClusterNode {
+  readonly name: string;
+  readonly net: NodeNet;
+  readonly kubelet: Kubelet;
+  readonly proxy: KubeProxy;
+  readonly place: Place;
+}
+
+/** A small Kubernetes cluster in this process: a control plane, some nodes, and a workstation outside. */
+export class Cluster {
+  readonly options: CheckedOptions;
+  readonly sim: Sim;
+  readonly store: Store;
+  readonly api: Api;
+  readonly network: Network;
+  readonly driver: Driver;
+  readonly nodes: ReadonlyMap<string, ClusterNode>;
+  /** The learner's own machine, outside the cluster. */
+  readonly workstation: Netns;
+  readonly prompt: Place;
+  readonly tools: ReadonlyMap<string, Tool> = tools;
+  #shells = 0;
+
+  /** @throws Error if an option is unknown or wrong */
+  constructor(options: ClusterOptions = {}) {
+    this.options = checkOptions(options);
+    this.sim = createSim(this.options.seed);
+    this.store = new Store(this.sim);
+    this.api = createApi(this.sim, this.store);
+    this.network = new Network(this.sim);
+    this.driver = new Driver(this.sim);
+    const lan = this.network.segment("lan");
+    const machines = machinesOf(this.options.nodes);
+    const hosts = machines.map(({ name, address }) => `${address} ${name}\n`).join("");
+    this.#bootstrap(machines);
+    startControllers(this.sim, this.store, { podCidr });
+    this.nodes = this.#startNodes(lan, machines, hosts);
+    this.workstation = this.#outside(lan);
+    this.prompt = workstationPlace(this.sim, this.workstation, "https://192.168.1.10:6443", hosts);
+    displayable(
+      this,
+      () => ({ "text/plain": this.overview() }),
+      () => this.overview(),
+    );
+  }
+
+  /** The present moment, microseconds since 1970-01-01T00:00:00Z. */
+  get now(): Time {
+    return this.sim.clock.now;
+  }
+
+  /** Lets time pass until nothing is under way any more: pods run, rules are written, packets have arrived. */
+  async settle(): Promise<void> {
+    await this.driver.settle();
+  }
+
+  /** Lets exactly this much time pass: `30s`, `500ms`, `5m`, or seconds as a number. */
+  async advance(duration: string | number): Promise<void> {
+    await this.driver.advance(parseDuration(duration));
+  }
+
+  /** Lets the cluster come up as kubeadm leaves it; the clock then stands at a whole minute. */
+  async start(): Promise<void> {
+    await this.settle();
+    await this.driver.advance(minute - (this.now % minute));
+  }
+
+  /** @throws Error if there is no such node */
+  node(name: string): ClusterNode {
+    const found = this.nodes.get(name);
+    if (!found)
+      throw new Error(`there is no node ${JSON.stringify(name)}: the nodes are ${[...this.nodes.keys()].join(", ")}`);
+    return found;
+  }
+
+  /** A pod as it is now: `my-pod`, or `namespace/my-pod`. */
+  pod(name: string): Kinds["Pod"] | undefined {
+    return this.store.get("Pod", podKey(name));
+  }
+
+  /** The network namespace of a pod that runs. */
+  podNetns(name: string): Netns | undefined {
+    return this.#kubeletOf(podKey(name))?.podNet(podKey(name))?.netns;
+  }
+
+  /** A container of a pod: the one named, or the first. */
+  container(pod: Key, name?: string): Container | undefined {
+    return this.#kubeletOf(pod)?.container(pod, name);
+  }
+
+  /** The containers of a pod, each in its newest start. */
+  containers(pod: Key): readonly Container[] {
+    return this.#kubeletOf(pod)?.containers(pod) ?? [];
+  }
+
+  /** The start of a container before its newest one. */
+  previousContainer(pod: Key, name: string): Container | undefined {
+    return this.#kubeletOf(pod)?.previousContainer(pod, name);
+  }
+
+  /** The address of a pod that has one. */
+  podIp(name: string): string | undefined {
+    return this.pod(name)?.status.podIP;
+  }
+
+  /** A new prompt at a place. */
+  session(place: Place = this.prompt): Session {
+    return new Session(new Shell(this, place, `${place.name}/${this.nextShell()}`, this.tools));
+  }
+
+  /** A number of its own for each shell: each draws its own dice. */
+  nextShell(): number {
+    return ++this.#shells;
+  }
+
+  /** A few lines about the cluster: what a notebook shows of it. */
+  overview(): string {
+    const nodes = this.store.list("Node");
+    const version = nodes[0]?.status.nodeInfo?.kubeletVersion ?? "";
+    const lines = nodes.map((node) => {
+      const ip = node.status.addresses?.find(({ type }) => type === "InternalIP")?.address ?? "";
+      const ready = node.status.conditions?.some(({ type, status }) => type === "Ready" && status === "True");
+      return `  ${node.metadata.name.padEnd(14)} ${ready ? "Ready   " : "NotReady"}  ${ip.padEnd(14)} pods ${node.spec.podCIDR ?? ""}`;
+    });
+    const { cni, mode, seed } = this.options;
+    return [
+      `Kubernetes ${version}: ${nodes.length} nodes, network ${cni}, kube-proxy ${mode}, seed ${seed}`,
+      ...lines,
+      `  workstation    outside   192.168.1.100`,
+      `Services 10.96.0.0/12, DNS ${dnsIp}. It is ${rfc3339(this.now).replace("T", " ").replace("Z", "")} in the cluster.`,
+    ].join("\n");
+  }
+
+  #kubeletOf(pod: Key): Kubelet | undefined {
+    const node = this.store.get("Pod", pod)?.spec.nodeName;
+    return node === undefined ? undefined : this.nodes.get(node)?.kubelet;
+  }
+
+  #bootstrap(machines: readonly Machine[]): void {
+    const { cni, mode } = this.options;
+    const objects = initialObjects({
+      nodes: machines.map(({ name, address, controlPlane }) => ({ name, ip: address, controlPlane })),
+      mode,
+      network: { addon: "flannel", backend: cni },
+      podCidr,
+      apiServerIp,
+      dnsIp,
+    });
+    // The kubelets make their own Node objects.
+    for (const { kind, object } of objects) if (kind !== "Node") this.api.create(kind, object, { by: "kubeadm" });
+  }
+
+  #startNodes(lan: Segment, machines: readonly Machine[], hosts: string): ReadonlyMap<string, ClusterNode> {
+    const { sim, store, network } = this;
+    const cni =
+      this.options.cni === "vxlan"
+        ? createVxlanCni({ store, clusterCidr: podCidr })
+        : createHostGwCni({ clusterCidr: podCidr });
+    const registry = createRegistry({ dns: { store } });
+    const mode = iptablesMode({ clusterCidr: podCidr });
+    const runner = processRunner(this);
+    const nodes = new Map<string, ClusterNode>();
+    for (const { name, address, controlPlane } of machines) {
+      const about: NodeOptions = { name, ip: parseIp(address), controlPlane };
+      const net = createNode(sim, network, lan, about);
+      const kubelet = new Kubelet(sim, { store, node: net, cni, registry, runner, dnsIp });
+      kubelet.register(about);
+      runController(sim, store, kubelet);
+      const proxy = new KubeProxy(sim, { store, node: net, mode });
+      runController(sim, store, proxy);
+      nodes.set(name, { name, net, kubelet, proxy, place: nodePlace(sim, name, net.netns, hosts, toolNames) });
+    }
+    return nodes;
+  }
+
+  /** The workstation, and the router of its network: beyond it is nobody who knows the cluster's addresses. */
+  #outside(lan: Segment): Netns {
+    const router = this.network.netns("router");
+    router.addPhysical("eth0", lan);
+    router.addAddress("eth0", parseCidr("192.168.1.1/24"));
+    const workstation = this.network.netns("workstation");
+    workstation.addPhysical("eth0", lan);
+    workstation.addAddress("eth0", parseCidr("192.168.1.100/24"));
+    workstation.routes.add({ to: parseCidr("0.0.0.0/0"), via: parseIp("192.168.1.1"), device: "eth0" });
+    return workstation;
+  }
+}
+
+interface Machine {
+  readonly name: string;
+  readonly address: string;
+  readonly controlPlane: boolean;
+}
+
+/** control-plane at 192.168.1.10, node-1 at .11, and so on. */
+function machinesOf(workers: number): readonly Machine[] {
+  const names = ["control-plane", ...Array.from({ length: workers }, (_, at) => `node-${at + 1}`)];
+  return names.map((name, at) => ({ name, address: `192.168.1.${10 + at}`, controlPlane: at === 0 }));
+}
+
+/** `x` → `default/x`; `ns/x` as it is. */
+export function podKey(name: string): Key {
+  return name.includes("/") ? name : keyFor("default", name);
+}

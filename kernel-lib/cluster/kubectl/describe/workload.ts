@@ -1,0 +1,75 @@
+/** Owns the description of Deployments and ReplicaSets. */
+import type { Kinds } from "../../../api/kinds";
+import { controllerOf } from "../../../api/meta";
+import type { Context } from "../context";
+import { annotationLines, mapLines, metadataLines, selectorText, timeText } from "./describe";
+import { type Line, line } from "./lines";
+import { type Template, templateLines } from "./pod";
+
+type Deployment = Kinds["Deployment"];
+type ReplicaSet = Kinds["ReplicaSet"];
+
+const revision = "deployment.kubernetes.io/revision";
+
+export function describeDeployment(context: Context, deployment: Deployment): Line[] {
+  const { metadata, spec, status } = deployment;
+  const lines: Line[] = [line(0, "Name:", metadata.name), line(0, "Namespace:", metadata.namespace ?? "")];
+  lines.push(line(0, "CreationTimestamp:", timeText(metadata.creationTimestamp)));
+  lines.push(...mapLines("Labels", metadata.labels), ...annotationLines(metadata.annotations));
+  lines.push(line(0, "Selector:", selectorText(spec.selector.matchLabels)));
+  const counts = [
+    `${spec.replicas ?? 1} desired`,
+    `${status.updatedReplicas ?? 0} updated`,
+    `${status.replicas ?? 0} total`,
+    `${status.availableReplicas ?? 0} available`,
+    `${status.unavailableReplicas ?? 0} unavailable`,
+  ];
+  lines.push(line(0, "Replicas:", counts.join(" | ")));
+  lines.push(line(0, "StrategyType:", spec.strategy?.type ?? "RollingUpdate"));
+  lines.push(line(0, "MinReadySeconds:", String(spec.minReadySeconds ?? 0)));
+  const rolling = spec.strategy?.rollingUpdate;
+  if (rolling) {
+    lines.push(
+      line(
+        0,
+        "RollingUpdateStrategy:",
+        `${rolling.maxUnavailable ?? "25%"} max unavailable, ${rolling.maxSurge ?? "25%"} max surge`,
+      ),
+    );
+  }
+  lines.push(...templateLines(spec.template as Template));
+  const conditions = status.conditions ?? [];
+  if (conditions.length > 0) {
+    lines.push(line(0, "Conditions:"), line(1, "Type", "Status", "Reason"), line(1, "----", "------", "------"));
+    for (const { type, status: value, reason } of conditions) lines.push(line(1, type, value, reason ?? ""));
+  }
+  const own = context.api.store.list("ReplicaSet", { namespace: metadata.namespace ?? "", owner: metadata.uid });
+  const newest = own.find((set) => set.metadata.annotations?.[revision] === metadata.annotations?.[revision]);
+  const old = own.filter((set) => set !== newest);
+  const text = (sets: readonly ReplicaSet[]): string =>
+    sets
+      .map((set) => `${set.metadata.name} (${set.status.replicas}/${set.spec.replicas} replicas created)`)
+      .join(", ") || "<none>";
+  lines.push(line(0, "OldReplicaSets:", text(old)), line(0, "NewReplicaSet:", text(newest ? [newest] : [])));
+  return lines;
+}
+
+export function describeReplicaSet(context: Context, set: ReplicaSet): Line[] {
+  const { metadata, spec, status } = set;
+  const lines: Line[] = [line(0, "Name:", metadata.name), line(0, "Namespace:", metadata.namespace ?? "")];
+  lines.push(line(0, "Selector:", selectorText(spec.selector.matchLabels)), ...metadataLines(set).slice(2));
+  const owner = controllerOf(set);
+  if (owner) lines.push(line(0, "Controlled By:", `${owner.kind}/${owner.name}`));
+  lines.push(line(0, "Replicas:", `${status.replicas} current / ${spec.replicas ?? 1} desired`));
+  const pods = context.api.store.list("Pod", { namespace: metadata.namespace ?? "", owner: metadata.uid });
+  const count = (phase: string): number => pods.filter((pod) => pod.status.phase === phase).length;
+  lines.push(
+    line(
+      0,
+      "Pods Status:",
+      `${count("Running")} Running / ${count("Pending")} Waiting / ${count("Succeeded")} Succeeded / ${count("Failed")} Failed`,
+    ),
+  );
+  lines.push(...templateLines(spec.template as Template));
+  return lines;
+}

@@ -1,0 +1,167 @@
+/** Owns the reading of `pods`, `pods,svc`, `pod/a svc/b`, `-l`, `-f`: which objects a command line means. */
+import { StatusError } from "../../api/errors";
+import { findCategory, findResource, type Kind, type KubeObject, type Resource } from "../../api/kinds";
+import { type Manifest, ManifestError, parseManifests, resourceFor } from "../../api/manifest";
+import { resolvePath } from "../shell/filesystem";
+import { Failed } from "../shell/tool";
+import type { Context } from "./context";
+
+/** What somebody asked for: a whole type, or one object of it. */
+export interface Asked {
+  readonly resource: Resource;
+  readonly name: string | undefined;
+}
+
+/** The words of several verbs when no type is given. */
+export function typeMissing(verb: string): Failed {
+  return new Failed(
+    `error: You must provide one or more resources by argument or filename.
+Example resource specifications include:
+   '-f rsrc.yaml'
+   '--filename=rsrc.json'
+   '<resource> <name>'
+   '<resource>'`.replace("{verb}", verb),
+  );
+}
+
+/** The resources of one word; several with commas or for a category. @throws Failed */
+export function typesOf(word: string): readonly Resource[] {
+  return word.split(",").flatMap((name) => {
+    const category = findCategory(name);
+    if (category.length > 0) return category;
+    const found = findResource(name);
+    if (!found) throw new Failed(`error: the server doesn't have a resource type "${name}"`);
+    return [found];
+  });
+}
+
+/** Reads `TYPE [NAME…]` or `TYPE/NAME…`. @throws Failed */
+export function readArguments(args: readonly string[]): readonly Asked[] {
+  const slashed = args.filter((arg) => arg.includes("/")).length;
+  if (slashed === 0) {
+    const [types = "", ...names] = args;
+    if (args.length === 0) return [];
+    const resources = typesOf(types);
+    if (names.length === 0) return resources.map((resource) => ({ resource, name: undefined }));
+    return resources.flatMap((resource) => names.map((name) => ({ resource, name })));
+  }
+  if (slashed < args.length) {
+    throw new Failed(
+      "error: there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource resource/<resource_name>'",
+    );
+  }
+  return args.flatMap((arg) => {
+    const [type = "", name = "", ...more] = arg.split("/");
+    if (more.length > 0) throw new Failed(`error: arguments in resource/name form may not have more than one slash`);
+    if (name === "") throw new Failed("error: arguments in resource/name form must have a single resource and name");
+    return typesOf(type).map((resource) => ({ resource, name }));
+  });
+}
+
+/** How a list is narrowed. */
+export interface Narrowing {
+  readonly allNamespaces?: boolean;
+}
+
+/** The objects that were asked for; what is missing is told on stderr, as kubectl does, and makes `failed` true. */
+export function findObjects(
+  context: Context,
+  asked: readonly Asked[],
+  { allNamespaces = false }: Narrowing = {},
+): { readonly objects: readonly KubeObject[]; readonly failed: boolean } {
+  const { api, flags, namespace } = context;
+  const labelSelector = flags.text("selector");
+  const fieldSelector = flags.text("field-selector");
+  const objects: KubeObject[] = [];
+  let failed = false;
+  for (const { resource, name } of asked) {
+    if (name !== undefined && (labelSelector !== undefined || fieldSelector !== undefined)) {
+      throw new Failed("error: name cannot be provided when a selector is specified");
+    }
+    if (name !== undefined && allNamespaces && resource.namespaced) {
+      throw new Failed("error: a resource cannot be retrieved by name across all namespaces");
+    }
+    try {
+      if (name !== undefined) objects.push(api.get(resource.kind, namespace, name));
+      else {
+        objects.push(
+          ...api.list(resource.kind, {
+            ...(resource.namespaced && !allNamespaces && { namespace }),
+            ...(labelSelector !== undefined && { labelSelector }),
+            ...(fieldSelector !== undefined && { fieldSelector }),
+          }),
+        );
+      }
+    } catch (error) {
+      if (!(error instanceof StatusError)) throw error;
+      context.err(`${statusMessage(error)}\n`);
+      failed = true;
+    }
+  }
+  return { objects, failed };
+}
+
+/** One object of a file: its manifest, its resource, and what the errors call its source. */
+export interface FromFile {
+  readonly manifest: Manifest;
+  readonly resource: Resource;
+  readonly source: string;
+}
+
+/** The objects of the files of `-f`. @throws Failed in kubectl's words */
+export function readFiles(context: Context): readonly FromFile[] {
+  const found: FromFile[] = [];
+  for (const given of context.flags.texts("filename").flatMap((text) => text.split(","))) {
+    for (const [source, text] of textsOf(context, given)) {
+      try {
+        for (const manifest of parseManifests(text, source)) {
+          found.push({ manifest, resource: resourceFor(manifest, source), source });
+        }
+      } catch (error) {
+        if (!(error instanceof ManifestError)) throw error;
+        throw new Failed(`error: ${error.message}`);
+      }
+    }
+  }
+  return found;
+}
+
+function textsOf(context: Context, given: string): readonly (readonly [string, string])[] {
+  const { call } = context;
+  if (given === "-") return [["STDIN", call.terminal ? typed(context) : call.stdin]];
+  const path = resolvePath(call.folder, given);
+  const { files } = call.place;
+  const text = files.read(path);
+  if (text !== undefined) return [[given, text]];
+  const names = files.list(path);
+  if (!names) throw new Failed(`error: the path "${given}" does not exist`);
+  const wanted = names.filter((name) => /\.(json|ya?ml)$/.test(name));
+  if (wanted.length === 0)
+    throw new Failed(`error: error reading [${given}]: recognized file extensions are [.json .yaml .yml]`);
+  return wanted.map((name) => [`${given.replace(/\/$/, "")}/${name}`, files.read(`${path}/${name}`) ?? ""]);
+}
+
+function typed(context: Context): string {
+  const lines: string[] = [];
+  for (let line = context.call.terminal?.readLine(); line !== undefined; line = context.call.terminal?.readLine()) {
+    lines.push(line);
+  }
+  return lines.join("\n");
+}
+
+/** An API error as kubectl's last line says it (cmd/util/helpers.go, StandardErrorMessage and checkErr). */
+export function statusMessage(error: StatusError): string {
+  const { details } = error;
+  if (error.reason === "Invalid" && details?.kind) {
+    const head = `The ${[details.kind, details.group].filter(Boolean).join(".")} "${details.name ?? ""}" is invalid`;
+    const causes = (details.causes ?? []).map((cause) => `${cause.field}: ${cause.message}`);
+    if (causes.length === 1) return `${head}: ${causes[0]}`;
+    if (causes.length > 1) return `${head}: \n${[...new Set(causes)].map((cause) => `* ${cause}`).join("\n")}`;
+  }
+  return `Error from server (${error.reason}): ${error.message}`;
+}
+
+/** Narrows a stored object to a kind. */
+export function asKind<K extends Kind>(object: KubeObject, kind: K): Extract<KubeObject, { kind: K }> | undefined {
+  return object.kind === kind ? (object as Extract<KubeObject, { kind: K }>) : undefined;
+}

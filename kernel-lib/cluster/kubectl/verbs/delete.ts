@@ -1,0 +1,132 @@
+/** Owns `kubectl delete`: it waits until what it deleted is gone, as the real one does. */
+import { StatusError } from "../../../api/errors";
+import { type KubeObject, resourceOf } from "../../../api/kinds";
+import { keyOf } from "../../../api/meta";
+import { Failed } from "../../shell/tool";
+import type { Context, Verb } from "../context";
+import { durationOf } from "../flags";
+import { typeName } from "../print/printer";
+import { findObjects, readArguments, readFiles, statusMessage, typeMissing } from "../resources";
+import { until } from "../watch";
+import { dryRunFlag, dryRunOf } from "./dryrun";
+
+export const deleteVerb: Verb = {
+  name: "delete",
+  short: "Delete resources by file names, stdin, resources and names, or by resources and label selector",
+  usage: "delete ([-f FILENAME] | [-k DIRECTORY] | TYPE [(NAME | -l label | --all)]) [options]",
+  flags: [
+    { name: "filename", short: "f", type: "list" },
+    { name: "selector", short: "l", type: "string" },
+    { name: "field-selector", type: "string" },
+    { name: "all", type: "bool" },
+    { name: "all-namespaces", short: "A", type: "bool" },
+    { name: "grace-period", type: "int" },
+    { name: "now", type: "bool" },
+    { name: "force", type: "bool" },
+    { name: "wait", type: "bool" },
+    { name: "timeout", type: "duration" },
+    { name: "cascade", type: "string", alone: "background" },
+    { name: "ignore-not-found", type: "bool" },
+    { name: "output", short: "o", type: "string" },
+    dryRunFlag,
+  ],
+  run: deleteObjects,
+};
+
+const propagations = { background: "Background", foreground: "Foreground", orphan: "Orphan" } as const;
+
+async function deleteObjects(context: Context): Promise<number> {
+  const { api, flags } = context;
+  const { objects, failed } = objectsToDelete(context);
+  const cascade = flags.text("cascade") ?? "background";
+  if (!Object.hasOwn(propagations, cascade)) {
+    throw new Failed(`error: invalid cascade value (${cascade}). Must be "background", "foreground", or "orphan".`);
+  }
+  const force = flags.is("force");
+  const grace = flags.is("now") ? 1 : (flags.number("grace-period") ?? (force ? 0 : undefined));
+  if (force) {
+    context.err(
+      "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.\n",
+    );
+  }
+  const dryRun = dryRunOf(flags);
+  const deleted: KubeObject[] = [];
+  for (const object of objects) {
+    const { metadata, kind } = object;
+    if (dryRun !== "client") {
+      api.delete(kind, metadata.namespace ?? "", metadata.name, {
+        propagation: propagations[cascade as keyof typeof propagations],
+        dryRun: dryRun === "server",
+        by: "kubectl-delete",
+        ...(grace !== undefined && grace >= 0 && { grace }),
+      });
+    }
+    deleted.push(object);
+    const where = metadata.namespace ? ` from ${metadata.namespace} namespace` : "";
+    const how = force && grace === 0 ? "force deleted" : "deleted";
+    const suffix = { none: "", client: " (dry run)", server: " (server dry run)" }[dryRun];
+    context.out(
+      flags.text("output") === "name"
+        ? `${typeName(kind)}/${metadata.name}\n`
+        : `${typeName(kind)} "${metadata.name}" ${how}${where}${suffix}\n`,
+    );
+  }
+  if (deleted.length === 0 && !failed) {
+    context.out("No resources found\n");
+    return 0;
+  }
+  if (dryRun === "none" && (!flags.given("wait") || flags.is("wait")) && !force) await waitUntilGone(context, deleted);
+  return failed ? 1 : 0;
+}
+
+function objectsToDelete(context: Context): { readonly objects: readonly KubeObject[]; readonly failed: boolean } {
+  const { flags } = context;
+  if (flags.given("filename")) {
+    const objects: KubeObject[] = [];
+    let failed = false;
+    for (const { resource, manifest, source } of readFiles(context)) {
+      const meta = (manifest.object.metadata ?? {}) as { readonly name?: string; readonly namespace?: string };
+      try {
+        objects.push(context.api.get(resource.kind, meta.namespace ?? context.namespace, meta.name ?? ""));
+      } catch (error) {
+        if (!(error instanceof StatusError)) throw error;
+        failed = !flags.is("ignore-not-found");
+        const told = new StatusError(error.reason, `error when deleting "${source}": ${error.message}`, error.details);
+        if (failed) context.err(`${statusMessage(told)}\n`);
+      }
+    }
+    return { objects, failed };
+  }
+  const asked = readArguments(flags.args);
+  if (asked.length === 0) throw typeMissing("delete");
+  const unnamed = asked.some(({ name }) => name === undefined);
+  if (unnamed && !flags.is("all") && !flags.given("selector") && !flags.given("field-selector")) {
+    throw new Failed("error: resource(s) were provided, but no name was specified");
+  }
+  if (!unnamed && flags.is("all")) {
+    throw new Failed("error: name cannot be provided when a selector is specified");
+  }
+  const quiet = flags.is("ignore-not-found") ? { ...context, err: () => {} } : context;
+  const { objects, failed } = findObjects(quiet, asked, { allNamespaces: flags.is("all-namespaces") });
+  return { objects, failed: failed && !flags.is("ignore-not-found") };
+}
+
+async function waitUntilGone(context: Context, deleted: readonly KubeObject[]): Promise<void> {
+  const { flags } = context;
+  const given = flags.text("timeout");
+  const limit = given === undefined || durationOf(given) <= 0 ? undefined : durationOf(given);
+  for (const object of deleted) {
+    const gone = (): boolean => isGone(context, object);
+    const end = await until(context, resourceOf(object.kind), gone, limit);
+    if (end === "timeout") {
+      throw new Failed(
+        `error: timed out waiting for the condition on ${resourceOf(object.kind).plural}/${object.metadata.name}`,
+      );
+    }
+  }
+}
+
+/** Gone, or another object has its name. */
+function isGone(context: Context, object: KubeObject): boolean {
+  return context.api.store.get(object.kind, keyOf(object))?.metadata.uid !== object.metadata.uid;
+}

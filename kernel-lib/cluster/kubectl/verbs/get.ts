@@ -1,0 +1,155 @@
+/** Owns `kubectl get`. */
+import type { Kind, KubeObject, Resource } from "../../../api/kinds";
+import { Failed } from "../../shell/tool";
+import type { Context, Verb } from "../context";
+import { type Format, parseFormat, printObjects, printTable, type TableOptions, tableRows } from "../print/printer";
+import { alignRows } from "../print/text";
+import { type Asked, findObjects, readArguments, readFiles } from "../resources";
+import { watchObjects } from "../watch";
+
+const nothingGiven = `You must specify the type of resource to get. Use "kubectl api-resources" for a complete list of supported resources.
+
+error: Required resource not specified.
+Use "kubectl explain <resource>" for a detailed description of that resource (e.g. kubectl explain pods).
+See 'kubectl get -h' for help and examples`;
+
+export const get: Verb = {
+  name: "get",
+  short: "Display one or many resources",
+  usage:
+    "get [(-o|--output=)FORMAT] (TYPE[.VERSION][.GROUP] [NAME | -l label] | TYPE[.VERSION][.GROUP]/NAME ...) [flags]",
+  flags: [
+    { name: "output", short: "o", type: "string" },
+    { name: "selector", short: "l", type: "string" },
+    { name: "field-selector", type: "string" },
+    { name: "filename", short: "f", type: "list" },
+    { name: "all-namespaces", short: "A", type: "bool" },
+    { name: "no-headers", type: "bool" },
+    { name: "show-labels", type: "bool" },
+    { name: "label-columns", short: "L", type: "list" },
+    { name: "show-kind", type: "bool" },
+    { name: "sort-by", type: "string" },
+    { name: "watch", short: "w", type: "bool" },
+    { name: "watch-only", type: "bool" },
+    { name: "ignore-not-found", type: "bool" },
+    { name: "chunk-size", type: "int" },
+    { name: "show-managed-fields", type: "bool" },
+  ],
+  run: getObjects,
+};
+
+async function getObjects(context: Context): Promise<number> {
+  const { flags } = context;
+  const format = parseFormat(flags.text("output"));
+  const allNamespaces = flags.is("all-namespaces");
+  const asked = askedFor(context);
+  if (asked.length === 0) throw new Failed(nothingGiven);
+  const first = new Set(asked.map(({ resource }) => resource.kind));
+  if (flags.is("watch") || flags.is("watch-only")) {
+    if (first.size > 1) throw new Failed("error: you may only specify a single resource type");
+    return watch(context, asked, format);
+  }
+  const { objects, failed } = findObjects(context, asked, { allNamespaces });
+  if (format.format === "table") {
+    if (objects.length === 0 && !failed) context.err(noneFound(context, allNamespaces, asked));
+    else printTables(context, asked, objects);
+  } else if (objects.length > 0 || !failed) {
+    const list = asked.length !== 1 || asked[0]?.name === undefined;
+    if (format.format === "columns" && objects.length === 0) context.err(noneFound(context, allNamespaces, asked));
+    else context.out(headless(context, format, printObjects(format, objects, list)));
+  }
+  return failed ? 1 : 0;
+}
+
+function askedFor(context: Context): readonly Asked[] {
+  if (!context.flags.given("filename")) return readArguments(context.flags.args);
+  return readFiles(context).map(({ resource, manifest }) => {
+    const meta = manifest.object.metadata as { readonly name?: string } | undefined;
+    return { resource, name: meta?.name };
+  });
+}
+
+function headless(context: Context, format: Format, text: string): string {
+  return format.format === "columns" && context.flags.is("no-headers") ? text.slice(text.indexOf("\n") + 1) : text;
+}
+
+function noneFound(context: Context, allNamespaces: boolean, asked: readonly Asked[]): string {
+  if (context.flags.is("ignore-not-found")) return "";
+  const everywhere = allNamespaces || asked.every(({ resource }) => !resource.namespaced);
+  return everywhere ? "No resources found\n" : `No resources found in ${context.namespace} namespace.\n`;
+}
+
+function optionsFor(context: Context, several: boolean, resource: Resource): TableOptions {
+  const { flags } = context;
+  return {
+    wide: flags.text("output") === "wide",
+    headers: !flags.is("no-headers"),
+    namespaces: flags.is("all-namespaces") && resource.namespaced,
+    labels: flags.is("show-labels"),
+    labelColumns: flags.texts("label-columns").flatMap((text) => text.split(",")),
+    kinds: several || flags.is("show-kind"),
+  };
+}
+
+/** One table a kind, in the order asked for; several kinds carry their names (`pod/x`), with a blank line between. */
+function printTables(context: Context, asked: readonly Asked[], objects: readonly KubeObject[]): void {
+  const kinds = new Set(asked.map(({ resource }) => resource.kind));
+  const several = kinds.size > 1;
+  const order = [...new Set(objects.map((object) => object.kind))];
+  for (const [at, kind] of order.entries()) {
+    const resource = asked.find((each) => each.resource.kind === kind)?.resource;
+    if (!resource) continue;
+    if (at > 0) context.out("\n");
+    const own = objects.filter((object) => object.kind === kind);
+    context.out(printTable(context.api, kind, sorted(context, own), optionsFor(context, several, resource)));
+  }
+}
+
+function sorted<K extends Kind>(
+  context: Context,
+  objects: readonly KubeObject[],
+): readonly Extract<KubeObject, { kind: K }>[] {
+  const list = [...objects] as Extract<KubeObject, { kind: K }>[];
+  const path = context.flags.text("sort-by");
+  if (path === undefined) return list;
+  const value = (object: KubeObject): string | number => {
+    const names = path.replace(/^\{?\.?|\}$/g, "").split(".");
+    let at: unknown = object;
+    for (const name of names) at = (at as Record<string, unknown> | undefined)?.[name];
+    return typeof at === "number" ? at : String(at ?? "");
+  };
+  return list.sort((one, other) => (value(one) < value(other) ? -1 : value(one) > value(other) ? 1 : 0));
+}
+
+/** `-w`: what there is, then a line for every change, until Ctrl-C. */
+async function watch(context: Context, asked: readonly Asked[], format: Format): Promise<number> {
+  const [one] = asked;
+  if (!one) return 1;
+  const { resource } = one;
+  const allNamespaces = context.flags.is("all-namespaces");
+  const options = optionsFor(context, false, resource);
+  let widths = "";
+  const show = (objects: readonly KubeObject[], head: boolean): void => {
+    if (objects.length === 0) return;
+    if (format.format !== "table") {
+      for (const object of objects) context.out(printObjects(format, [object], false));
+      return;
+    }
+    const table = tableRows(context.api, resource.kind, objects as never, options);
+    const rows = head && options.headers ? [table.head, ...table.rows] : table.rows;
+    // kubectl remembers the widths of its first table for all that follows.
+    const text = alignRows(widths === "" ? rows : [widths.split("\t"), ...rows]);
+    if (widths === "") widths = widest([table.head, ...table.rows]).join("\t");
+    else rows.length > 0 && context.out(text.slice(text.indexOf("\n") + 1));
+    if (head) context.out(text);
+  };
+  const { objects, failed } = findObjects(context, asked, { allNamespaces });
+  if (failed) return 1;
+  if (!context.flags.is("watch-only")) show(objects, true);
+  return watchObjects(context, resource, one.name, allNamespaces, (object) => show([object], widths === ""));
+}
+
+function widest(rows: readonly (readonly string[])[]): string[] {
+  const columns = Math.max(...rows.map((row) => row.length));
+  return Array.from({ length: columns }, (_, at) => "x".repeat(Math.max(...rows.map((row) => (row[at] ?? "").length))));
+}

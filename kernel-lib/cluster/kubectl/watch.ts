@@ -1,0 +1,71 @@
+/** Owns following objects as they change: `get -w`, `wait`, `delete`, `rollout status`. */
+import type { KubeObject, Resource } from "../../api/kinds";
+import { matchesAll, parseSelector } from "../../api/selectors";
+import { millisecond, type Time } from "../../sim/clock";
+import type { PauseEnd } from "../driver";
+import type { Context } from "./context";
+
+/** From a write to a watching client. */
+const notice = 3 * millisecond;
+
+/** Pauses until an object of a kind is written, or the time is over. */
+export async function nextChange(context: Context, resource: Resource, timeout?: Time): Promise<PauseEnd> {
+  return context.call.process.pause(
+    (wake) => {
+      const subscription = context.api.store.watch(resource.kind, wake, notice);
+      return () => subscription.stop();
+    },
+    timeout,
+    "foreground",
+  );
+}
+
+/** Pauses until `done` says yes of the objects as they are. */
+export async function until(
+  context: Context,
+  resource: Resource,
+  done: () => boolean,
+  timeout: Time | undefined,
+): Promise<PauseEnd> {
+  const { clock } = context.call.cluster.sim;
+  const end = timeout === undefined ? undefined : clock.now + timeout;
+  while (!done()) {
+    if (end !== undefined && clock.now >= end) return "timeout";
+    const how = await nextChange(context, resource, end === undefined ? undefined : end - clock.now);
+    if (how === "stopped") return how;
+  }
+  return "woken";
+}
+
+/** Shows every change of the objects asked for, until Ctrl-C; gives its exit code. */
+export async function watchObjects(
+  context: Context,
+  resource: Resource,
+  name: string | undefined,
+  allNamespaces: boolean,
+  show: (object: KubeObject) => void,
+): Promise<number> {
+  const { api, call, flags, namespace } = context;
+  const requirements = parseSelector(flags.text("selector") ?? "");
+  const waiting: KubeObject[] = [];
+  let wakeUp: () => void = () => {};
+  const subscription = api.store.follow(resource.kind, ({ object }) => {
+    const { metadata } = object;
+    if (resource.namespaced && !allNamespaces && metadata.namespace !== namespace) return;
+    if (name !== undefined && metadata.name !== name) return;
+    if (!matchesAll(requirements, metadata.labels ?? {})) return;
+    call.cluster.sim.clock.after(notice, () => {
+      waiting.push(object as KubeObject);
+      wakeUp();
+    });
+  });
+  while (!call.process.stopped) {
+    for (let object = waiting.shift(); object; object = waiting.shift()) show(object);
+    await call.process.pause((wake) => {
+      wakeUp = wake;
+      return undefined;
+    });
+  }
+  subscription.stop();
+  return 130;
+}

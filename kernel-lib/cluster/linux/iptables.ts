@@ -1,0 +1,227 @@
+/** Owns the commands that show netfilter: iptables-save, `iptables -S` and `-L`, conntrack. */
+import { formatIp } from "../../net/address";
+import type { TableName } from "../../net/rule";
+import { second } from "../../sim/clock";
+import { type Call, Failed, type Tool, type Tools } from "../shell/tool";
+
+const tableNames: readonly TableName[] = ["mangle", "nat", "filter"];
+
+function tableOf(args: readonly string[]): TableName | undefined {
+  const at = args.findIndex((arg) => arg === "-t" || arg === "--table");
+  const name =
+    at >= 0
+      ? args[at + 1]
+      : (args.find((arg) => /^-t./.test(arg))?.slice(2) ?? /^--table=(.*)/.exec(args.join(" "))?.[1]);
+  if (name === undefined) return undefined;
+  const found = tableNames.find((each) => each === name);
+  if (!found) {
+    throw new Failed(
+      `iptables v1.8.11 (nf_tables): table '${name}' does not exist\nPerhaps iptables or your kernel needs to be upgraded.`,
+      3,
+    );
+  }
+  return found;
+}
+
+function needRoot(call: Call, command: string): void {
+  if (call.place.user === "root" && call.place.kind !== "container") return;
+  throw new Failed(
+    `${command} v1.8.11 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)`,
+    4,
+  );
+}
+
+const iptablesSave: Tool = (call) => {
+  needRoot(call, "iptables-save");
+  const table = tableOf(call.args);
+  const counters = call.args.some((arg) => arg === "-c" || arg === "--counters");
+  call.out(call.place.netns.iptables.save({ counters, ...(table && { tables: [table] }) }));
+  return 0;
+};
+
+const iptables: Tool = (call) => {
+  needRoot(call, "iptables");
+  const table = tableOf(call.args) ?? "filter";
+  const letters = call.args.filter((arg) => /^-[a-zA-Z]+$/.test(arg)).join("");
+  const at = call.args.findIndex((arg) => /^-[a-zA-Z]*[LS]/.test(arg) || arg === "--list" || arg === "--list-rules");
+  const next = call.args[at + 1];
+  const chain = next !== undefined && !next.startsWith("-") ? next : undefined;
+  const listing = savedRules(call, table, chain);
+  if (letters.includes("S")) {
+    const lines = [...listing.map(({ head }) => head), ...listing.flatMap(({ rules }) => rules)];
+    call.out(lines.map((line) => `${line}\n`).join(""));
+    return 0;
+  }
+  if (!letters.includes("L") && !call.args.includes("--list")) {
+    throw new Failed(
+      "iptables: this cluster's rules are kube-proxy's and the network's: they can be listed (-L, -S), not changed here",
+      2,
+    );
+  }
+  const verbose = letters.includes("v");
+  const numbers = call.args.includes("--line-numbers");
+  call.out(listing.map((each) => tableText(call, table, each, { verbose, numbers })).join("\n"));
+  return 0;
+};
+
+interface Listed {
+  readonly chain: string;
+  /** `-P INPUT ACCEPT` or `-N KUBE-SERVICES`. */
+  readonly head: string;
+  readonly rules: readonly string[];
+}
+
+function savedRules(call: Call, table: TableName, wanted: string | undefined): readonly Listed[] {
+  const { iptables: kernel } = call.place.netns;
+  const lines = kernel.save({ tables: [table] }).split("\n");
+  const chains = lines.flatMap((line) => {
+    const [, chain, policy] = /^:(\S+) (\S+)/.exec(line) ?? [];
+    if (chain === undefined || (wanted !== undefined && chain !== wanted)) return [];
+    const rules = lines.filter((rule) => rule.startsWith(`-A ${chain} `));
+    return [{ chain, head: policy === "-" ? `-N ${chain}` : `-P ${chain} ${policy}`, rules }];
+  });
+  if (wanted !== undefined && chains.length === 0) {
+    throw new Failed("iptables: No chain/target/match by that name.", 1);
+  }
+  return chains;
+}
+
+function tableText(
+  call: Call,
+  table: TableName,
+  listed: Listed,
+  { verbose, numbers }: { verbose: boolean; numbers: boolean },
+): string {
+  const { iptables: kernel } = call.place.netns;
+  const counters = kernel.counters(table, listed.chain);
+  const policy = /^-P \S+ (\S+)/.exec(listed.head)?.[1];
+  const references = kernel
+    .save({ tables: [table] })
+    .split("\n")
+    .filter((line) => new RegExp(`-[jg] ${listed.chain}$`).test(line)).length;
+  const about = policy === undefined ? `${references} references` : `policy ${policy}`;
+  const head = `Chain ${listed.chain} (${about}${policy !== undefined && verbose ? " 0 packets, 0 bytes" : ""})\n`;
+  const count = verbose ? " pkts bytes " : "";
+  const titles = verbose
+    ? `${numbers ? "num  " : ""}${count}target     prot opt in     out     source               destination         \n`
+    : `${numbers ? "num  " : ""}target     prot opt source               destination         \n`;
+  const rows = listed.rules.map((rule, at) => {
+    const number = numbers ? `${String(at + 1).padEnd(5)}` : "";
+    const { packets = 0, bytes = 0 } = counters[at] ?? {};
+    const counted = verbose ? `${short(packets).padStart(5)} ${short(bytes).padStart(5)} ` : "";
+    return `${number}${counted}${ruleText(rule, verbose)}\n`;
+  });
+  return head + titles + rows.join("");
+}
+
+function short(value: number): string {
+  return value < 100_000
+    ? String(value)
+    : value < 10_000_000
+      ? `${Math.round(value / 1000)}K`
+      : `${Math.round(value / 1_000_000)}M`;
+}
+
+/** One rule as `iptables -L -n` prints it, from its saved form. */
+function ruleText(saved: string, verbose: boolean): string {
+  const words = saved.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? [];
+  const value = (name: string): string | undefined => {
+    const at = words.indexOf(name);
+    return at < 0 ? undefined : `${words[at - 1] === "!" ? "!" : ""}${words[at + 1] ?? ""}`;
+  };
+  const target = value("-j") ?? value("-g") ?? "";
+  const protocol = value("-p") ?? "all";
+  const source = (value("-s") ?? "0.0.0.0/0").replace(/\/32$/, "");
+  const destination = (value("-d") ?? "0.0.0.0/0").replace(/\/32$/, "");
+  const devices = verbose ? `${(value("-i") ?? "*").padEnd(6)} ${(value("-o") ?? "*").padEnd(6)}  ` : "";
+  const numbers: Readonly<Record<string, string>> = { all: "0", tcp: "6", udp: "17", icmp: "1", sctp: "132" };
+  const number = numbers[protocol] ?? protocol;
+  return `${target.padEnd(10)} ${number.padEnd(4)} --  ${devices}${source.padEnd(20)} ${destination.padEnd(20)} ${extrasOf(words)}`.trimEnd();
+}
+
+function extrasOf(words: readonly string[]): string {
+  const out: string[] = [];
+  for (let at = 0; at < words.length; at++) {
+    const next = words[at + 1] ?? "";
+    const not = words[at - 1] === "!" ? "!" : "";
+    switch (words[at]) {
+      case "--comment":
+        out.push(`/* ${next.replace(/^"|"$/g, "")} */`);
+        break;
+      case "--dport":
+        out.push(`${wordsProtocol(words)} dpt:${not}${next}`);
+        break;
+      case "--sport":
+        out.push(`${wordsProtocol(words)} spt:${not}${next}`);
+        break;
+      case "--probability":
+        out.push(`statistic mode random probability ${next}`);
+        break;
+      case "--to-destination":
+        out.push(`to:${next}`);
+        break;
+      case "--mark":
+        out.push(`mark match ${not}${next}`);
+        break;
+      case "--set-xmark":
+        out.push(`MARK or ${next.split("/")[0]}`);
+        break;
+      case "--ctstate":
+        out.push(`ctstate ${not}${next}`);
+        break;
+      case "--dst-type":
+        out.push(`ADDRTYPE match dst-type ${not}${next}`);
+        break;
+      case "--reject-with":
+        out.push(`reject-with ${next}`);
+        break;
+      case "--random-fully":
+        out.push("random-fully");
+        break;
+    }
+  }
+  return out.join(" ");
+}
+
+function wordsProtocol(words: readonly string[]): string {
+  return words[words.indexOf("-p") + 1] ?? "tcp";
+}
+
+/** conntrack -L: one line a connection, both directions, as conntrack-tools prints it. */
+const conntrack: Tool = (call) => {
+  needRoot(call, "conntrack");
+  const command = call.args[0];
+  if (command !== "-L" && command !== "--dump")
+    throw new Failed("conntrack: this cluster's connections can be listed (-L)", 2);
+  const option = (...names: readonly string[]): string | undefined => {
+    const at = call.args.findIndex((arg) => names.includes(arg));
+    return at < 0 ? undefined : call.args[at + 1];
+  };
+  const [protocol, source, target] = [option("-p", "--proto"), option("-s", "--src"), option("-d", "--dst")];
+  const [dport, replySource] = [option("--dport"), option("-r", "--reply-src")];
+  const { now } = call.cluster.sim.clock;
+  let shown = 0;
+  for (const connection of call.place.netns.conntrack.list()) {
+    const { original, reply } = connection;
+    if (protocol !== undefined && original.protocol !== protocol) continue;
+    if (source !== undefined && formatIp(original.source) !== source) continue;
+    if (target !== undefined && formatIp(original.target) !== target) continue;
+    if (dport !== undefined && original.targetPort !== Number(dport)) continue;
+    if (replySource !== undefined && formatIp(reply.source) !== replySource) continue;
+    const left = Math.max(0, Math.round((connection.expires - now) / second));
+    const number = { tcp: 6, udp: 17, icmp: 1, sctp: 132 }[original.protocol];
+    const state = connection.tcp ? `${connection.tcp.state} ` : "";
+    const side = (tuple: typeof original): string =>
+      `src=${formatIp(tuple.source)} dst=${formatIp(tuple.target)} sport=${tuple.sourcePort} dport=${tuple.targetPort}`;
+    const unreplied = connection.seenReply ? "" : "[UNREPLIED] ";
+    const assured = connection.assured ? "[ASSURED] " : "";
+    call.out(
+      `${original.protocol.padEnd(8)} ${number} ${left} ${state}${side(original)} ${unreplied}${side(reply)} ${assured}mark=0 use=1\n`,
+    );
+    shown++;
+  }
+  call.err(`conntrack v1.4.8 (conntrack-tools): ${shown} flow entries have been shown.\n`);
+  return 0;
+};
+
+export const iptablesTools: Tools = { "iptables-save": iptablesSave, iptables, conntrack };

@@ -1,0 +1,49 @@
+/** Owns what a cluster can be made with, and the words for what it cannot. */
+
+/** How a cluster is made. Every option is the same word on the command line. */
+export interface ClusterOptions {
+  /** Worker nodes, beside the control plane. Default 3. */
+  readonly nodes?: number;
+  /** Decides all chance: the same seed gives the same run, byte for byte. Default 1. */
+  readonly seed?: number;
+  /** The network between the nodes. Default `vxlan` (flannel's). */
+  readonly cni?: "vxlan" | "host-gw";
+  /** How kube-proxy does it. Default `iptables`. */
+  readonly mode?: "iptables";
+}
+
+/** All options, with their defaults filled in. */
+export type CheckedOptions = Required<ClusterOptions>;
+
+const defaults: CheckedOptions = { nodes: 3, seed: 1, cni: "vxlan", mode: "iptables" };
+
+const choices = { cni: ["vxlan", "host-gw"], mode: ["iptables"] } as const;
+
+/** The most nodes whose addresses fit beside the workstation in 192.168.1.0/24. */
+const mostNodes = 80;
+
+/** @throws Error that says which option is wrong, and what it may be */
+export function checkOptions(given: ClusterOptions = {}): CheckedOptions {
+  if (typeof given !== "object" || given === null) throw new Error("options must be an object, such as { seed: 5 }");
+  for (const name of Object.keys(given)) {
+    if (!Object.hasOwn(defaults, name)) {
+      throw new Error(
+        `there is no option ${JSON.stringify(name)}: the options are ${Object.keys(defaults).join(", ")}`,
+      );
+    }
+  }
+  const options: CheckedOptions = { ...defaults, ...given };
+  if (!Number.isInteger(options.nodes) || options.nodes < 1 || options.nodes > mostNodes) {
+    throw new Error(`nodes must be a whole number from 1 to ${mostNodes}, not ${JSON.stringify(options.nodes)}`);
+  }
+  if (!Number.isSafeInteger(options.seed)) {
+    throw new Error(`seed must be a whole number, not ${JSON.stringify(options.seed)}`);
+  }
+  for (const name of ["cni", "mode"] as const) {
+    const known: readonly string[] = choices[name];
+    if (!known.includes(options[name])) {
+      throw new Error(`${name} must be ${known.join(" or ")}, not ${JSON.stringify(options[name])}`);
+    }
+  }
+  return options;
+}

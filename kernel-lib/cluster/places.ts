@@ -1,0 +1,115 @@
+/** Owns where commands run: the workstation outside, the nodes, and the containers. */
+import { Files } from "../apps/files";
+import type { Netns } from "../net/netns";
+import type { Container } from "../node/container";
+import type { Sim } from "../sim/sim";
+import type { Place } from "./shell/tool";
+
+const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+const osRelease = `PRETTY_NAME="Ubuntu 24.04.3 LTS"
+NAME="Ubuntu"
+VERSION_ID="24.04"
+ID=ubuntu
+`;
+
+/** The learner's own machine, outside the cluster, with a kubeconfig. */
+export function workstationPlace(sim: Sim, netns: Netns, server: string, hosts: string): Place {
+  const home = "/home/learner";
+  const files = new Files(sim.clock, {
+    "/etc/hostname": "workstation\n",
+    "/etc/hosts": `127.0.0.1 localhost\n${hosts}`,
+    "/etc/os-release": osRelease,
+    "/etc/resolv.conf": "nameserver 192.168.1.1\n",
+    [`${home}/.kube/config`]: kubeconfig(server),
+  });
+  files.makeFolder("/tmp");
+  const env = new Map([
+    ["USER", "learner"],
+    ["HOME", home],
+    ["PATH", path],
+    ["PWD", home],
+    ["LANG", "C.UTF-8"],
+    ["TERM", "xterm"],
+  ]);
+  return {
+    name: "workstation",
+    kind: "workstation",
+    hostname: "workstation",
+    user: "learner",
+    files,
+    netns,
+    env,
+    folder: home,
+    tools: undefined,
+  };
+}
+
+function kubeconfig(server: string): string {
+  return `apiVersion: v1
+clusters:
+- cluster:
+    server: ${server}
+  name: kubernetes
+contexts:
+- context:
+    cluster: kubernetes
+    user: kubernetes-admin
+  name: kubernetes-admin@kubernetes
+current-context: kubernetes-admin@kubernetes
+kind: Config
+users:
+- name: kubernetes-admin
+  user: {}
+`;
+}
+
+/** What a node has not: it is no place to run kubectl from, and one comes to it by ssh. */
+const notOnNodes = new Set(["kubectl"]);
+
+/** A node, as one that logs in by ssh finds it. */
+export function nodePlace(sim: Sim, name: string, netns: Netns, hosts: string, tools: readonly string[]): Place {
+  const files = new Files(sim.clock, {
+    "/etc/hostname": `${name}\n`,
+    "/etc/hosts": `127.0.0.1 localhost\n${hosts}`,
+    "/etc/os-release": osRelease,
+    "/etc/resolv.conf": "nameserver 192.168.1.1\n",
+  });
+  files.makeFolder("/root");
+  files.makeFolder("/tmp");
+  const env = new Map([
+    ["USER", "root"],
+    ["HOME", "/root"],
+    ["PATH", path],
+    ["PWD", "/root"],
+    ["LANG", "C.UTF-8"],
+  ]);
+  return {
+    name,
+    kind: "node",
+    hostname: name,
+    user: "root",
+    files,
+    netns,
+    env,
+    folder: "/root",
+    tools: tools.filter((tool) => !notOnNodes.has(tool)),
+  };
+}
+
+/** A container, as `kubectl exec` finds it. */
+export function containerPlace(container: Container): Place {
+  const { spec } = container;
+  return {
+    name: spec.pod,
+    kind: "container",
+    hostname: spec.hostname,
+    user: "root",
+    files: spec.files,
+    netns: spec.netns,
+    env: spec.env,
+    folder: spec.folder === "" ? "/" : spec.folder,
+    tools: spec.image.tools,
+    container,
+  };
+}

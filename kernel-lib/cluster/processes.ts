@@ -1,0 +1,69 @@
+/** Owns how a container's command runs when it is no function of ours: a shell of the cluster, as its first process. */
+import { keyOf } from "../api/meta";
+import type { ProcessRunner, Program } from "../apps/app";
+import { executableName } from "../apps/image";
+import type { Container } from "../node/container";
+import type { Cluster } from "./cluster";
+import { scriptOf, shellIn } from "./shell/inside";
+import { Failed } from "./shell/tool";
+
+const shells = new Set(["sh", "ash", "bash", "dash"]);
+
+/** Runs containers' commands on a cluster's driver. */
+export function processRunner(cluster: Cluster): ProcessRunner {
+  return {
+    run(program, argv) {
+      const { driver } = cluster;
+      const [path = "", ...args] = argv;
+      const name = executableName(path);
+      const process = driver.start(`container ${program.hostname}`, async (self) => {
+        const container = containerOf(cluster, program);
+        if (!container) {
+          program.exit(1);
+          return;
+        }
+        const shell = shellIn(cluster, container);
+        const options = {
+          process: self,
+          output: (stream: "stdout" | "stderr", text: string) => program.write(text, stream),
+        };
+        try {
+          if (!shells.has(name)) program.exit(await shell.runDirectly([name, ...args], options));
+          else {
+            const script = scriptOf(shell, args);
+            if (script !== undefined) program.exit(await shell.run(script, options));
+            // A shell that reads its input ends at once without one, and waits for what is typed with one.
+            else if (!hasStdin(cluster, container)) program.exit(0);
+            else await self.pause(() => undefined);
+          }
+        } catch (error) {
+          if (!(error instanceof Failed)) throw error;
+          program.write(`${error.message}\n`, "stderr");
+          program.exit(error.exitCode);
+        }
+      });
+      return {
+        signal(signal) {
+          // A shell as the first process of a container ignores the signals that it does not handle.
+          if (signal === "SIGKILL") process.stop();
+        },
+      };
+    },
+  };
+}
+
+/** The container whose program this is: no two containers share their files. */
+function containerOf(cluster: Cluster, program: Program): Container | undefined {
+  for (const { kubelet } of cluster.nodes.values()) {
+    for (const pod of cluster.store.list("Pod", { node: kubelet.name.slice("kubelet/".length) })) {
+      const found = kubelet.containers(keyOf(pod)).find((container) => container.spec.files === program.files);
+      if (found) return found;
+    }
+  }
+  return undefined;
+}
+
+function hasStdin(cluster: Cluster, container: Container): boolean {
+  const pod = cluster.pod(container.spec.pod);
+  return pod?.spec.containers.find(({ name }) => name === container.spec.name)?.stdin ?? false;
+}

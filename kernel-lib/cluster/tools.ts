@@ -1,0 +1,20 @@
+/** Owns the list of commands that are ours: what a shell knows beside just-bash's own. */
+import { getCommandNames } from "just-bash";
+import { kubectl } from "./kubectl/kubectl";
+import { curl } from "./linux/curl";
+import { dnsTools } from "./linux/dns";
+import { ipTools } from "./linux/ip";
+import { iptablesTools } from "./linux/iptables";
+import { ping } from "./linux/ping";
+import { ssh } from "./linux/ssh";
+import { wget } from "./linux/wget";
+import { builtinTools } from "./shell/builtins";
+import type { Tool } from "./shell/tool";
+
+/** By name. What a place has of them, its image or kind of machine says. */
+export const tools: ReadonlyMap<string, Tool> = new Map(
+  Object.entries({ ...builtinTools, kubectl, curl, wget, ping, ssh, ...dnsTools, ...ipTools, ...iptablesTools }),
+);
+
+/** All names, just-bash's own among them. */
+export const toolNames: readonly string[] = [...new Set([...tools.keys(), ...getCommandNames()])];
