@@ -77,8 +77,7 @@ export class Iptables {
   restore(tables: TableChains): void {
     for (const [name, chains] of entriesOf(tables)) {
       const table = this.#table(name);
-      const known = new Set([...table.keys(), ...Object.keys(chains)]);
-      checkJumps(known, (chain) => chains[chain] ?? (table.get(chain)?.rules ?? []).map(({ rule }) => rule));
+      checkJumps(Object.keys(chains), (chain) => chains[chain] ?? table.get(chain)?.rules.map(({ rule }) => rule));
     }
     for (const [name, chains] of entriesOf(tables)) {
       const table = this.#table(name);
@@ -110,9 +109,7 @@ export class Iptables {
     const rules = target.rules.map((other) => other.rule);
     rules.splice(number - 1, 0, rule);
     const chains = this.#table(table);
-    checkJumps(new Set(chains.keys()), (name) =>
-      name === chain ? rules : (chains.get(name)?.rules ?? []).map((other) => other.rule),
-    );
+    checkJumps([chain], (name) => (name === chain ? rules : chains.get(name)?.rules.map((other) => other.rule)));
     target.rules.splice(number - 1, 0, this.#compile(rule));
   }
 

@@ -6,8 +6,11 @@ export function chainOf(target: Target | undefined): string | undefined {
   return target?.target === "jump" || target?.target === "goto" ? target.chain : undefined;
 }
 
-/** Every jump leads to a chain that is there, and none leads back (the kernel refuses both). */
-export function checkJumps(known: ReadonlySet<string>, rulesOf: (chain: string) => readonly Rule[]): void {
+/**
+ * Every jump leads to a chain that is there, and none leads back (the kernel refuses both). Only what the changed chains
+ * lead to is looked at: a new loop must pass through one of them.
+ */
+export function checkJumps(changed: Iterable<string>, rulesOf: (chain: string) => readonly Rule[] | undefined): void {
   const done = new Set<string>();
   const open = new Set<string>();
   const visit = (chain: string): void => {
@@ -15,15 +18,15 @@ export function checkJumps(known: ReadonlySet<string>, rulesOf: (chain: string) 
     if (open.has(chain))
       throw new RangeError(`iptables: Too many levels of symbolic links (chain ${chain} leads to itself).`);
     open.add(chain);
-    for (const rule of rulesOf(chain)) {
+    for (const rule of rulesOf(chain) ?? []) {
       const next = chainOf(rule.target);
       if (next === undefined) continue;
-      if (!known.has(next))
+      if (rulesOf(next) === undefined)
         throw new RangeError(`iptables-restore: Couldn't load target \`${next}':No such file or directory`);
       visit(next);
     }
     open.delete(chain);
     done.add(chain);
   };
-  for (const chain of known) visit(chain);
+  for (const chain of changed) visit(chain);
 }
