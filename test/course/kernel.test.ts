@@ -1,11 +1,13 @@
 /** Owns asking the kernel, through our own client, what the protocol promises. One kernel serves most tests. */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Dealer } from "zeromq";
 import { type Kernel, KernelProcess, kernelCommand, type Reply, startKernel } from "../../kernel-lib/course/kernel";
 import type { Message } from "../../kernel-lib/course/protocol";
-import { newMessage } from "../../kernel-lib/course/wire";
+import { frameMessage, newMessage, unframe } from "../../kernel-lib/course/wire";
 
 interface Ran {
   readonly reply: Reply;
@@ -389,6 +391,85 @@ describe("one process, many messages", () => {
     expect((await ask("execute_request", { code: `1` })).content).toMatchObject({ status: "ok", execution_count: 1 });
   });
 });
+
+describe("what a kernel must not do", () => {
+  test("it takes no message that is not signed with its key", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "kubebook-key-"));
+    const file = join(directory, "connection.json");
+    const ports = { shell_port: 1, iopub_port: 2, stdin_port: 3, control_port: 4, hb_port: 5 };
+    const connection = {
+      transport: "ipc",
+      ip: join(directory, "k"),
+      ...ports,
+      key: "right",
+      signature_scheme: "hmac-sha256",
+    };
+    writeFileSync(file, JSON.stringify(connection));
+    const [program = "", ...args] = kernelCommand().map((part) => part.replace("{connection_file}", file));
+    const child = spawn(program, args, { cwd, stdio: "ignore" });
+    const socket = new Dealer({ linger: 0, receiveTimeout: 20_000 });
+    try {
+      socket.connect(`ipc://${connection.ip}-1`);
+      const forged = newMessage("kernel_info_request", {}, "forged");
+      const signed = newMessage("kernel_info_request", {}, "signed");
+      await socket.send(frameMessage(forged, "wrong"));
+      await socket.send(frameMessage(forged, ""));
+      await socket.send(frameMessage(signed, "right"));
+      expect(unframe(await socket.receive(), "right").message.parent_header).toMatchObject({ session: "signed" });
+    } finally {
+      socket.close();
+      child.kill("SIGKILL");
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+
+  test.each(["1", "while (true) {}"])("it does not outlive the process that started it, running %s", async (code) => {
+    const program = `
+      const { KernelProcess } = require(${JSON.stringify(join(dirname(kernelCommand()[1] ?? ""), "..", "kernel.js"))});
+      const { newMessage } = require(${JSON.stringify(join(dirname(kernelCommand()[1] ?? ""), "..", "wire.js"))});
+      KernelProcess.start({ cwd: process.cwd() }).then(async (kernel) => {
+        await kernel.ready;
+        kernel.onMessage((channel, { header }) => {
+          if (header.msg_type === "execute_input") setTimeout(() => console.log(kernel.pid), 100);
+        });
+        kernel.send("shell", newMessage("execute_request", { code: ${JSON.stringify(code)} }, "test"));
+      });`;
+    const temporary = mkdtempSync(join(tmpdir(), "kubebook-parent-"));
+    const options = { cwd, env: { ...process.env, TMPDIR: temporary }, stdio: ["ignore", "pipe", "inherit"] } as const;
+    const parent = spawn(process.execPath, ["-e", program], options);
+    const pid = await new Promise<number>((resolve) => parent.stdout.once("data", (text) => resolve(Number(text))));
+    expect(isAlive(pid)).toBe(true);
+    parent.kill("SIGKILL");
+    await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false);
+    if (process.platform !== "win32") expect(readdirSync(temporary)).toEqual([]);
+    rmSync(temporary, { recursive: true, force: true });
+  });
+
+  test("it leaves no file behind when it is stopped", async () => {
+    const temporary = mkdtempSync(join(tmpdir(), "kubebook-stop-"));
+    const { TMPDIR } = process.env;
+    process.env.TMPDIR = temporary;
+    try {
+      const other = await startKernel({ cwd });
+      expect(readdirSync(temporary).length).toBe(1);
+      await other.stop();
+      expect(readdirSync(temporary)).toEqual([]);
+    } finally {
+      if (TMPDIR === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = TMPDIR;
+      rmSync(temporary, { recursive: true, force: true });
+    }
+  });
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 test("a kernel that cannot start says why", async () => {
   const command = [process.execPath, "-e", `console.error("no engine"); process.exit(4)`];

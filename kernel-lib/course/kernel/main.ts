@@ -1,5 +1,6 @@
 /** Owns the kernel process: its engine here, its sockets in a thread of their own that a busy cell cannot hold up. */
 import { Session } from "node:inspector";
+import * as modules from "node:module";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { completeReply, inspectReply } from "./ask";
@@ -37,6 +38,8 @@ function main(connectionFile: string): void {
     process.exit(1);
   });
   forgetTheTerminal();
+  // Node 22 can keep compiled code between starts; TypeScript is most of what a start loads.
+  (modules as { enableCompileCache?: () => unknown }).enableCompileCache?.();
   const tell = (event: Event) => worker.postMessage(event);
   process.on("exit", () => {
     tell({ kind: "leaving" }); // also when a cell calls process.exit

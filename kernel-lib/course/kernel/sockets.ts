@@ -1,7 +1,7 @@
 /** Owns the kernel's sockets, in a thread of their own: it answers while a cell computes, and can stop it. */
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { Socket } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { parentPort, Worker, workerData } from "node:worker_threads";
 import { Reply, Router, XPublisher } from "zeromq";
 import type { ConnectionInfo } from "../protocol";
