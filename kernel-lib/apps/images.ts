@@ -4,6 +4,7 @@ import { bytesToHex } from "@noble/hashes/utils";
 import type { App, Signal } from "./app";
 import type { ClusterDnsOptions } from "./clusterdns";
 import { coredns } from "./coredns";
+import { cp, daemon } from "./daemon";
 import { echoserver } from "./echoserver";
 import type { Image, PullFailure, Registry } from "./image";
 import { nginx, nginxFiles } from "./nginx";
@@ -200,6 +201,21 @@ function repositories({ dns }: RegistryOptions): { readonly [repository: string]
         programs: { echoserver },
         tools: coreutils,
       }),
+    },
+    "registry.k8s.io/kube-proxy": {
+      tags: /^v1\.\d+\.\d+$/,
+      size: 25_963_000,
+      make: () => ({ command: ["kube-proxy"], programs: { "kube-proxy": daemon } }),
+    },
+    "ghcr.io/flannel-io/flannel": {
+      tags: /^v0\.\d+\.\d+$/,
+      size: 32_100_000,
+      make: () => ({ entrypoint: ["/opt/bin/flanneld"], programs: { flanneld: daemon, cp } }),
+    },
+    "ghcr.io/flannel-io/flannel-cni-plugin": {
+      tags: /^v1\.\d+\.\d+-flannel\d+$/,
+      size: 4_880_000,
+      make: () => ({ command: ["/flannel"], programs: { cp }, files: { "/flannel": "" } }),
     },
     "registry.k8s.io/pause": {
       tags: /^3\.\d+(\.\d+)?$/,

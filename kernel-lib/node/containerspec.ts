@@ -13,6 +13,7 @@ import { containerEnv, expand } from "./env";
 import type { NodeNet } from "./node";
 import { hostnameOf, podFiles } from "./podfiles";
 import type { SpecContainer } from "./stages";
+import { mountedFiles } from "./volumes";
 
 /** What of the kubelet goes into a container. */
 export interface ContainerHost {
@@ -38,7 +39,7 @@ const nodeResolver = "192.168.1.1";
 /**
  * A container's spec for the runtime, as of this moment. `command` replaces the image's entrypoint and, without
  * `args`, its command too.
- * @throws EnvError
+ * @throws EnvError, MountError
  */
 export function containerSpec(spec: SpecContainer, image: Image, place: ContainerPlace): ContainerSpec {
   const { host, pod, podIps, netns, id } = place;
@@ -63,7 +64,7 @@ export function containerSpec(spec: SpecContainer, image: Image, place: Containe
     stdin: spec.stdin ?? false,
     tty: spec.tty ?? false,
     hostname,
-    files: new Files(sim.clock, { ...image.files, ...written }),
+    files: new Files(sim.clock, { ...image.files, ...mountedFiles(spec, pod, store), ...written }),
     netns,
   };
 }

@@ -1,7 +1,7 @@
 /** Owns a container's environment: what its image, its spec and the Services of its namespace say. */
 import type { Kinds } from "../api/kinds";
-import { keyFor } from "../api/meta";
 import type { Store } from "../api/store";
+import { dataOf } from "./data";
 
 type Pod = Kinds["Pod"];
 type Service = Kinds["Service"];
@@ -100,7 +100,7 @@ type EnvFrom = NonNullable<ContainerSpec["envFrom"]>[number];
 function valuesFrom(from: EnvFrom, source: EnvSource): ReadonlyMap<string, string> {
   const named = (from.configMapRef ?? from.secretRef)?.name ?? "";
   const kind = from.configMapRef ? "ConfigMap" : "Secret";
-  const data = dataOf(kind, named, source);
+  const data = dataOf(source.store, kind, source.pod.metadata.namespace ?? "default", named);
   const optional = (from.configMapRef ?? from.secretRef)?.optional;
   if (!data && !optional) throw new EnvError(`${kind.toLowerCase()} "${named}" not found`);
   const values = Object.entries(data ?? {}).sort(([one], [other]) => (one < other ? -1 : 1));
@@ -117,7 +117,7 @@ function valueFrom(variable: EnvVar, spec: ContainerSpec, source: EnvSource): st
   const ref = from?.configMapKeyRef ?? from?.secretKeyRef;
   if (!ref) return undefined;
   const kind = from?.configMapKeyRef ? "ConfigMap" : "Secret";
-  const data = dataOf(kind, ref.name ?? "", source);
+  const data = dataOf(source.store, kind, source.pod.metadata.namespace ?? "default", ref.name ?? "");
   const value = data && Object.hasOwn(data, ref.key) ? data[ref.key] : undefined;
   if (value !== undefined || ref.optional) return value;
   if (!data) throw new EnvError(`${kind.toLowerCase()} "${ref.name}" not found`);
@@ -142,28 +142,4 @@ function fieldValue(path: string, { pod, podIps, hostIp }: EnvSource): string {
   const value = values[path];
   if (value === undefined) throw new EnvError(`unsupported fieldPath: ${path}`);
   return value;
-}
-
-function dataOf(kind: "ConfigMap" | "Secret", name: string, { store, pod }: EnvSource) {
-  const key = keyFor(pod.metadata.namespace, name);
-  if (kind === "ConfigMap") return store.get("ConfigMap", key)?.data;
-  const data = store.get("Secret", key)?.data;
-  return data && Object.fromEntries(Object.entries(data).map(([entry, value]) => [entry, fromBase64(value)]));
-}
-
-const base64Letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/** RFC 4648 base64 of UTF-8 text. */
-function fromBase64(text: string): string {
-  let escaped = "";
-  let bits = 0;
-  let held = 0;
-  for (const letter of text.replace(/[=\s]/g, "")) {
-    held = ((held << 6) | base64Letters.indexOf(letter)) & 0xffff;
-    bits += 6;
-    if (bits < 8) continue;
-    bits -= 8;
-    escaped += `%${((held >> bits) & 255).toString(16).padStart(2, "0")}`;
-  }
-  return decodeURIComponent(escaped);
 }

@@ -15,10 +15,11 @@ import { EnvError } from "./env";
 import type { NodeFigures } from "./figures";
 import type { NodeImages, Pulled } from "./images";
 import type { PodNet } from "./node";
-import { crashNote, decidePull, type Note, pulledNote, pullFailureText } from "./pull";
+import { crashNote, decidePull, failedNote, type Note, pulledNote, pullFailureText } from "./pull";
 import { Sandbox } from "./sandbox";
 import { afterEnd, backOffAfter, type Life, newLife, type Stage, stages } from "./stages";
 import { phaseOf, podStatus } from "./status";
+import { MountError } from "./volumes";
 
 type Pod = Kinds["Pod"];
 
@@ -91,11 +92,9 @@ export class PodWorker {
   /** The pod as the store now has it. */
   update(pod: Pod): void {
     this.#pod = pod;
-    if (pod.metadata.deletionTimestamp !== undefined) {
-      this.terminate(
-        (pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30) * second,
-      );
-    }
+    const { deletionTimestamp, deletionGracePeriodSeconds } = pod.metadata;
+    const grace = deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30;
+    if (deletionTimestamp !== undefined) this.terminate(grace * second);
   }
 
   /** The network plugin is ready now. */
@@ -145,7 +144,7 @@ export class PodWorker {
         return;
       case "pull-back-off":
         this.#tell({ type: "Normal", reason: "BackOff", message: `Back-off pulling image "${image}"` }, life);
-        this.#tell({ type: "Warning", reason: "Failed", message: "Error: ImagePullBackOff" }, life);
+        this.#tell(failedNote("ImagePullBackOff"), life);
         return;
       case "crash-back-off": {
         const { name: pod, namespace } = this.#pod.metadata;
@@ -217,7 +216,7 @@ export class PodWorker {
     }
     const message = pullFailureText(result);
     this.#tell({ type: "Warning", reason: "Failed", message: `Failed to pull image "${image}": ${message}` }, life);
-    this.#tell({ type: "Warning", reason: "Failed", message: "Error: ErrImagePull" }, life);
+    this.#tell(failedNote("ErrImagePull"), life);
     life.pullFailures++;
     life.until = sim.clock.now + backOffAfter(life.pullFailures, figures.imageBackOff);
     this.#enter(life, "pull-failed", { message });
@@ -239,9 +238,10 @@ export class PodWorker {
       life.previous = life.container ?? life.previous;
       life.container = container;
     } catch (error) {
-      if (!(error instanceof EnvError)) throw error;
-      this.#tell({ type: "Warning", reason: "Failed", message: `Error: ${error.message}` }, life);
-      this.#enter(life, "config-failed", { message: error.message });
+      if (!(error instanceof EnvError || error instanceof MountError)) throw error;
+      const [mount, message] = [error instanceof MountError, error.message];
+      this.#tell(mount ? { type: "Warning", reason: "FailedMount", message } : failedNote(message), life);
+      this.#enter(life, "config-failed", mount ? { reason: "ContainerCreating" } : { message });
       this.#beginNext();
     }
   }
@@ -251,7 +251,7 @@ export class PodWorker {
     if (!container) return;
     const problem = container.start();
     if (problem !== undefined) {
-      this.#tell({ type: "Warning", reason: "Failed", message: `Error: ${problem}` }, life);
+      this.#tell(failedNote(problem), life);
       container.started = 0;
       container.ending = { at: this.#host.sim.clock.now, exitCode: 128, startError: problem };
       this.#ended(life, container);

@@ -36,10 +36,7 @@ export function decidePull({ image = "", imagePullPolicy }: SpecContainer, image
 }
 
 function refuse(event: string, reason: string, message: string): PullDecision {
-  const notes: Note[] = [
-    { type: "Warning", reason: event, message },
-    { type: "Warning", reason: "Failed", message: `Error: ${reason}` },
-  ];
+  const notes: Note[] = [{ type: "Warning", reason: event, message }, failedNote(reason)];
   return { decision: "refuse", reason, message, notes };
 }
 
@@ -64,4 +61,9 @@ export function crashNote(
   const message = `Back-off restarting failed container ${container} in pod ${pod}`;
   const waiting = `back-off ${goDuration(wait)} restarting failed container=${container} pod=${pod}`;
   return { note: { type: "Warning", reason: "BackOff", message }, waiting };
+}
+
+/** `Error: ErrImagePull`: what a step of a container that failed says. */
+export function failedNote(why: string): Note {
+  return { type: "Warning", reason: "Failed", message: `Error: ${why}` };
 }

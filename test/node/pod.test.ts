@@ -337,3 +337,38 @@ test("a pod that was deleted by force and comes back on another node does not me
   expect(cluster.podNow("shell")?.status).toMatchObject({ phase: "Running", podIP: "10.244.2.2" });
   expect([...cluster.network.namespaces.keys()].filter((name) => name.startsWith("default/"))).toHaveLength(1);
 });
+
+test("ConfigMaps and Secrets are files in the container; one that is missing keeps the pod waiting, and says so", () => {
+  const cluster = wire();
+  const volumes = [
+    { name: "pages", configMap: { name: "pages" } },
+    { name: "keys", secret: { secretName: "keys", items: [{ key: "tls.crt", path: "web.crt" }] } },
+  ];
+  const mounts = [
+    { name: "pages", mountPath: "/usr/share/nginx/html" },
+    { name: "keys", mountPath: "/etc/nginx/ssl/" },
+  ];
+  cluster.store.create(
+    "Secret",
+    { kind: "Secret", metadata: { name: "keys" }, data: { "tls.crt": "Z3LDvMOfZQ==" } },
+    "test",
+  );
+  cluster.pod("web", "node-1", { volumes, containers: [{ name: "main", image: "nginx", volumeMounts: mounts }] });
+  cluster.sim.clock.advance(5 * second);
+  expect(stateWord(cluster, "web")).toBe("ContainerCreating");
+  expect(cluster.events("web").at(-1)).toBe(
+    'Warning FailedMount MountVolume.SetUp failed for volume "pages" : configmap "pages" not found',
+  );
+  cluster.store.create(
+    "ConfigMap",
+    { kind: "ConfigMap", metadata: { name: "pages" }, data: { "index.html": "hello" } },
+    "test",
+  );
+  cluster.sim.clock.advance(20 * second);
+  expect(stateWord(cluster, "web")).toBe("Running");
+  const files = cluster.nodes["node-1"]?.kubelet.container("default/web")?.spec.files;
+  expect([files?.read("/usr/share/nginx/html/index.html"), files?.read("/etc/nginx/ssl/web.crt")]).toEqual([
+    "hello",
+    "grüße",
+  ]);
+});
