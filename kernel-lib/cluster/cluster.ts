@@ -32,13 +32,17 @@ import { minute, type Time } from "../sim/clock";
 import { createSim, type Sim } from "../sim/sim";
 import { displayable } from "./display";
 import { Driver, parseDuration } from "./driver";
+import { type Explanation, explain } from "./explain";
+import { type Load, type LoadOptions, load } from "./load";
 import { type CheckedOptions, type ClusterOptions, checkOptions } from "./options";
 import { nodePlace, workstationPlace } from "./places";
 import { processRunner } from "./processes";
+import type { Question } from "./question";
 import { Session } from "./shell/session";
 import { Shell } from "./shell/shell";
 import type { Place, Tool } from "./shell/tool";
 import { toolNames, tools } from "./tools";
+import { type Trace, trace } from "./trace";
 
 const podCidr = "10.244.0.0/16";
 const apiServerIp = "10.96.0.1";
@@ -158,6 +162,24 @@ export class Cluster {
   /** A number of its own for each shell: each draws its own dice. */
   nextShell(): number {
     return ++this.#shells;
+  }
+
+  /**
+   * Sends one real request, and shows the way of its packets with the rule that matched at each step.
+   * @param question `from`: `pod/x`, `pod/ns/x`, `node/x`, `workstation`; `to`: `svc/x:80`, `pod/x:80`, `10.244.1.2:80`
+   */
+  trace(question: Question): Promise<Trace> {
+    return trace(this, question);
+  }
+
+  /** Every outcome that a new connection may have, with its probability, as the rules say it. */
+  explain(question: Question): Explanation {
+    return explain(this, question);
+  }
+
+  /** Really sends requests, each a connection of its own, and says who answered which. */
+  load(options: LoadOptions): Promise<Load> {
+    return load(this, options);
   }
 
   /** A few lines about the cluster: what a notebook shows of it. */

@@ -33,7 +33,7 @@ export function processRunner(cluster: Cluster): ProcessRunner {
             const script = scriptOf(shell, args);
             if (script !== undefined) program.exit(await shell.run(script, options));
             // A shell that reads its input ends at once without one, and waits for what is typed with one.
-            else if (!hasStdin(cluster, container)) program.exit(0);
+            else if (!program.stdin) program.exit(0);
             else await self.pause(() => undefined);
           }
         } catch (error) {
@@ -61,9 +61,4 @@ function containerOf(cluster: Cluster, program: Program): Container | undefined 
     }
   }
   return undefined;
-}
-
-function hasStdin(cluster: Cluster, container: Container): boolean {
-  const pod = cluster.pod(container.spec.pod);
-  return pod?.spec.containers.find(({ name }) => name === container.spec.name)?.stdin ?? false;
 }

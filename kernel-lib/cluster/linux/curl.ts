@@ -33,13 +33,27 @@ interface Options {
 type Take = (options: Options, value: string) => void;
 
 const flags: Readonly<Record<string, (options: Options) => void>> = {
-  s: (o) => void (o.silent = true),
-  S: (o) => void (o.showError = true),
-  I: (o) => void (o.head = true),
-  i: (o) => void (o.include = true),
-  v: (o) => void (o.verbose = true),
-  f: (o) => void (o.fail = true),
-  L: (o) => void (o.location = true),
+  s: (o) => {
+    o.silent = true;
+  },
+  S: (o) => {
+    o.showError = true;
+  },
+  I: (o) => {
+    o.head = true;
+  },
+  i: (o) => {
+    o.include = true;
+  },
+  v: (o) => {
+    o.verbose = true;
+  },
+  f: (o) => {
+    o.fail = true;
+  },
+  L: (o) => {
+    o.location = true;
+  },
   k: () => {},
   4: () => {},
   N: () => {},
@@ -61,11 +75,21 @@ const longFlags: Readonly<Record<string, string>> = {
 };
 
 const takers: Readonly<Record<string, Take>> = {
-  o: (o, value) => void (o.output = value),
-  w: (o, value) => void (o.writeOut = value),
-  m: (o, value) => void (o.maxTime = timeOf(value, "-m")),
-  X: (o, value) => void (o.method = value),
-  d: (o, value) => void (o.data = o.data === undefined ? value : `${o.data}&${value}`),
+  o: (o, value) => {
+    o.output = value;
+  },
+  w: (o, value) => {
+    o.writeOut = value;
+  },
+  m: (o, value) => {
+    o.maxTime = timeOf(value, "-m");
+  },
+  X: (o, value) => {
+    o.method = value;
+  },
+  d: (o, value) => {
+    o.data = o.data === undefined ? value : `${o.data}&${value}`;
+  },
   H: (o, value) => {
     const colon = value.indexOf(":");
     if (colon > 0) o.headers.push([value.slice(0, colon).trim(), value.slice(colon + 1).trim()]);
@@ -81,8 +105,12 @@ const longTakers: Readonly<Record<string, Take>> = {
   data: takers.d as Take,
   header: takers.H as Take,
   "user-agent": takers.A as Take,
-  "connect-timeout": (o, value) => void (o.connectTimeout = timeOf(value, "--connect-timeout")),
-  retry: (o, value) => void (o.retries = Number(value)),
+  "connect-timeout": (o, value) => {
+    o.connectTimeout = timeOf(value, "--connect-timeout");
+  },
+  retry: (o, value) => {
+    o.retries = Number(value);
+  },
   "retry-delay": () => {},
   "retry-max-time": () => {},
   interface: () => {},

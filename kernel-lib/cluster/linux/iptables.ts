@@ -124,7 +124,7 @@ function short(value: number): string {
 
 /** One rule as `iptables -L -n` prints it, from its saved form. */
 function ruleText(saved: string, verbose: boolean): string {
-  const words = saved.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? [];
+  const words: readonly string[] = saved.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? [];
   const value = (name: string): string | undefined => {
     const at = words.indexOf(name);
     return at < 0 ? undefined : `${words[at - 1] === "!" ? "!" : ""}${words[at + 1] ?? ""}`;
@@ -210,7 +210,7 @@ const conntrack: Tool = (call) => {
     if (replySource !== undefined && formatIp(reply.source) !== replySource) continue;
     const left = Math.max(0, Math.round((connection.expires - now) / second));
     const number = { tcp: 6, udp: 17, icmp: 1, sctp: 132 }[original.protocol];
-    const state = connection.tcp ? `${connection.tcp.state} ` : "";
+    const state = connection.tcp ? `${connection.tcp} ` : "";
     const side = (tuple: typeof original): string =>
       `src=${formatIp(tuple.source)} dst=${formatIp(tuple.target)} sport=${tuple.sourcePort} dport=${tuple.targetPort}`;
     const unreplied = connection.seenReply ? "" : "[UNREPLIED] ";

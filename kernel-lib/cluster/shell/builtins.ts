@@ -285,7 +285,7 @@ function yes(call: Call): number {
 }
 
 function history(call: Call): number {
-  call.shell.history.forEach((line, at) => call.out(`${String(at + 1).padStart(5)}  ${line}\n`));
+  for (const [at, line] of call.shell.history.entries()) call.out(`${String(at + 1).padStart(5)}  ${line}\n`);
   return 0;
 }
 
