@@ -49,7 +49,7 @@ async function start(flags: StartFlags): Promise<void> {
     const serving = other.url === undefined ? await untilServing(runtimeFile) : other;
     if (serving?.url === undefined) return start(flags);
     say(`kubebook is already running in this folder (process ${serving.pid}):`);
-    show(serving.url, flags.open, workDirectory);
+    show(await askForChapter(serving.url, chapter), flags.open, workDirectory);
     return;
   }
   try {
@@ -107,6 +107,21 @@ async function firstPage(server: RunningServer, wanted: string | undefined): Pro
   if (name === undefined) return server.url;
   const path = await server.work.open(name);
   return server.url.replace("/lab?", `/lab/tree/${encodeURIComponent(path)}?`);
+}
+
+/** The address of a chapter on a server that runs already. @throws CliError in that server's words */
+async function askForChapter(url: string, name: string | undefined): Promise<string> {
+  if (name === undefined) return url;
+  const { origin, searchParams } = new URL(url);
+  const token = searchParams.get("token") ?? "";
+  const headers = { Authorization: `token ${token}` };
+  const reply = await fetch(`${origin}/kubebook/api/chapters/${encodeURIComponent(name)}/open`, {
+    method: "POST",
+    headers,
+  });
+  const said = (await reply.json()) as { readonly path?: string; readonly message?: string };
+  if (said.path === undefined) throw new CliError(said.message ?? `the chapter ${name} could not be opened`);
+  return `${origin}/lab/tree/${encodeURIComponent(said.path)}?token=${token}`;
 }
 
 /** Ctrl-C, a closed terminal or `kill` end the kernels first; a second time, everything at once. */

@@ -52,9 +52,10 @@ export async function release(file: string): Promise<void> {
 
 /** The other server once it serves; `null` when it ends before. */
 export async function untilServing(file: string): Promise<Runtime | null> {
+  const until = Date.now() + startingAtMost;
   for (;;) {
     const other = await read(file);
-    if (other === null || !isAlive(other.pid)) return null;
+    if (other === null || !isAlive(other.pid) || Date.now() > until) return null;
     if (other.url !== undefined) return other;
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
