@@ -188,6 +188,14 @@ describe("a chapter that changed", () => {
     expect(await status()).toMatchObject({ update: false, state: "opened" });
   });
 
+  test("is offered when it only lost a cell, and not when the learner did", async () => {
+    await work.update("05-services");
+    save([code("a", "1 + 1")]);
+    expect(await status()).toMatchObject({ update: false });
+    publish("05-services", [code("a", "1 + 1"), code("new", "3 + 3")]);
+    expect(await status()).toMatchObject({ update: true });
+  });
+
   test("is not offered when only its outputs changed, or nobody has a copy", async () => {
     await work.update("05-services");
     publish("05-services", [code("a", "1 + 1", { outputs: [] }), code("new", "3 + 3"), code("b", "2 + 2, better")]);
