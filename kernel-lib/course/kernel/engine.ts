@@ -83,6 +83,9 @@ export class Engine {
   #finish(running: Running, outcome: Outcome): void {
     if (this.#running !== running) return; // already interrupted
     this.#running = undefined;
+    // The cell is remembered for its source; what it gave must not be kept alive by that.
+    delete running.cell.value;
+    delete running.cell.thrown;
     running.finish(outcome);
   }
 

@@ -153,18 +153,21 @@ function readConnection(file: string): ConnectionInfo {
 
 /** A kernel outlives nobody: it ends when whoever started it is gone. */
 function endWithParent(start: SocketsStart, end: () => void): void {
+  const orphaned = () => {
+    // Who started us with such a pipe gave the connection a folder of its own, and can no longer remove it.
+    if (start.stdin === "pipe") rmSync(dirname(start.connectionFile), { recursive: true, force: true });
+    end();
+  };
   if (start.stdin === "pipe") {
     const stdin = new Socket({ fd: 0, readable: true, writable: false });
-    stdin
-      .on("data", () => {})
-      .on("close", end)
-      .on("error", end);
+    stdin.on("data", () => {}).once("close", orphaned);
+    stdin.on("error", () => {}); // close follows
   }
   const parent = Number(start.parent);
   if (!Number.isInteger(parent) || parent <= 1) return;
   const direct = process.ppid === parent;
   setInterval(() => {
-    if (direct ? process.ppid !== parent : !alive(parent)) end();
+    if (direct ? process.ppid !== parent : !alive(parent)) orphaned();
   }, 1_000).unref();
 }
 
