@@ -128,7 +128,7 @@ async function until(what: () => boolean, why: string): Promise<void> {
 }
 
 describe("kubebook start", { timeout: patience }, () => {
-  test("prints one line with the address, runs a kernel that survives an interrupt and a death, and leaves nothing behind", async () => {
+  test("prints one line with the address, runs a kernel that survives interrupt, restart and death, and leaves nothing behind", async () => {
     const started = await start();
     const url = addressOf(started);
     expect(started.stdout()).toBe(`${url.href}\n`);
@@ -149,6 +149,9 @@ describe("kubebook start", { timeout: patience }, () => {
     await connection.interrupt();
     expect(await busy).toBe("error");
     expect(await run(connection, "kept")).toBe("40");
+
+    await connection.restart();
+    expect(await run(connection, "const kept = 'new'; kept")).toBe("'new'");
 
     const first = Number(await run(connection, "process.pid"));
     const states: string[] = [];
