@@ -1,5 +1,5 @@
 /** Owns how the iptables mode says what a node should do for one service port: its rules, as data. */
-import { type Cidr, contains, parseCidr, parseIp } from "../../net/address";
+import { type Cidr, contains, type Ip, parseCidr, parseIp, widthOf } from "../../net/address";
 import { comment, jump, type Match, type Rule } from "../../net/rule";
 import { second } from "../../sim/clock";
 import { endpointChain, type ServicePortChains, servicePortChains } from "./chains";
@@ -65,6 +65,17 @@ export function portRules(port: ServicePort, options: RuleOptions): PortRules {
     ...refusals(context),
     chains: new Map([...policyChains(context), ...externalChains(context), ...endpointChains(context)]),
   };
+}
+
+/** What all nodes' rules say of an endpoint in the same words: made once (names are hashes). */
+const endpointTerms = new WeakMap<Endpoint, { readonly chain: string; readonly ip: Ip }>();
+
+function termsOf(port: ServicePort, endpoint: Endpoint): { readonly chain: string; readonly ip: Ip } {
+  const known = endpointTerms.get(endpoint);
+  if (known) return known;
+  const terms = { chain: endpointChain(port, endpoint.address), ip: parseIp(endpoint.ip) };
+  endpointTerms.set(endpoint, terms);
+  return terms;
 }
 
 interface Context {
@@ -180,7 +191,7 @@ function picks({ port, options, name }: Context, endpoints: readonly Endpoint[])
   const rules: Rule[] = [];
   if (port.affinity !== undefined) {
     for (const endpoint of endpoints) {
-      const chain = endpointChain(port, endpoint.address);
+      const { chain } = termsOf(port, endpoint);
       const seconds = port.affinity / second;
       const known: Match = { match: "recent", name: chain, mode: "rcheck", seconds, reap: true };
       rules.push({ matches: [...said(endpoint), known], target: jump(chain) });
@@ -190,7 +201,7 @@ function picks({ port, options, name }: Context, endpoints: readonly Endpoint[])
     const left = endpoints.length - index;
     const chance: Match[] =
       left > 1 ? [{ match: "statistic", mode: "random", probability: Number(probabilityText(left)) }] : [];
-    rules.push({ matches: [...said(endpoint), ...chance], target: jump(endpointChain(port, endpoint.address)) });
+    rules.push({ matches: [...said(endpoint), ...chance], target: jump(termsOf(port, endpoint).chain) });
   }
   return rules;
 }
@@ -242,14 +253,14 @@ function endpointChains({ port, options, name }: Context): Map<string, readonly 
   const said = options.comments ? [comment(name)] : [];
   const protocol = protocolOf(port);
   for (const endpoint of port.reachable) {
-    const chain = endpointChain(port, endpoint.address);
+    const { chain, ip } = termsOf(port, endpoint);
     const remember: Match[] = port.affinity === undefined ? [] : [{ match: "recent", name: chain, mode: "set" }];
     made.set(chain, [
-      { source: host(endpoint.ip), matches: said, target: jump(markMasq) },
+      { source: { ip, length: widthOf(ip) }, matches: said, target: jump(markMasq) },
       {
         protocol,
         matches: [...said, ...remember, { match: protocol }],
-        target: { target: "DNAT", ip: parseIp(endpoint.ip), port: endpoint.port },
+        target: { target: "DNAT", ip, port: endpoint.port },
       },
     ]);
   }
@@ -277,7 +288,7 @@ function protocolOf(port: ServicePort): "tcp" | "udp" | "sctp" {
 
 function host(ip: string): Cidr {
   const parsed = parseIp(ip);
-  return { ip: parsed, length: typeof parsed === "number" ? 32 : 128 };
+  return { ip: parsed, length: widthOf(parsed) };
 }
 
 function holds(range: Cidr, ip: string): boolean {
