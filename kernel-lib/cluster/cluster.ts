@@ -70,6 +70,8 @@ export class Cluster {
   readonly workstation: Netns;
   readonly prompt: Place;
   readonly tools: ReadonlyMap<string, Tool> = tools;
+  /** First processes that wait for what is typed, and how to end each. */
+  readonly attachable = new Map<Container, (exitCode: number) => void>();
   #shells = 0;
 
   /** @throws Error if an option is unknown or wrong */

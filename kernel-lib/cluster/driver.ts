@@ -122,6 +122,13 @@ export class Process {
   }
 }
 
+/** What somebody waits for. */
+interface Goal {
+  readonly met: () => boolean;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /**
  * The core is synchronous, shells are not. The driver hands the baton to one process at a time, in the order in which
  * they became ready, and steps the clock only when none is ready: the host's microtasks decide nothing.
@@ -129,9 +136,10 @@ export class Process {
 export class Driver {
   readonly sim: Sim;
   readonly #ready: Process[] = [];
-  #goals: (() => boolean)[] = [];
-  #pumping: Promise<void> | undefined;
+  #goals: Goal[] = [];
+  #pumping = false;
   #failure: { readonly error: unknown } | undefined;
+  /** Counted up when a run is given up: an older one then does nothing more. */
   #pump = 0;
   #current: Process | undefined;
 
@@ -184,11 +192,11 @@ export class Driver {
     await this.#until(() => this.#ready.length === 0);
   }
 
-  /** Gives up all that is waited for: what an interrupt of the notebook does. Background work stays. */
+  /** Gives up all that is waited for, as Ctrl-C does: what an interrupt of the notebook calls. Jobs live on. */
   interrupt(): void {
-    this.#goals = [];
-    this.#pumping = undefined;
     this.#pump++;
+    this.#pumping = false;
+    this.#giveUp(new Error("interrupted"));
   }
 
   /** @internal */
@@ -201,41 +209,52 @@ export class Driver {
     this.#failure ??= { error };
   }
 
-  async #until(goal: () => boolean): Promise<void> {
-    this.#goals.push(goal);
-    while (this.#goals.includes(goal)) {
-      this.#pumping ??= this.#run().finally(() => {
-        this.#pumping = undefined;
-      });
-      await this.#pumping;
-    }
+  #until(met: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#goals.push({ met, resolve, reject });
+      if (!this.#pumping) void this.#run();
+    });
   }
 
   async #run(): Promise<void> {
     const pump = ++this.#pump;
-    for (let events = 1; pump === this.#pump; events++) {
-      this.#goals = this.#goals.filter((goal) => !goal());
-      if (this.#goals.length === 0) return;
-      const next = this.#ready.shift();
-      if (next) {
-        this.#current = next;
-        await next.turn();
-        this.#current = undefined;
+    this.#pumping = true;
+    try {
+      for (let events = 1; this.#isWanted(pump); events++) {
+        const next = this.#ready.shift();
+        if (next) await this.#give(next);
+        else if (!this.sim.clock.step()) throw new Error("everything waits, and nothing is left that could happen");
+        if (this.#failure) throw this.#failure.error;
+        if (events % eventsPerTurn === 0) await new Promise((resolve) => setTimeout(resolve));
       }
-      if (!next && !this.sim.clock.step()) throw this.#stuck();
-      if (this.#failure) {
-        const { error } = this.#failure;
-        this.#failure = undefined;
-        this.#goals = [];
-        throw error;
-      }
-      if (events % eventsPerTurn === 0) await new Promise((resolve) => setTimeout(resolve));
+    } catch (error) {
+      this.#failure = undefined;
+      this.#giveUp(error);
     }
+    if (pump === this.#pump) this.#pumping = false;
   }
 
-  #stuck(): Error {
+  async #give(process: Process): Promise<void> {
+    this.#current = process;
+    await process.turn();
+    this.#current = undefined;
+  }
+
+  /** Whether this run goes on: it was not given up, and somebody still waits. */
+  #isWanted(pump: number): boolean {
+    if (pump !== this.#pump) return false;
+    for (const goal of [...this.#goals]) {
+      if (!goal.met()) continue;
+      this.#goals.splice(this.#goals.indexOf(goal), 1);
+      goal.resolve();
+    }
+    return this.#goals.length > 0;
+  }
+
+  #giveUp(error: unknown): void {
+    const goals = this.#goals;
     this.#goals = [];
-    return new Error("everything waits, and nothing is left that could happen");
+    for (const goal of goals) goal.reject(error);
   }
 }
 

@@ -100,6 +100,8 @@ export function nodePlace(sim: Sim, name: string, netns: Netns, hosts: string, t
 /** A container, as `kubectl exec` finds it. */
 export function containerPlace(container: Container): Place {
   const { spec } = container;
+  // Every image has these two, though no file of ours is in them.
+  for (const folder of ["/tmp", spec.env.get("HOME") ?? "/root"]) spec.files.makeFolder(folder);
   return {
     name: spec.pod,
     kind: "container",

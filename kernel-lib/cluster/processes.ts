@@ -4,6 +4,7 @@ import type { ProcessRunner, Program } from "../apps/app";
 import { executableName } from "../apps/image";
 import type { Container } from "../node/container";
 import type { Cluster } from "./cluster";
+import type { Process } from "./driver";
 import { scriptOf, shellIn } from "./shell/inside";
 import { Failed } from "./shell/tool";
 
@@ -34,7 +35,7 @@ export function processRunner(cluster: Cluster): ProcessRunner {
             if (script !== undefined) program.exit(await shell.run(script, options));
             // A shell that reads its input ends at once without one, and waits for what is typed with one.
             else if (!program.stdin) program.exit(0);
-            else await self.pause(() => undefined);
+            else program.exit(await typedEnd(cluster, container, self));
           }
         } catch (error) {
           if (!(error instanceof Failed)) throw error;
@@ -61,4 +62,17 @@ function containerOf(cluster: Cluster, program: Program): Container | undefined 
     }
   }
   return undefined;
+}
+
+/** A shell that waits for what is typed lasts until somebody who is attached types `exit`. */
+async function typedEnd(cluster: Cluster, container: Container, process: Process): Promise<number> {
+  let code = 137;
+  await process.pause((wake) => {
+    cluster.attachable.set(container, (given) => {
+      code = given;
+      wake();
+    });
+    return () => cluster.attachable.delete(container);
+  });
+  return code;
 }

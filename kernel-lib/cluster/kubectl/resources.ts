@@ -153,7 +153,7 @@ function typed(context: Context): string {
 export function statusMessage(error: StatusError): string {
   const { details } = error;
   if (error.reason === "Invalid" && details?.kind) {
-    const head = `The ${[details.kind, details.group].filter(Boolean).join(".")} "${details.name ?? ""}" is invalid`;
+    const head = `The ${details.kind} "${details.name ?? ""}" is invalid`;
     const causes = (details.causes ?? []).map((cause) => `${cause.field}: ${cause.message}`);
     if (causes.length === 1) return `${head}: ${causes[0]}`;
     if (causes.length > 1) return `${head}: \n${[...new Set(causes)].map((cause) => `* ${cause}`).join("\n")}`;

@@ -87,12 +87,16 @@ export function promptOf(shell: Shell, program: string): string {
   return place.tools?.includes("bash") ? "# " : `${folder === place.env.get("HOME") ? "~" : folder} # `;
 }
 
-/** Reads lines from the terminal and runs them until `exit` or the end of what is typed. */
+/**
+ * Reads lines from the terminal and runs them until `exit` or the end of what is typed. Gives the exit code.
+ * @param exited told when `exit` was typed: the shell itself has ended, and not only its terminal has been closed
+ */
 export async function typeAt(
   shell: Shell,
   program: string,
   terminal: Terminal,
   options: InsideOptions,
+  exited: (code: number) => void = () => {},
 ): Promise<number> {
   const { process, output, tty = false } = options;
   const { clock } = shell.cluster.sim;
@@ -100,7 +104,11 @@ export async function typeAt(
     const prompt = tty ? promptOf(shell, program) : "";
     const exit = /^\s*exit(?:\s+(\d+))?\s*$/.exec(line);
     if (tty) output("stdout", `${prompt}${line}\n`);
-    if (exit) return Number(exit[1] ?? shell.status);
+    if (exit) {
+      const code = Number(exit[1] ?? shell.status);
+      exited(code);
+      return code;
+    }
     if (line.trim() === "") continue;
     const begin = clock.now;
     await shell.run(line, { process, output, terminal });

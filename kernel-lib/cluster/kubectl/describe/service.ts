@@ -48,6 +48,7 @@ export function describeService(context: Context, service: Service): Line[] {
 
 /** The ready addresses of a port, at most three, then how many more (formatEndpointSlices). */
 function endpointsOf(slices: readonly Slice[], name: string): string {
+  if (slices.length === 0) return "<none>";
   const all: string[] = [];
   for (const slice of slices) {
     for (const port of slice.ports ?? []) {

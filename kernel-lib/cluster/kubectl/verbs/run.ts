@@ -1,6 +1,7 @@
 /** Owns `kubectl run`: a pod from an image, and a terminal at it. */
 import type { Kinds } from "../../../api/kinds";
 import { keyOf } from "../../../api/meta";
+import { executableName } from "../../../apps/image";
 import { minute } from "../../../sim/clock";
 import { scriptOf, shellIn, typeAt } from "../../shell/inside";
 import { Failed } from "../../shell/tool";
@@ -129,11 +130,19 @@ async function attachTo(context: Context, pod: Kinds["Pod"], restart: string): P
       );
       context.err("If you don't see a command prompt, try pressing enter.\n");
     }
-    return typeAt(shell, program.slice(program.lastIndexOf("/") + 1), call.terminal, {
+    let ended = false;
+    const options = {
       process: call.process,
-      output: (stream, text) => (stream === "stdout" ? call.out(text) : call.err(text)),
+      output: (stream: "stdout" | "stderr", text: string) => (stream === "stdout" ? call.out(text) : call.err(text)),
       tty: flags.is("tty"),
+    };
+    const exitCode = await typeAt(shell, executableName(program), call.terminal, options, (code) => {
+      ended = true;
+      call.cluster.attachable.get(container)?.(code);
     });
+    if (!ended || restart === "Never") return exitCode;
+    call.err(sessionEnded(name, container.spec.name));
+    return 0;
   }
   return followToItsEnd(context, key, restart);
 }
@@ -159,9 +168,7 @@ async function followToItsEnd(context: Context, key: string, restart: string): P
     if (container?.ending) {
       const { exitCode } = container.ending;
       if (restart !== "Never") {
-        call.err(
-          `Session ended, resume using 'kubectl attach ${key.slice(key.indexOf("/") + 1)} -c ${container.spec.name} -i -t' command when the pod is running\n`,
-        );
+        call.err(sessionEnded(key.slice(key.indexOf("/") + 1), container.spec.name));
         return 0;
       }
       await until(
@@ -175,6 +182,10 @@ async function followToItsEnd(context: Context, key: string, restart: string): P
     }
     if ((await nextLineOrChange(context, container)) === "stopped") return 130;
   }
+}
+
+function sessionEnded(pod: string, container: string): string {
+  return `Session ended, resume using 'kubectl attach ${pod} -c ${container} -i -t' command when the pod is running\n`;
 }
 
 async function nextLineOrChange(
