@@ -5,7 +5,7 @@ import type { Message } from "./protocol";
 import { newMessage } from "./wire";
 
 export { type ExitHandler, KernelProcess, type KernelState, type MessageHandler } from "./kernelprocess";
-export { type KernelOptions, kernelCommand } from "./kernelspawn";
+export { type KernelOptions, kernelCommand, kernelEntry } from "./kernelspawn";
 
 /** What a kernel says at the end of an execution (Jupyter messaging, "Execution results"). */
 export interface Reply {

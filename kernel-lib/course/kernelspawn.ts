@@ -45,11 +45,17 @@ export interface Life {
 }
 
 /**
- * The command of our kernel: this Node, the compiled entry of this install.
+ * The command of our kernel: this Node, the compiled entry of this install. Interrupting a computing cell tears away
+ * calls that Node keeps count of; the flag tells it not to take a wrong count for a reason to abort.
  * @param root kernel-lib's folder; default the one that this file belongs to.
  */
 export function kernelCommand(root: string = packageRoot()): readonly string[] {
-  return [process.execPath, join(root, "dist", "course", "kernel", "main.js"), "{connection_file}"];
+  return [process.execPath, "--no-force-async-hooks-checks", kernelEntry(root), "{connection_file}"];
+}
+
+/** The compiled program of our kernel. */
+export function kernelEntry(root: string = packageRoot()): string {
+  return join(root, "dist", "course", "kernel", "main.js");
 }
 
 /** Spawns a kernel and connects to it. Rejects when the program cannot be run. */

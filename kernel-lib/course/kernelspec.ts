@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
-import { kernelCommand } from "./kernelspawn";
+import { kernelCommand, kernelEntry } from "./kernelspawn";
 import { logoPng, logoSvg } from "./logo";
 
 /** The kernel's name among a Jupyter's kernels; also the name of its folder. */
@@ -47,7 +47,7 @@ export function specDirectory(place: Place): string {
 /** Writes our kernelspec; one that is there is replaced. Returns its folder. */
 export function installSpec(place: Place): string {
   const spec = kernelSpec();
-  const entry = spec.argv[1] ?? "";
+  const entry = kernelEntry();
   if (!existsSync(entry)) throw new Error(`the kernel is not built: ${entry} is missing`);
   const directory = specDirectory(place);
   attempt(`cannot write the kernelspec to ${directory}`, () => {
@@ -87,11 +87,11 @@ function read(directory: string): InstalledSpec {
   let entry = "";
   try {
     const spec = JSON.parse(readFileSync(join(directory, "kernel.json"), "utf8")) as Partial<KernelSpec>;
-    entry = spec.argv?.[1] ?? "";
+    entry = spec.argv?.find((part) => part.endsWith(".js")) ?? "";
   } catch {
     return { directory, entry, state: "broken" };
   }
-  const state = entry === kernelCommand()[1] ? "ours" : "other";
+  const state = entry === kernelEntry() ? "ours" : "other";
   return { directory, entry, state: existsSync(entry) ? state : "broken" };
 }
 

@@ -5,7 +5,14 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Dealer } from "zeromq";
-import { type Kernel, KernelProcess, kernelCommand, type Reply, startKernel } from "../../kernel-lib/course/kernel";
+import {
+  type Kernel,
+  KernelProcess,
+  kernelCommand,
+  kernelEntry,
+  type Reply,
+  startKernel,
+} from "../../kernel-lib/course/kernel";
 import type { Message } from "../../kernel-lib/course/protocol";
 import { frameMessage, newMessage, unframe } from "../../kernel-lib/course/wire";
 
@@ -22,7 +29,7 @@ let cwd = "";
 let kernel: Kernel;
 
 beforeAll(async () => {
-  expect(existsSync(kernelCommand()[1] ?? ""), "kernel-lib is not built: npm run build").toBe(true);
+  expect(existsSync(kernelEntry()), "kernel-lib is not built: npm run build").toBe(true);
   cwd = mkdtempSync(join(tmpdir(), "kubebook-kernel-"));
   kernel = await startKernel({ cwd, env: { FORCE_COLOR: "3" } });
 }, 60_000);
@@ -425,8 +432,8 @@ describe("what a kernel must not do", () => {
 
   test.each(["1", "while (true) {}"])("it does not outlive the process that started it, running %s", async (code) => {
     const program = `
-      const { KernelProcess } = require(${JSON.stringify(join(dirname(kernelCommand()[1] ?? ""), "..", "kernel.js"))});
-      const { newMessage } = require(${JSON.stringify(join(dirname(kernelCommand()[1] ?? ""), "..", "wire.js"))});
+      const { KernelProcess } = require(${JSON.stringify(join(dirname(kernelEntry()), "..", "kernel.js"))});
+      const { newMessage } = require(${JSON.stringify(join(dirname(kernelEntry()), "..", "wire.js"))});
       KernelProcess.start({ cwd: process.cwd() }).then(async (kernel) => {
         await kernel.ready;
         kernel.onMessage((channel, { header }) => {

@@ -33,7 +33,12 @@ test("the kernelspec starts the compiled kernel and is interrupted by message", 
   expect(spec).toMatchObject({
     language: "typescript",
     interrupt_mode: "message",
-    argv: [process.execPath, expect.stringMatching(/dist.course.kernel.main\.js$/), "{connection_file}"],
+    argv: [
+      process.execPath,
+      "--no-force-async-hooks-checks",
+      expect.stringMatching(/dist.course.kernel.main\.js$/),
+      "{connection_file}",
+    ],
   });
 });
 
