@@ -1,11 +1,11 @@
 /** Owns a packet's way: one real request, and each step of its first packet and of the first answer, with the reason. */
 import { formatIp } from "../net/address";
-import type { PacketEvent } from "../net/passage";
+import type { MatchedRule, PacketEvent, PacketEventKind } from "../net/passage";
 import type { Time } from "../sim/clock";
 import type { Entry } from "../sim/journal";
 import { type Asked, ask, type Ground, type Question } from "./question";
 import { type RequestOutcome, request } from "./request";
-import { showAsTable, type Table } from "./table";
+import { showTrace } from "./traceview";
 
 /** One step of the way. */
 export interface Step {
@@ -15,14 +15,13 @@ export interface Step {
   readonly way: "out" | "back";
   /** Which pod or node: `pod/curl`, `node/node-1`. */
   readonly where: string;
+  readonly kind: PacketEventKind;
   /** What happened, and why. */
   readonly what: string;
-  /** The rule that matched, if it is one, as `iptables-save` prints it. */
-  readonly rule?: string;
+  /** The rule that matched, if it is one. */
+  readonly rule?: MatchedRule;
   /** The packet's addresses after this step: `10.244.1.2:60100 → 10.244.2.2:80`. */
   readonly packet: string;
-  /** Set where the addresses changed here. */
-  readonly changed?: true;
 }
 
 /** A request, and the way of its first packet and of the first answer; shows itself as a table. */
@@ -51,15 +50,7 @@ export async function trace(ground: Ground, question: Question): Promise<Trace> 
     reader.stop();
   }
   const steps = stepsOf(ground, asked, lines);
-  const caption = `The way from ${question.from} to ${question.to}: ${endOf(outcome)}`;
-  return showAsTable({ ...question, outcome, steps }, caption, stepTable(steps));
-}
-
-function endOf({ result, status, name, endpoint }: RequestOutcome): string {
-  if (result === "answered") return `answered with HTTP ${status} by ${name} (${endpoint})`;
-  return { refused: "connection refused", timeout: "timed out", unreachable: "unreachable", reset: "connection reset" }[
-    result
-  ];
+  return showTrace({ ...question, outcome, steps });
 }
 
 /** The first packet is the client's first; the first answer is what then comes back to its address. */
@@ -131,14 +122,20 @@ function stepOf(ground: Ground, { entry, event }: Line, begin: Time, way: Step["
     time: entry.at - begin,
     way,
     where: whereOf(ground, event.netns),
-    what: rule ? `rule in ${rule.table}/${rule.chain}` : entry.what,
-    ...(rule && { rule: rule.text }),
-    packet:
-      packet.icmp === undefined
-        ? `${addressOf(packet, "source")} → ${addressOf(packet, "target")}`
-        : `${packet.source} → ${packet.target} ICMP ${packet.icmp}`,
-    ...(kind === "nat" && { changed: true as const }),
+    kind,
+    what: entry.what,
+    ...(rule && { rule }),
+    packet: `${addressOf(packet, "source")} → ${addressOf(packet, "target")} ${wordFor(packet)}`,
   };
+}
+
+/** What kind of packet it is, in the words of its protocol. */
+function wordFor({ protocol, flags, icmp }: PacketEvent["packet"]): string {
+  if (protocol === "icmp") return `ICMP ${icmp}`;
+  if (protocol !== "tcp") return protocol.toUpperCase();
+  const words = { S: "SYN", ".": "ACK", F: "FIN", R: "RST", P: "PSH" };
+  const all = [...(flags ?? "")].map((flag) => words[flag as keyof typeof words] ?? flag);
+  return `TCP ${all.join("-")}`;
 }
 
 function addressOf(packet: PacketEvent["packet"], side: "source" | "target"): string {
@@ -150,26 +147,4 @@ function addressOf(packet: PacketEvent["packet"], side: "source" | "target"): st
 function whereOf({ store, network }: Ground, netns: string): string {
   if (store.get("Node", netns)) return `node/${netns}`;
   return network.namespaces.has(netns) && netns.includes("/") ? `pod/${netns.replace(/^default\//, "")}` : netns;
-}
-
-function stepTable(steps: readonly Step[]): Table {
-  const rows = steps.map((step, at) => {
-    const before = steps[at - 1];
-    const sameWay = before?.way === step.way;
-    return [
-      `${step.time} µs`,
-      sameWay ? "" : step.way,
-      sameWay && before.where === step.where ? "" : step.where,
-      step.rule ?? step.what,
-      sameWay && before.packet === step.packet ? "" : `${step.packet}${step.changed ? "  ◀ NAT" : ""}`,
-    ];
-  });
-  const columns = [
-    { title: "time", align: "right" as const },
-    { title: "way" },
-    { title: "where" },
-    { title: "what happens" },
-    { title: "packet" },
-  ];
-  return { columns, rows };
 }
