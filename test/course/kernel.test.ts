@@ -278,6 +278,21 @@ describe("interrupt", () => {
     expect(result(await run(`turns`))).toEqual(turns);
   });
 
+  test("what a library still does for an interrupted cell is not heard, and it can see the interrupt", async () => {
+    const heard: string[] = [];
+    const code = `const signal = (globalThis as any)[Symbol.for("kubebook.signal")]() as AbortSignal;
+      const timer = setInterval(() => { console.log(signal.aborted); if (signal.aborted) clearInterval(timer); }, 10);
+      await new Promise(() => {});`;
+    const running = kernel.execute(code, ({ header, content }) => {
+      if (header.msg_type === "stream") heard.push(String(content.text));
+    });
+    await new Promise((done) => setTimeout(done, 200));
+    await kernel.interrupt();
+    await running;
+    await new Promise((done) => setTimeout(done, 100));
+    expect(new Set(heard.join("").trim().split("\n"))).toEqual(new Set(["false"]));
+  });
+
   test.skipIf(process.platform === "win32")("SIGINT stops a loop after an await too", async () => {
     const other = await startKernel({ cwd, interruptMode: "signal" });
     try {
@@ -442,8 +457,11 @@ describe("what a kernel must not do", () => {
         kernel.send("shell", newMessage("execute_request", { code: ${JSON.stringify(code)} }, "test"));
       });`;
     const temporary = mkdtempSync(join(tmpdir(), "kubebook-parent-"));
-    const options = { cwd, env: { ...process.env, TMPDIR: temporary }, stdio: ["ignore", "pipe", "inherit"] } as const;
-    const parent = spawn(process.execPath, ["-e", program], options);
+    const parent = spawn(process.execPath, ["-e", program], {
+      cwd,
+      env: { ...process.env, TMPDIR: temporary },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     const pid = await new Promise<number>((resolve) => parent.stdout.once("data", (text) => resolve(Number(text))));
     expect(isAlive(pid)).toBe(true);
     parent.kill("SIGKILL");

@@ -40,7 +40,7 @@ export class Output {
 
   /** Text of the running code. */
   text(name: StreamName, text: string, cell: Cell | undefined = currentCell()): void {
-    if (!cell || cell.cut || text === "") return;
+    if (!cell || silenced(cell) || text === "") return;
     const room = this.#limits.characters - cell.characters;
     cell.characters += text.length;
     if (text.length <= room) {
@@ -53,7 +53,7 @@ export class Output {
 
   /** A message that shows something. Throws a TypeError where the content is not JSON. */
   publish(type: PublishType, content: Record<string, unknown>, cell: Cell | undefined = currentCell()): void {
-    if (!cell || (cell.cut && type !== "error")) return;
+    if (!cell || (silenced(cell) && type !== "error")) return;
     cell.messages += 1;
     if (cell.messages > this.#limits.messages && type !== "error" && type !== "execute_result") {
       this.#cut(cell, `it showed more than ${this.#limits.messages.toLocaleString("en-US")} things`);
@@ -67,4 +67,9 @@ export class Output {
     const text = `\n[kubebook] The output of this cell is cut here: ${reason}.\n`;
     this.#tell({ kind: "stream", cell: cell.id, name: "stderr", text });
   }
+}
+
+/** A cell is heard no more when it was cut, or interrupted: what a library does in its name may go on for a while. */
+function silenced(cell: Cell): boolean {
+  return cell.cut || cell.abort.signal.aborted;
 }
