@@ -50,7 +50,7 @@ export async function distribution(load: Load, options: DistributionOptions = {}
         encoding: { x: { field: "requests", type: "quantitative", title: "requests" }, color: colour(load) },
       },
       {
-        mark: { type: "tick", color: grey, thickness: 3, size: 32, tooltip: true },
+        mark: { type: "tick", color: grey, opacity: 1, thickness: 3, size: 32, tooltip: true },
         encoding: { x: { field: "expected", type: "quantitative" } },
       },
       {
@@ -80,7 +80,7 @@ export async function order(load: Load, options: OrderOptions = {}): Promise<Cha
     width: 420,
     height: { step: 24 },
     data: { values: picks },
-    mark: { type: "tick", thickness: 5, size: 18, tooltip: true },
+    mark: { type: "tick", opacity: 1, thickness: 5, size: 18, tooltip: true },
     encoding: {
       x: {
         field: "request",

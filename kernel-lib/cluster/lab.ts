@@ -65,12 +65,13 @@ const current: { lab: Promise<Lab> | undefined } = { lab: undefined };
  * @throws Error if an option is unknown or wrong
  */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  const before = current.lab;
   const starting = begin(options);
   current.lab = starting;
   try {
     return (await starting).cluster;
   } catch (error) {
-    if (current.lab === starting) current.lab = undefined;
+    if (current.lab === starting) current.lab = before;
     throw error;
   }
 }

@@ -58,7 +58,7 @@ function tell(step: Step, before: Step | undefined, after: Step | undefined): re
     case "rule":
       return ruleLines(step, after);
     case "nat":
-      return [{ style: "change", text: `now ${step.packet}` }];
+      return [{ style: "change", text: step.what }];
     case "transmit":
       return here("encapsulate", after) ? [] : [{ style: "plain", text: step.what.replace(/, [0-9a-f:]{17}$/, "") }];
     case "encapsulate":

@@ -53,7 +53,7 @@ export const kubectl: Tool = async (call) => {
   const verb = verbs.find((each) => each.name === name);
   if (!verb) throw new Failed(`error: unknown command "${name}" for "kubectl"`);
   const given = [...call.args.slice(0, at), ...call.args.slice(at + 1)];
-  const flags = parseFlags(given, verb.flags, verb.name, { stopAtArgument: verb.stopAtArgument ?? false });
+  const flags = parseFlags(given, verb.flags, commandOf(verb, given), { stopAtArgument: verb.stopAtArgument ?? false });
   if (flags.is("help")) {
     call.out(`${verb.short}\n\nUsage:\n  kubectl ${verb.usage}\n`);
     return 0;
@@ -73,6 +73,14 @@ export const kubectl: Tool = async (call) => {
     throw worded(error);
   }
 };
+
+/** `create deployment`, `rollout status`: what a usage line calls a verb that has verbs of its own. */
+function commandOf(verb: Verb, given: readonly string[]): string {
+  const [first] = given;
+  return (verb.name === "create" || verb.name === "rollout") && first && !first.startsWith("-")
+    ? `${verb.name} ${first}`
+    : verb.name;
+}
 
 /** Where the verb stands: flags of kubectl itself may come before it (`kubectl -n kube-system get pods`). */
 function verbAt(args: readonly string[]): number {

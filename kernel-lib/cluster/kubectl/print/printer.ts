@@ -16,20 +16,24 @@ export type Format =
   | { readonly format: "jsonpath"; readonly template: string }
   | { readonly format: "columns"; readonly columns: readonly { readonly head: string; readonly path: string }[] };
 
-const allowed =
-  "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile,wide,yaml";
+const objectFormats =
+  "go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile";
 
-/** Reads the value of `-o`. @throws Failed in kubectl's words */
-export function parseFormat(text: string | undefined): Format {
+/**
+ * Reads the value of `-o`.
+ * @param tables whether the verb can print tables (`get`), or objects only (`create`, `apply`)
+ * @throws Failed in kubectl's words
+ */
+export function parseFormat(text: string | undefined, tables = true): Format {
   if (text === undefined || text === "") return { format: "table", wide: false };
-  if (text === "wide") return { format: "table", wide: true };
+  if (text === "wide" && tables) return { format: "table", wide: true };
   if (text === "yaml" || text === "json" || text === "name") return { format: text };
   const [, kind = "", value = ""] = /^(jsonpath|custom-columns)(?:=([\s\S]*))?$/.exec(text) ?? [];
   if (kind === "jsonpath") {
     if (value === "") throw new Failed("error: template format specified but no template given");
     return { format: "jsonpath", template: value };
   }
-  if (kind === "custom-columns") {
+  if (kind === "custom-columns" && tables) {
     if (value === "") throw new Failed("error: custom-columns format specified but no custom columns given");
     const columns = value.split(",").map((column) => {
       const colon = column.indexOf(":");
@@ -40,6 +44,7 @@ export function parseFormat(text: string | undefined): Format {
     });
     return { format: "columns", columns };
   }
+  const allowed = tables ? `custom-columns,custom-columns-file,${objectFormats},wide,yaml` : `${objectFormats},yaml`;
   throw new Failed(
     `error: unable to match a printer suitable for the output format "${text}", allowed formats are: ${allowed}`,
   );

@@ -84,7 +84,7 @@ function applyOne(context: Context, { manifest, resource, source }: FromFile): v
   const tell = (object: KubeObject, what: string): void => {
     const format = flags.text("output");
     if (format === undefined) context.out(`${typeName(resource.kind)}/${object.metadata.name} ${what}${suffix}\n`);
-    else context.out(printObjects(parseFormat(format), [object], false));
+    else context.out(printObjects(parseFormat(format, false), [object], false));
   };
   if (!current) {
     tell(

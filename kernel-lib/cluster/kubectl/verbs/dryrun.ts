@@ -11,11 +11,8 @@ export const dryRunFlag: Flag = { name: "dry-run", type: "string", alone: "uncha
 export function dryRunOf(flags: Flags): "none" | "client" | "server" {
   const text = flags.text("dry-run") ?? "none";
   if (text === "none" || text === "client" || text === "server") return text;
-  if (text === "unchanged") {
-    throw new Failed(
-      'error: --dry-run flag without a value was specified. A value must be set: "none", "server", or "client".',
-    );
-  }
+  // Without a value it means the client's, as kubectl still allows.
+  if (text === "unchanged") return "client";
   throw new Failed(`error: Invalid dry-run value (${text}). Must be "none", "server", or "client".`);
 }
 
@@ -28,13 +25,13 @@ export function createOrPrint(context: Context, kind: Kind, draft: object, done:
   const suffix = { none: "", client: " (dry run)", server: " (server dry run)" }[dryRun];
   if (dryRun === "client") {
     if (format === undefined) context.out(`${typeName(kind)}/${name} ${done}${suffix}\n`);
-    else context.out(printObjects(parseFormat(format), [draft as KubeObject], false));
+    else context.out(printObjects(parseFormat(format, false), [draft as KubeObject], false));
     return undefined;
   }
   const by = `kubectl-${flagsVerb(context)}`;
   const made = api.create(kind, draft as Draft<Kind>, { namespace, dryRun: dryRun === "server", by });
   if (format === undefined) context.out(`${typeName(kind)}/${made.metadata.name} ${done}${suffix}\n`);
-  else context.out(printObjects(parseFormat(format), [made], false));
+  else context.out(printObjects(parseFormat(format, false), [made], false));
   return made;
 }
 

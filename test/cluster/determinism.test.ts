@@ -1,0 +1,54 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { Cluster } from "../../kernel-lib/cluster/cluster";
+import { readScenario, runScenario, writeScenario } from "./scenario";
+
+const text = readFileSync(join(import.meta.dirname, "..", "scenarios", "connecting-applications.txt"), "utf8");
+
+test("another seed gives other names, addresses and picks, and again the same ones", async () => {
+  const other = readScenario(text.replace("# seed: 5", "# seed: 6"));
+  const one = writeScenario(await runScenario(other));
+  expect(one).not.toBe(text.replace("# seed: 5", "# seed: 6"));
+  expect(writeScenario(await runScenario(other))).toBe(one);
+});
+
+test("two clusters in one process do not disturb each other", async () => {
+  const clusters = [new Cluster({ seed: 4 }), new Cluster({ seed: 4 })];
+  await Promise.all(clusters.map((cluster) => cluster.start()));
+  const printed = ["", ""];
+  const lines =
+    "kubectl run web --image=nginx\nkubectl wait --for=condition=Ready pod/web\necho $RANDOM\nkubectl get pod web -o yaml";
+  await Promise.all(
+    clusters.map((cluster, at) =>
+      cluster.session().type(lines, (_stream, part) => {
+        printed[at] += part;
+      }),
+    ),
+  );
+  expect(printed[0]).toBe(printed[1]);
+  expect(printed[0]).toContain("podIP: 10.244.");
+});
+
+test("an unknown or wrong option says what may be given", () => {
+  expect(() => new Cluster({ sed: 5 } as object)).toThrow(
+    'there is no option "sed": the options are nodes, seed, cni, mode',
+  );
+  expect(() => new Cluster({ nodes: 0 })).toThrow("nodes must be a whole number from 1 to 80, not 0");
+  expect(() => new Cluster({ seed: 1.5 })).toThrow("seed must be a whole number, not 1.5");
+  expect(() => new Cluster({ cni: "calico" } as object)).toThrow('cni must be vxlan or host-gw, not "calico"');
+});
+
+test("the network may be host-gw, with more nodes or fewer", async () => {
+  const cluster = new Cluster({ cni: "host-gw", nodes: 2 });
+  await cluster.start();
+  const session = cluster.session();
+  let printed = "";
+  await session.type(
+    "kubectl create deployment web --image=nginx --replicas=4\nkubectl expose deployment web --port=80\nkubectl wait --for=condition=Available deploy/web\nfor i in 1 2 3 4 5 6; do ssh node-1 curl -s -o /dev/null -w '%{http_code}' $(kubectl get svc web -o jsonpath={.spec.clusterIP}); done",
+    (_stream, part) => {
+      printed += part;
+    },
+  );
+  expect(printed).toContain("200".repeat(6));
+});
