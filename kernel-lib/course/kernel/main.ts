@@ -39,7 +39,8 @@ function main(connectionFile: string): void {
   });
   forgetTheTerminal();
   // Node 22 can keep compiled code between starts; TypeScript is most of what a start loads.
-  (modules as { enableCompileCache?: () => unknown }).enableCompileCache?.();
+  const { enableCompileCache } = modules as { enableCompileCache?: (directory: string) => unknown };
+  enableCompileCache?.(join(kernelLib(), "..", ".cache", "compiled"));
   const tell = (event: Event) => worker.postMessage(event);
   process.on("exit", () => {
     tell({ kind: "leaving" }); // also when a cell calls process.exit
