@@ -2,6 +2,7 @@
 import { type DnsMessage, type RecordType, reverseName } from "../../apps/dns";
 import { parseResolvConf, query, type Resolution, type ResolverConfig, resolve } from "../../apps/resolver";
 import { tryParseIp } from "../../net/address";
+import { unixDate } from "../calendar";
 import { type Call, Failed, type Tool, type Tools } from "../shell/tool";
 
 /** Asks; `search`: through the search list of resolv.conf. */
@@ -250,7 +251,7 @@ const dig: Tool = async (call) => {
 ${lines.length > 0 ? `\n;; ANSWER SECTION:\n${lines.join("\n")}\n` : ""}
 ;; Query time: ${took} msec
 ;; SERVER: ${asked}#53(${asked}) (UDP)
-;; WHEN: ${new Date(begin / 1000).toUTCString()}
+;; WHEN: ${unixDate(begin)}
 ;; MSG SIZE  rcvd: ${message.size}
 
 `);

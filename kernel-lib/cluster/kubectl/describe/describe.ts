@@ -2,6 +2,7 @@
 import type { Kinds, KubeObject } from "../../../api/kinds";
 import { humanDuration, parseTime } from "../../../api/time";
 import type { Time } from "../../../sim/clock";
+import { rfc1123 } from "../../calendar";
 import type { Context } from "../context";
 import { alignLines, type Line, line } from "./lines";
 import { describeNode } from "./node";
@@ -72,7 +73,7 @@ export function selectorText(map: Readonly<Record<string, string>> | undefined):
 export function timeText(timestamp: string | undefined): string {
   const time = timestamp === undefined ? undefined : parseTime(timestamp);
   if (time === undefined) return "<unknown>";
-  return new Date(time / 1000).toUTCString().replace("GMT", "+0000");
+  return rfc1123(time);
 }
 
 function eventLines(context: Context, object: KubeObject): Line[] {
