@@ -1,17 +1,11 @@
 /** Owns the way from a chapter to its notebook: cells with stable ids, and the outputs of what did not change. */
 import { createHash } from "node:crypto";
 import type { Cell, Chapter } from "./chapter";
+import { languageInfo } from "./language";
 import type { Metadata, Notebook, NotebookCell } from "./nbformat";
 
 /** The kernelspec that every chapter's notebook names. */
 export const kernelspec = { name: "kubebook", display_name: "TypeScript (kubebook)", language: "typescript" } as const;
-
-const languageInfo = {
-  name: "typescript",
-  file_extension: ".ts",
-  mimetype: "text/typescript",
-  codemirror_mode: { name: "javascript", mode: "typescript", typescript: true },
-} as const;
 
 /**
  * The notebook of a chapter.
