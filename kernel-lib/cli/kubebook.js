@@ -2,11 +2,12 @@
 /** Owns the start of the command `kubebook`: in a checkout it compiles what is missing or older than its source, then hands over. */
 
 const { execFileSync } = require("node:child_process");
-const { existsSync, readdirSync, statSync } = require("node:fs");
-const { dirname, join } = require("node:path");
+const { existsSync, readdirSync, rmSync, statSync, utimesSync } = require("node:fs");
+const { dirname, join, relative } = require("node:path");
 
 const library = dirname(__dirname);
-const stamp = join(library, "dist", ".tsbuildinfo");
+const dist = join(library, "dist");
+const stamp = join(dist, ".tsbuildinfo");
 
 /** When the newest TypeScript source below `folder` was written, milliseconds. */
 function newestSource(folder) {
@@ -24,10 +25,23 @@ function newestSource(folder) {
   return newest;
 }
 
+/** Takes away what was compiled from sources that are gone: a stale `x.js` would hide a new `x/index.js`. */
+function removeStale(folder) {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) removeStale(path);
+    else if (/\.(js|d\.ts)$/.test(entry.name)) {
+      const source = join(library, relative(dist, path)).replace(/(\.d\.ts|\.js)$/, ".ts");
+      if (!existsSync(source)) rmSync(path);
+    }
+  }
+}
+
 function compileWhatIsMissing() {
   if (!existsSync(join(library, "cli", "main.ts"))) return; // a packed copy: nothing to compile
   if (existsSync(stamp) && statSync(stamp).mtimeMs >= newestSource(library)) return;
   const begin = Date.now();
+  if (existsSync(dist)) removeStale(dist);
   process.stderr.write("Compiling kernel-lib … ");
   const compiler = require.resolve("typescript/package.json", { paths: [library] });
   const { bin } = require(compiler);
@@ -42,7 +56,7 @@ function compileWhatIsMissing() {
   }
   // The compiler leaves its own stamp alone when nothing that it emits has changed.
   const now = new Date();
-  require("node:fs").utimesSync(stamp, now, now);
+  utimesSync(stamp, now, now);
   process.stderr.write(`done in ${((Date.now() - begin) / 1000).toFixed(1)} s\n`);
 }
 

@@ -7,6 +7,7 @@ import { CliError } from "./error";
 export function findRoot(): string {
   for (let folder = __dirname; ; folder = dirname(folder)) {
     if (existsSync(join(folder, "content")) && existsSync(join(folder, "kernel-lib"))) return folder;
-    if (dirname(folder) === folder) throw new CliError("the course's own folder (with content/ and kernel-lib/) was not found");
+    if (dirname(folder) === folder)
+      throw new CliError("the course's own folder (with content/ and kernel-lib/) was not found");
   }
 }
