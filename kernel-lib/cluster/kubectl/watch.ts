@@ -59,13 +59,34 @@ export async function watchObjects(
       wakeUp();
     });
   });
-  while (!call.process.stopped) {
+  const end = watchEnd(context);
+  while (!call.process.stopped && !end.reached()) {
     for (let object = waiting.shift(); object; object = waiting.shift()) show(object);
     await call.process.pause((wake) => {
       wakeUp = wake;
       return undefined;
-    });
+    }, end.left());
   }
   subscription.stop();
+  end.tell();
   return 130;
+}
+
+/** When a command that only watches stops: at Ctrl-C, or in a notebook's cell, where nobody can press it, after a while. */
+export function watchEnd({ call, err }: Context): {
+  reached(): boolean;
+  left(): Time | undefined;
+  tell(): void;
+} {
+  const { clock } = call.cluster.sim;
+  const limit = call.terminal?.patience;
+  const end = limit === undefined ? undefined : clock.now + limit;
+  return {
+    reached: () => end !== undefined && clock.now >= end,
+    left: () => (end === undefined ? undefined : Math.max(0, end - clock.now)),
+    tell() {
+      if (call.process.stopped || end === undefined || clock.now < end) return;
+      err(`^C (a minute has passed; to go on watching, start it in a second terminal: terminal("2").start)\n`);
+    },
+  };
 }

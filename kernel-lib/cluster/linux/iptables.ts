@@ -71,9 +71,17 @@ interface Listed {
   readonly rules: readonly string[];
 }
 
+/** The chains of a table that nobody has written to: iptables-save says nothing of it, iptables lists it. */
+const builtIn: Readonly<Record<TableName, readonly string[]>> = {
+  mangle: ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"],
+  nat: ["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"],
+  filter: ["INPUT", "FORWARD", "OUTPUT"],
+};
+
 function savedRules(call: Call, table: TableName, wanted: string | undefined): readonly Listed[] {
   const { iptables: kernel } = call.place.netns;
-  const lines = kernel.save({ tables: [table] }).split("\n");
+  const saved = kernel.save({ tables: [table] });
+  const lines = saved === "" ? builtIn[table].map((chain) => `:${chain} ACCEPT`) : saved.split("\n");
   const chains = lines.flatMap((line) => {
     const [, chain, policy] = /^:(\S+) (\S+)/.exec(line) ?? [];
     if (chain === undefined || (wanted !== undefined && chain !== wanted)) return [];

@@ -4,7 +4,7 @@ import { rfc3339Micro } from "../../api/time";
 import { second, type Time } from "../../sim/clock";
 import type { PauseEnd, Process } from "../driver";
 import { endingOf, jobLine } from "./session";
-import { quote, type Shell } from "./shell";
+import { quote, Shell } from "./shell";
 import { type Call, Failed, type Tool, type Tools } from "./tool";
 
 /** How much `yes` says when nobody stops it. */
@@ -176,6 +176,7 @@ async function watch(call: Call): Promise<number> {
   }
   const line = args.join(" ");
   let shown = "";
+  const begin = call.cluster.sim.clock.now;
   for (let turn = 0; turn < watchTurns; turn++) {
     const screen = new Shelled(call);
     await screen.run(line);
@@ -187,6 +188,11 @@ async function watch(call: Call): Promise<number> {
       call.out(title ? `${head}    ${call.place.hostname}: ${clock}\n\n${text}\n` : text);
     }
     shown = text;
+    const { patience } = call.terminal ?? {};
+    if (patience !== undefined && call.cluster.sim.clock.now - begin >= patience) {
+      call.err(`^C (a minute has passed; to go on watching, start it in a second terminal: terminal("2").start)\n`);
+      return 130;
+    }
     if (!(await call.process.sleep(interval))) return 130;
   }
   call.err(`watch: stopped after ${watchTurns} looks\n`);
@@ -323,7 +329,23 @@ function print(value: (call: Call) => string | number): Tool {
   };
 }
 
-/** Uptime, as `uptime -p` would, is left out: a machine here is as old as its cluster. */
+/** The same command as root, on this machine. */
+async function sudo(call: Call): Promise<number> {
+  const args = call.args[0] === "-i" || call.args[0] === "-s" ? call.args.slice(1) : call.args;
+  if (args.length === 0) throw new Failed("usage: sudo [-u user] command [arg ...]");
+  const { cluster, place, process } = call;
+  const root = new Shell(cluster, { ...place, user: "root" }, `sudo/${cluster.nextShell()}`, cluster.tools);
+  return root.runDirectly(args, {
+    process,
+    output: (stream, text) => (stream === "stdout" ? call.out(text) : call.err(text)),
+    env: call.env,
+    folder: call.folder,
+    ...(call.terminal && { terminal: call.terminal }),
+    ...(!call.terminal && { stdin: call.stdin }),
+  });
+}
+
+/** Everything that must be ours in every shell. */
 export const builtinTools: Tools = {
   sleep,
   date,
@@ -334,6 +356,7 @@ export const builtinTools: Tools = {
   kill,
   fg: foreground,
   yes,
+  sudo,
   nohup: (call) => new Shelled(call).run(call.args.map(quote).join(" "), undefined, true),
   printenv,
   env,

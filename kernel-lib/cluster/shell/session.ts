@@ -1,6 +1,6 @@
 /** Owns what happens at a prompt: lines become commands, each costs its time, and what they print comes as it comes. */
 import { parse, type ScriptNode } from "just-bash";
-import { hour, second } from "../../sim/clock";
+import { hour, minute, second, type Time } from "../../sim/clock";
 import type { Process } from "../driver";
 import type { Output } from "./filesystem";
 import type { Shell } from "./shell";
@@ -8,6 +8,8 @@ import type { Terminal } from "./tool";
 
 /** How long a command at the prompt may take before we press Ctrl-C for the learner. */
 const patience = 24 * hour;
+/** How long one that only watches (`get -w`, `logs -f`) may go on in the notebook's own prompt. */
+const watching = minute;
 
 /** Runs text line by line at a shell's prompt. One text at a time: a second one waits for the first. */
 export class Session {
@@ -24,7 +26,7 @@ export class Session {
     const { driver } = this.shell.cluster;
     const run = this.#last.then(() =>
       driver.run(`${this.shell.place.name}: ${text.trim().split("\n")[0] ?? ""}`, (process) =>
-        this.#type(text, output, process),
+        this.#type(text, output, process, watching),
       ),
     );
     this.#last = run.catch(() => undefined);
@@ -35,7 +37,7 @@ export class Session {
   start(text: string, output: Output): Process {
     const { driver } = this.shell.cluster;
     return driver.start(`${this.shell.place.name}: ${text.trim()}`, async (process) => {
-      await this.#type(text, output, process);
+      await this.#type(text, output, process, undefined);
     });
   }
 
@@ -44,10 +46,10 @@ export class Session {
     this.#process?.stop();
   }
 
-  async #type(text: string, output: Output, process: Process): Promise<number> {
+  async #type(text: string, output: Output, process: Process, watchLimit: Time | undefined): Promise<number> {
     const { clock } = this.shell.cluster.sim;
     const lines = text.split("\n");
-    const terminal: Terminal = { readLine: () => lines.shift() };
+    const terminal: Terminal = { readLine: () => lines.shift(), patience: watchLimit };
     this.#process = process;
     while (lines.length > 0 && !process.stopped) {
       const command = nextCommand(lines);

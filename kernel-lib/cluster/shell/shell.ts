@@ -56,6 +56,8 @@ interface Run {
   /** `$?` at the end of the script; undefined if it did not get there. */
   status: number | undefined;
   variables: string;
+  /** The line itself has been rewritten: what comes now is a script that it started (`bash x.sh`, `xargs`, `find -exec`). */
+  nested: boolean;
 }
 
 /** Where a script's last line leaves what `declare -p` prints. */
@@ -198,6 +200,7 @@ export class Shell {
       statement,
       status: undefined,
       variables: "",
+      nested: false,
     };
     this.#runs.set(options.process, run);
     return run;
@@ -227,7 +230,10 @@ export class Shell {
   /** Around the line itself: what it may use of earlier lines before it, what later ones may use of it after it. */
   #transform(ast: ScriptNode): ScriptNode {
     const run = this.#current();
-    const rewriting = { streaming: this.#streaming, background: run.background, functions: run.functions };
+    const { background } = run;
+    if (run.nested) return rewrite(ast, { streaming: this.#streaming, background, functions: new Map() }, false);
+    run.nested = true;
+    const rewriting = { streaming: this.#streaming, background, functions: run.functions };
     const before = [...run.functions.values()].map((body): StatementNode => {
       const statement = simpleStatement([]);
       const pipeline = statement.pipelines[0];

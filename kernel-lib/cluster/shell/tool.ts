@@ -3,6 +3,7 @@
 import type { Files } from "../../apps/files";
 import type { Netns } from "../../net/netns";
 import type { Container } from "../../node/container";
+import type { Time } from "../../sim/clock";
 import type { Cluster } from "../cluster";
 import type { Process } from "../driver";
 import type { Shell } from "./shell";
@@ -28,6 +29,11 @@ export interface Place {
 export interface Terminal {
   /** The next typed line, without its end; undefined when nothing more is typed. */
   readLine(): string | undefined;
+  /**
+   * How long a command that only watches may go on: in a notebook's cell nobody can press Ctrl-C. Undefined in another
+   * terminal, where it may go on for ever.
+   */
+  readonly patience: Time | undefined;
 }
 
 /** One call of a command. */

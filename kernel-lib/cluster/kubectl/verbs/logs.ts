@@ -7,6 +7,7 @@ import { Failed } from "../../shell/tool";
 import type { Context, Verb } from "../context";
 import { durationOf } from "../flags";
 import { containerNameOf, podOf } from "../pods";
+import { watchEnd } from "../watch";
 
 export const logs: Verb = {
   name: "logs",
@@ -107,16 +108,18 @@ async function follow(
       wakeUp();
     }),
   );
-  while (!call.process.stopped && containers.some(({ container }) => container.running)) {
+  const end = watchEnd(context);
+  while (!call.process.stopped && !end.reached() && containers.some(({ container }) => container.running)) {
     for (let next = waiting.shift(); next; next = waiting.shift()) next();
     await call.process.pause((wake) => {
       wakeUp = wake;
       // The kubelet tells the store when a container has ended.
       const subscription = context.api.store.watch("Pod", wake);
       return () => subscription.stop();
-    });
+    }, end.left());
   }
+  end.tell();
   for (const next of waiting) next();
   for (const each of followed) each.stop();
-  return call.process.stopped ? 130 : 0;
+  return call.process.stopped || end.reached() ? 130 : 0;
 }
