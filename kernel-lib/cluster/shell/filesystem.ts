@@ -8,6 +8,9 @@ export type Output = (stream: "stdout" | "stderr", text: string) => void;
 /** Paths that stand for the terminal: the shell's transform sends output there as it comes. */
 export const terminalPaths = { stdout: "/dev/.terminal/stdout", stderr: "/dev/.terminal/stderr" } as const;
 
+/** Where a line leaves what `declare -p` prints at its end. */
+export const variablesPath = "/dev/.terminal/variables";
+
 type Content = string | Uint8Array;
 type Encoding = Parameters<IFileSystem["appendFile"]>[2];
 
@@ -48,129 +51,203 @@ export function resolvePath(base: string, path: string): string {
   return `/${parts.join("/")}`;
 }
 
-/**
- * The files of a place as just-bash wants them: times are virtual, and a few paths are devices.
- * @param output told what is appended to the paths of the terminal
- */
-export function createFileSystem(files: Files, output: Output): IFileSystem {
-  const device = (path: string): "stdout" | "stderr" | "null" | undefined => {
-    if (path === terminalPaths.stdout || path === "/dev/stdout") return "stdout";
-    if (path === terminalPaths.stderr || path === "/dev/stderr") return "stderr";
-    return path === "/dev/null" ? "null" : undefined;
-  };
-  const write = (given: string, content: Content, encoding: Encoding, append: boolean): void => {
+/** What a path means when it is no file: the terminal, the place where variables are saved, or nothing. */
+type DeviceName = "stdout" | "stderr" | "variables" | "null";
+
+const devices: Readonly<Record<string, DeviceName>> = {
+  [terminalPaths.stdout]: "stdout",
+  [terminalPaths.stderr]: "stderr",
+  "/dev/stdout": "stdout",
+  "/dev/stderr": "stderr",
+  "/dev/null": "null",
+  [variablesPath]: "variables",
+};
+
+/** The files of a place as just-bash wants them: times are virtual, and a few paths are devices. */
+export class PlaceFileSystem implements IFileSystem {
+  readonly #files: Files;
+  readonly #output: Output;
+  readonly #variables: (text: string) => void;
+
+  /**
+   * @param output told what is written to the paths of the terminal
+   * @param variables told what is written to `variablesPath`
+   */
+  constructor(files: Files, output: Output, variables: (text: string) => void) {
+    this.#files = files;
+    this.#output = output;
+    this.#variables = variables;
+  }
+
+  resolvePath(base: string, path: string): string {
+    return resolvePath(base, path);
+  }
+
+  getAllPaths(): string[] {
+    return [...this.#files.paths()];
+  }
+
+  async readFile(path: string): Promise<string> {
+    return this.#read(path);
+  }
+
+  async readFileBuffer(path: string): Promise<Uint8Array> {
+    return new TextEncoder().encode(this.#read(path));
+  }
+
+  async writeFile(path: string, content: Content, encoding?: Encoding): Promise<void> {
+    this.#write(path, decode(content, encoding), false);
+  }
+
+  async appendFile(path: string, content: Content, encoding?: Encoding): Promise<void> {
+    this.#write(path, decode(content, encoding), true);
+  }
+
+  async exists(path: string): Promise<boolean> {
+    return this.#exists(path);
+  }
+
+  async stat(path: string): Promise<FsStat> {
+    return this.#stat(path);
+  }
+
+  async lstat(path: string): Promise<FsStat> {
+    return this.#stat(path);
+  }
+
+  async mkdir(given: string, options?: { readonly recursive?: boolean }): Promise<void> {
     const path = resolvePath("/", given);
-    const text = decode(content, encoding);
-    const at = device(path);
-    if (at === "null") return;
-    if (at) {
-      if (text !== "") output(at, text);
+    if (this.#exists(path) && !options?.recursive) throw errno("EEXIST", path);
+    if (!this.#files.isFolder(parentOf(path)) && !options?.recursive) throw errno("ENOENT", path);
+    this.#files.makeFolder(path);
+  }
+
+  async readdir(path: string): Promise<string[]> {
+    return this.#list(path);
+  }
+
+  async readdirWithFileTypes(path: string): ReturnType<NonNullable<IFileSystem["readdirWithFileTypes"]>> {
+    return this.#list(path).map((name) => {
+      const isFile = this.#files.entry(resolvePath(path, name)) !== undefined;
+      return { name, isFile, isDirectory: !isFile, isSymbolicLink: false };
+    });
+  }
+
+  async rm(path: string, options?: { readonly recursive?: boolean; readonly force?: boolean }): Promise<void> {
+    this.#remove(path, options?.recursive ?? false, options?.force ?? false);
+  }
+
+  async cp(from: string, to: string, options?: { readonly recursive?: boolean }): Promise<void> {
+    this.#copy(from, to, options?.recursive ?? false);
+  }
+
+  async mv(from: string, to: string): Promise<void> {
+    this.#copy(from, to, true);
+    this.#remove(from, true, false);
+  }
+
+  async chmod(given: string, mode: number): Promise<void> {
+    const path = resolvePath("/", given);
+    if (this.#files.entry(path)) this.#files.write(path, this.#read(path), mode);
+    else if (!this.#files.isFolder(path)) throw errno("ENOENT", path);
+  }
+
+  /** Links are not simulated. */
+  async symlink(_target: string, path: string): Promise<void> {
+    throw errno("EPERM", path);
+  }
+
+  async link(_from: string, path: string): Promise<void> {
+    throw errno("EPERM", path);
+  }
+
+  async readlink(path: string): Promise<string> {
+    throw errno("ENOENT", path);
+  }
+
+  async realpath(path: string): Promise<string> {
+    if (!this.#exists(path)) throw errno("ENOENT", path);
+    return resolvePath("/", path);
+  }
+
+  /** `touch`: the time is now's, whatever was asked. */
+  async utimes(given: string): Promise<void> {
+    const path = resolvePath("/", given);
+    if (this.#files.entry(path)) this.#files.write(path, this.#read(path));
+  }
+
+  #write(given: string, text: string, append: boolean): void {
+    const path = resolvePath("/", given);
+    const device = devices[path];
+    if (device) {
+      if (text === "" || device === "null") return;
+      if (device === "variables") this.#variables(text);
+      else this.#output(device, text);
       return;
     }
-    if (files.isFolder(path)) throw errno("EISDIR", path);
-    const parent = path.slice(0, path.lastIndexOf("/")) || "/";
-    if (!files.isFolder(parent)) throw errno(files.entry(parent) ? "ENOTDIR" : "ENOENT", path);
-    files.write(path, append ? (files.read(path) ?? "") + text : text);
-  };
-  const read = (given: string): string => {
+    if (this.#files.isFolder(path)) throw errno("EISDIR", path);
+    const parent = parentOf(path);
+    if (!this.#files.isFolder(parent)) throw errno(this.#files.entry(parent) ? "ENOTDIR" : "ENOENT", path);
+    this.#files.write(path, append ? (this.#files.read(path) ?? "") + text : text);
+  }
+
+  #read(given: string): string {
     const path = resolvePath("/", given);
-    if (device(path)) return "";
-    const text = files.read(path);
-    if (text === undefined) throw errno(files.isFolder(path) ? "EISDIR" : "ENOENT", path);
+    if (devices[path]) return "";
+    const text = this.#files.read(path);
+    if (text === undefined) throw errno(this.#files.isFolder(path) ? "EISDIR" : "ENOENT", path);
     return text;
-  };
-  const stat = (given: string): FsStat => {
+  }
+
+  #stat(given: string): FsStat {
     const path = resolvePath("/", given);
-    const entry = device(path) ? { text: "", mode: 0o666, modified: 0 } : files.entry(path);
-    if (!entry && !files.isFolder(path)) throw errno("ENOENT", path);
+    const entry = devices[path] ? { text: "", mode: 0o666, modified: 0 } : this.#files.entry(path);
+    if (!entry && !this.#files.isFolder(path)) throw errno("ENOENT", path);
     return {
       isFile: entry !== undefined,
       isDirectory: entry === undefined,
       isSymbolicLink: false,
       mode: entry?.mode ?? 0o755,
       size: entry ? new TextEncoder().encode(entry.text).length : 4096,
-      mtime: new Date((entry?.modified ?? files.folderTime(path) ?? 0) / 1000),
+      // The shell's interface asks for a Date; the moment in it is virtual.
+      mtime: new Date((entry?.modified ?? this.#files.folderTime(path) ?? 0) / 1000),
     };
-  };
-  const list = (given: string): string[] => {
+  }
+
+  #list(given: string): string[] {
     const path = resolvePath("/", given);
-    const names = files.list(path);
-    if (!names) throw errno(files.entry(path) ? "ENOTDIR" : "ENOENT", path);
+    const names = this.#files.list(path);
+    if (!names) throw errno(this.#files.entry(path) ? "ENOTDIR" : "ENOENT", path);
     return [...names];
-  };
-  const exists = (given: string): boolean => {
+  }
+
+  #exists(given: string): boolean {
     const path = resolvePath("/", given);
-    return device(path) !== undefined || files.entry(path) !== undefined || files.isFolder(path);
-  };
-  const copy = (from: string, to: string, recursive: boolean): void => {
+    return devices[path] !== undefined || this.#files.entry(path) !== undefined || this.#files.isFolder(path);
+  }
+
+  #copy(from: string, to: string, recursive: boolean): void {
     const [source, target] = [resolvePath("/", from), resolvePath("/", to)];
-    if (!files.isFolder(source)) {
-      write(target, read(source), undefined, false);
+    if (!this.#files.isFolder(source)) {
+      this.#write(target, this.#read(source), false);
       return;
     }
     if (!recursive) throw errno("EISDIR", source);
-    files.makeFolder(target);
-    for (const name of list(source)) copy(`${source}/${name}`, `${target}/${name}`, true);
-  };
-  const remove = (given: string, recursive: boolean, force: boolean): void => {
+    this.#files.makeFolder(target);
+    for (const name of this.#list(source)) this.#copy(`${source}/${name}`, `${target}/${name}`, true);
+  }
+
+  #remove(given: string, recursive: boolean, force: boolean): void {
     const path = resolvePath("/", given);
-    if (!exists(path)) {
+    if (!this.#exists(path)) {
       if (force) return;
       throw errno("ENOENT", path);
     }
-    if (!recursive && files.isFolder(path) && list(path).length > 0) throw errno("ENOTEMPTY", path);
-    files.remove(path);
-  };
-  return {
-    readFile: async (path) => read(path),
-    readFileBuffer: async (path) => new TextEncoder().encode(read(path)),
-    writeFile: async (path, content, encoding) => write(path, content, encoding, false),
-    appendFile: async (path, content, encoding) => write(path, content, encoding, true),
-    exists: async (path) => exists(path),
-    stat: async (path) => stat(path),
-    lstat: async (path) => stat(path),
-    mkdir: async (given, options) => {
-      const path = resolvePath("/", given);
-      if (exists(path) && !options?.recursive) throw errno("EEXIST", path);
-      const parent = path.slice(0, path.lastIndexOf("/")) || "/";
-      if (!files.isFolder(parent) && !options?.recursive) throw errno("ENOENT", path);
-      files.makeFolder(path);
-    },
-    readdir: async (path) => list(path),
-    readdirWithFileTypes: async (path) =>
-      list(path).map((name) => {
-        const isFile = files.entry(resolvePath(path, name)) !== undefined;
-        return { name, isFile, isDirectory: !isFile, isSymbolicLink: false };
-      }),
-    rm: async (path, options) => remove(path, options?.recursive ?? false, options?.force ?? false),
-    cp: async (from, to, options) => copy(from, to, options?.recursive ?? false),
-    mv: async (from, to) => {
-      copy(from, to, true);
-      remove(from, true, false);
-    },
-    resolvePath,
-    getAllPaths: () => [...files.paths()],
-    chmod: async (path, mode) => {
-      const at = resolvePath("/", path);
-      if (files.entry(at)) files.write(at, read(at), mode);
-      else if (!files.isFolder(at)) throw errno("ENOENT", at);
-    },
-    symlink: async (_target, path) => {
-      throw errno("EPERM", path);
-    },
-    link: async (_from, path) => {
-      throw errno("EPERM", path);
-    },
-    readlink: async (path) => {
-      throw errno("ENOENT", path);
-    },
-    realpath: async (path) => {
-      if (!exists(path)) throw errno("ENOENT", path);
-      return resolvePath("/", path);
-    },
-    utimes: async (path) => {
-      const at = resolvePath("/", path);
-      if (files.entry(at)) files.write(at, read(at));
-    },
-  };
+    if (!recursive && this.#files.isFolder(path) && this.#list(path).length > 0) throw errno("ENOTEMPTY", path);
+    this.#files.remove(path);
+  }
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
 }

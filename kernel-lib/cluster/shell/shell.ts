@@ -14,7 +14,7 @@ import {
 import type { Time } from "../../sim/clock";
 import type { Cluster } from "../cluster";
 import type { Process } from "../driver";
-import { createFileSystem, type Output } from "./filesystem";
+import { type Output, PlaceFileSystem, variablesPath } from "./filesystem";
 import { type Call, Failed, type Place, type Terminal, type Tool } from "./tool";
 import { rewrite, simpleStatement, terminalMark } from "./transform";
 
@@ -59,9 +59,6 @@ interface Run {
   /** The line itself has been rewritten: what comes now is a script that it started (`bash x.sh`, `xargs`, `find -exec`). */
   nested: boolean;
 }
-
-/** Where a script's last line leaves what `declare -p` prints. */
-const variablesPath = "/dev/.terminal/variables";
 
 /** How a command line is run. */
 export interface RunOptions {
@@ -109,15 +106,12 @@ export class Shell {
     ours.push(["__background", () => 0]);
     ours.push(["__status", ({ args }) => Number(args[0])]);
     ours.push(["__keep", ({ args }) => this.#keep(Number(args[0]))]);
-    const files = createFileSystem(place.files, (stream, text) => this.#current().output(stream, text));
+    const output: Output = (stream, text) => this.#current().output(stream, text);
+    const keepVariables = (text: string): void => {
+      this.#current().variables += text;
+    };
     this.#bash = new Bash({
-      fs: {
-        ...files,
-        appendFile: async (path, content, encoding) => {
-          if (path === variablesPath) this.#current().variables += String(content);
-          else await files.appendFile(path, content, encoding);
-        },
-      },
+      fs: new PlaceFileSystem(place.files, output, keepVariables),
       cwd: place.folder,
       env: Object.fromEntries(place.env),
       commands: getCommandNames().filter((tool) => has(tool) && !foreign.has(tool)) as CommandName[],
