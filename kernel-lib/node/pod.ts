@@ -23,6 +23,9 @@ import { MountError } from "./volumes";
 
 type Pod = Kinds["Pod"];
 
+/** The stages that the worker goes through without looking up from its work. */
+const firstTurn: ReadonlySet<Stage> = new Set(["waiting", "pulling", "creating", "starting"]);
+
 /** What a pod's worker has of its kubelet. */
 export interface PodHost extends ContainerHost {
   readonly cni: Cni;
@@ -44,6 +47,7 @@ export class PodWorker {
   readonly #timers = new Map<Life, { cancel(): void }>();
   #pod: Pod;
   readonly #sandbox: Sandbox;
+  #looked = false;
   #removal: Timer | undefined;
   #graceTimer: Timer | undefined;
   #graceEnds: Time | undefined;
@@ -367,11 +371,14 @@ export class PodWorker {
     const { store, sim, node } = this.#host;
     const current = store.get("Pod", this.key);
     if (this.#over || current?.metadata.uid !== this.uid) return;
+    // The pod's worker looks at the runtime after its turn, and a turn lasts until the pulls are over: what the sandbox
+    // has is told only then (pkg/kubelet/pod_workers.go).
+    this.#looked ||= this.lives.some(({ stage }) => !firstTurn.has(stage));
     const facts = {
       lives: this.lives,
-      podIps: this.#podIps(),
+      podIps: this.#looked ? this.#podIps() : [],
       hostIp: formatIp(node.ip),
-      sandboxReady: this.#sandbox.connected !== undefined,
+      sandboxReady: this.#looked && this.#sandbox.connected !== undefined,
       startTime: this.#startTime,
       now: sim.clock.now,
     };

@@ -19,6 +19,11 @@ test("a pod goes from ContainerCreating to Ready, and its events say so in the k
   cluster.sim.clock.advance(second / 10);
   expect(waiting(cluster, "web")?.reason).toBe("ContainerCreating");
   expect(cluster.podNow("web")?.status.phase).toBe("Pending");
+  // The sandbox has its address by now, and the worker is in the pull: nobody is told yet.
+  cluster.sim.clock.advance(second);
+  expect(cluster.netnsOf("web").devices.has("eth0")).toBe(true);
+  expect(waiting(cluster, "web")?.reason).toBe("ContainerCreating");
+  expect(cluster.podNow("web")?.status.podIP).toBeUndefined();
   cluster.sim.clock.settle();
   const status = cluster.podNow("web")?.status;
   expect(status?.phase).toBe("Running");
