@@ -169,7 +169,17 @@ export class Driver {
         outcome = { error };
       }
     });
-    await this.#until(() => process.ended);
+    const signal = cellSignal();
+    const stop = (): void => {
+      process.stop();
+      this.interrupt();
+    };
+    signal?.addEventListener("abort", stop);
+    try {
+      await this.#until(() => process.ended);
+    } finally {
+      signal?.removeEventListener("abort", stop);
+    }
     if (!outcome) throw new Error(`${name} was interrupted`);
     if ("error" in outcome) throw outcome.error;
     return outcome.value;
@@ -256,6 +266,12 @@ export class Driver {
     this.#goals = [];
     for (const goal of goals) goal.reject(error);
   }
+}
+
+/** Our kernel's word for "the cell that runs now": its signal is aborted when the learner interrupts it. */
+function cellSignal(): AbortSignal | undefined {
+  const host = globalThis as unknown as Record<symbol, (() => AbortSignal | undefined) | undefined>;
+  return host[Symbol.for("kubebook.signal")]?.();
 }
 
 /** `500ms`, `30s`, `5m`, `1h30m` (Go's durations), or a number of seconds → microseconds. */

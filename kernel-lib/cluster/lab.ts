@@ -79,14 +79,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
 async function begin(options: ClusterOptions): Promise<Lab> {
   const cluster = new Cluster(options);
   await cluster.start();
-  interruptible(cluster);
   return { cluster, prompt: cluster.session(), terminals: new Map(), nodes: new Map() };
-}
-
-/** The kernel calls this when the learner interrupts a cell: what runs at the prompt gets a Ctrl-C. */
-function interruptible(cluster: Cluster): void {
-  const host = globalThis as unknown as Record<symbol, unknown>;
-  host[Symbol.for("kubebook.interrupt")] = () => cluster.driver.interrupt();
 }
 
 function lab(): Promise<Lab> {

@@ -82,3 +82,28 @@ test("durations are read as Go writes them", () => {
   ]).toEqual([30 * second, 5400 * second, 1.5 * second, second / 4, 2 * second]);
   expect(() => parseDuration("30")).toThrow('invalid duration "30"');
 });
+
+test("the signal of a notebook's cell ends what the cell waits for, and time stands still behind it", async () => {
+  const host = globalThis as unknown as Record<symbol, unknown>;
+  const key = Symbol.for("kubebook.signal");
+  const cell = new AbortController();
+  host[key] = () => cell.signal;
+  try {
+    const driver = new Driver(createSim(1));
+    driver.sim.clock.every(second, () => {});
+    let stopped = false;
+    const endless = driver.run("endless", async (process) => {
+      while (await process.sleep(second));
+      stopped = process.stopped;
+    });
+    setTimeout(() => cell.abort(), 5);
+    await expect(endless).rejects.toThrow("interrupted");
+    const { now } = driver.sim.clock;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(driver.sim.clock.now).toBe(now);
+    await driver.breathe();
+    expect(stopped).toBe(true);
+  } finally {
+    delete host[key];
+  }
+});
