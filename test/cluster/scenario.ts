@@ -27,7 +27,7 @@ export function readScenario(text: string): Scenario {
     if (line.startsWith("$ ")) {
       steps.push({ comments, lines: [line.slice(2)], printed: "" });
       comments = [];
-    } else if (line.startsWith("> ") || line === ">") step?.lines.push(line.slice(2));
+    } else if (step?.printed === "" && (line.startsWith("> ") || line === ">")) step.lines.push(line.slice(2));
     else if (line.startsWith("## ")) comments.push(line);
     else if (!step) head.push(line);
     else step.printed += `${line}\n`;

@@ -295,6 +295,47 @@ function history(call: Call): number {
   return 0;
 }
 
+function alias(call: Call): number {
+  const { aliases } = call.shell;
+  if (call.args.length === 0) {
+    for (const [name, text] of [...aliases].sort()) call.out(`alias ${name}='${text}'\n`);
+  }
+  let missing = 0;
+  for (const arg of call.args) {
+    const equals = arg.indexOf("=");
+    if (equals > 0) aliases.set(arg.slice(0, equals), arg.slice(equals + 1));
+    else if (aliases.has(arg)) call.out(`alias ${arg}='${aliases.get(arg)}'\n`);
+    else {
+      call.err(`bash: alias: ${arg}: not found\n`);
+      missing = 1;
+    }
+  }
+  return missing;
+}
+
+function unalias(call: Call): number {
+  if (call.args.includes("-a")) call.shell.aliases.clear();
+  for (const name of call.args) call.shell.aliases.delete(name);
+  return 0;
+}
+
+function which(call: Call): number {
+  let missing = 0;
+  for (const name of call.args.filter((arg) => !arg.startsWith("-"))) {
+    if (call.shell.commands.has(name)) call.out(`/usr/bin/${name}\n`);
+    else missing = 1;
+  }
+  return missing;
+}
+
+/** The end of `time`: what bash prints of it. Commands here need no processor time that could be told. */
+function timeEnd(call: Call): number {
+  const took = call.cluster.sim.clock.now - (call.shell.stopwatches.pop() ?? call.cluster.sim.clock.now);
+  const text = `${Math.floor(took / (60 * second))}m${((took % (60 * second)) / second).toFixed(3)}s`;
+  call.err(`\nreal\t${text}\nuser\t0m0.000s\nsys\t0m0.000s\n`);
+  return Number(call.args[0]);
+}
+
 /** Only what was given to the process: a shell's own variables are not the environment of what it starts. */
 function environment(call: Call): string {
   return [...call.env].map(([name, value]) => `${name}=${value}\n`).join("");
@@ -362,6 +403,14 @@ export const builtinTools: Tools = {
   env,
   hostname: print((call) => call.place.hostname),
   whoami: print((call) => call.place.user),
+  alias,
+  unalias,
+  which,
+  __timestart: (call) => {
+    call.shell.stopwatches.push(call.cluster.sim.clock.now);
+    return 0;
+  },
+  __timeend: timeEnd,
   __wait: wait,
   __history: history,
   __random: print((call) => call.shell.random.integer(0, 32_767)),

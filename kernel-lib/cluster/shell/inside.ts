@@ -6,6 +6,7 @@ import type { Cluster } from "../cluster";
 import type { Process } from "../driver";
 import { containerPlace } from "../places";
 import type { Output } from "./filesystem";
+import { completed } from "./session";
 import { Shell } from "./shell";
 import { Failed, type Terminal } from "./tool";
 
@@ -110,8 +111,13 @@ export async function typeAt(
       return code;
     }
     if (line.trim() === "") continue;
+    const command = completed(line, () => {
+      const next = terminal.readLine();
+      if (tty && next !== undefined) output("stdout", `> ${next}\n`);
+      return next;
+    });
     const begin = clock.now;
-    await shell.run(line, { process, output, terminal });
+    await shell.run(command, { process, output, terminal });
     const took = clock.now - begin;
     const cost = Math.max(second, Math.ceil(took / second) * second);
     if (cost > took) await process.sleep(cost - took);

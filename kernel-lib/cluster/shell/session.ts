@@ -117,6 +117,18 @@ function nextCommand(lines: string[]): string | { readonly error: string } | und
   return { error: problem };
 }
 
+/** Adds typed lines to a command for as long as it is not complete, as a shell does that shows `> `. */
+export function completed(first: string, more: () => string | undefined): string {
+  let text = first;
+  for (;;) {
+    const state = stateOf(text);
+    if (state === "complete" || !/unexpected end of file|unexpected EOF|end-of-file/.test(state.error)) return text;
+    const line = more();
+    if (line === undefined) return text;
+    text += `\n${line}`;
+  }
+}
+
 function stateOf(text: string): "complete" | { readonly error: string } {
   let script: ScriptNode;
   if (/(^|[^\\])(\\\\)*\\$/.test(text)) return { error: "bash: syntax error: unexpected end of file\n" };

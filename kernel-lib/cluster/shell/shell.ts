@@ -77,6 +77,11 @@ export class Shell {
   readonly place: Place;
   readonly jobs: Job[] = [];
   readonly history: string[] = [];
+  readonly aliases = new Map<string, string>();
+  /** When each `time` that is under way began. */
+  readonly stopwatches: Time[] = [];
+  /** The commands that there are, besides what bash does itself. */
+  readonly commands: ReadonlySet<string>;
   readonly started: Time;
   readonly random;
   lastJob = 0;
@@ -110,11 +115,13 @@ export class Shell {
     const keepVariables = (text: string): void => {
       this.#current().variables += text;
     };
+    const bundled = getCommandNames().filter((tool) => has(tool) && !foreign.has(tool));
+    this.commands = new Set([...bundled, ...this.#streaming]);
     this.#bash = new Bash({
       fs: new PlaceFileSystem(place.files, output, keepVariables),
       cwd: place.folder,
       env: Object.fromEntries(place.env),
-      commands: getCommandNames().filter((tool) => has(tool) && !foreign.has(tool)) as CommandName[],
+      commands: bundled as CommandName[],
       customCommands: ours.map(([tool, run]) => defineCommand(tool, (args, ctx) => this.#call(tool, run, args, ctx))),
       executionLimits: limits,
       defenseInDepth: false,
@@ -217,7 +224,13 @@ export class Shell {
     });
     stop();
     if (result.stdout !== "") run.output("stdout", result.stdout);
-    if (result.stderr !== "" && !run.process.stopped) run.output("stderr", result.stderr);
+    if (result.stderr !== "" && !run.process.stopped) {
+      // The parser's own place in the line is no help to who typed it, and not what bash says.
+      run.output(
+        "stderr",
+        result.stderr.replace(/^(bash: syntax error): Parse error at \d+:\d+: syntax error/gm, "$1"),
+      );
+    }
     return { status: run.process.stopped ? 130 : (run.status ?? result.exitCode), env: result.env };
   }
 
@@ -225,9 +238,12 @@ export class Shell {
   #transform(ast: ScriptNode): ScriptNode {
     const run = this.#current();
     const { background } = run;
-    if (run.nested) return rewrite(ast, { streaming: this.#streaming, background, functions: new Map() }, false);
+    const { aliases } = this;
+    const common = { streaming: this.#streaming, background };
+    // A script of its own knows neither the functions nor the aliases of the shell that started it.
+    if (run.nested) return rewrite(ast, { ...common, aliases: new Map(), functions: new Map() }, false);
     run.nested = true;
-    const rewriting = { streaming: this.#streaming, background, functions: run.functions };
+    const rewriting = { ...common, aliases, functions: run.functions };
     const before = [...run.functions.values()].map((body): StatementNode => {
       const statement = simpleStatement([]);
       const pipeline = statement.pipelines[0];

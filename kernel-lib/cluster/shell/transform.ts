@@ -1,5 +1,12 @@
 /** Owns the rewriting of a shell line before it runs: what just-bash takes from the host is taken from us instead. */
-import type { CommandNode, ScriptNode, SimpleCommandNode, StatementNode, WordNode } from "just-bash";
+import {
+  type CommandNode,
+  parse,
+  type ScriptNode,
+  type SimpleCommandNode,
+  type StatementNode,
+  type WordNode,
+} from "just-bash";
 import { terminalPaths } from "./filesystem";
 
 /** A hidden first argument of a command of ours that is connected to the terminal: `i` reads there, `o` writes there. */
@@ -23,6 +30,8 @@ export interface Rewriting {
   readonly streaming: ReadonlySet<string>;
   /** Statements that were followed by `&`; `__background N` runs them. */
   readonly background: StatementNode[];
+  /** What a command's name stands for (`alias k=kubectl`). */
+  readonly aliases: ReadonlyMap<string, string>;
   /** Functions that were defined. */
   readonly functions: Map<string, CommandNode>;
 }
@@ -52,13 +61,28 @@ function statements(list: readonly StatementNode[], rewriting: Rewriting, ends: 
         const commands = pipeline.commands.map((command, at) =>
           one(command, rewriting, { input: ends.input && at === 0, output: ends.output && at === last }),
         );
-        return { ...pipeline, commands };
+        return pipeline.timed ? timed({ ...pipeline, commands }) : { ...pipeline, commands };
       }),
     };
     if (!statement.background) return rewritten;
     rewriting.background.push({ ...rewritten, background: false });
     return simpleStatement(["__background", String(rewriting.background.length - 1)]);
   });
+}
+
+type Pipeline = StatementNode["pipelines"][number];
+
+/** `time pipeline`: measured by our clock, not the host's. */
+function timed(pipeline: Pipeline): Pipeline {
+  const plain = { ...pipeline, timed: false, timePosix: false };
+  const inner: StatementNode = { type: "Statement", pipelines: [plain], operators: [], background: false };
+  const end = simpleStatement(["__timeend"]);
+  const [command] = end.pipelines[0]?.commands ?? [];
+  if (command?.type === "SimpleCommand") {
+    command.args = [{ type: "Word", parts: [{ type: "ParameterExpansion", parameter: "?", operation: null }] }];
+  }
+  const group: CommandNode = { type: "Group", body: [simpleStatement(["__timestart"]), inner, end], redirections: [] };
+  return { ...plain, negated: false, commands: [group] };
 }
 
 /** Rewrites one command; what is inside a compound is connected to the terminal if the compound is. */
@@ -99,7 +123,8 @@ function one(command: CommandNode, rewriting: Rewriting, ends: Ends): CommandNod
   }
 }
 
-function simple(command: SimpleCommandNode, rewriting: Rewriting, ends: Ends): SimpleCommandNode {
+function simple(given: SimpleCommandNode, rewriting: Rewriting, ends: Ends): SimpleCommandNode {
+  const command = withoutAlias(given, rewriting.aliases);
   const name = literalOf(command.name);
   const other = name !== undefined && Object.hasOwn(renamed, name) ? renamed[name] : undefined;
   const renamedCommand = other ? { ...command, name: word(other) } : command;
@@ -119,6 +144,15 @@ function simple(command: SimpleCommandNode, rewriting: Rewriting, ends: Ends): S
   const first = [appendTo(1, terminalPaths.stdout)];
   if (!touched(2)) first.push(appendTo(2, terminalPaths.stderr));
   return { ...renamedCommand, redirections: [...first, ...command.redirections] };
+}
+
+/** Puts the words of an alias in the place of its name; once, so that `alias ls='ls -l'` ends. */
+function withoutAlias(command: SimpleCommandNode, aliases: ReadonlyMap<string, string>): SimpleCommandNode {
+  const text = aliases.get(literalOf(command.name) ?? "");
+  if (text === undefined) return command;
+  const [first] = parse(text).statements[0]?.pipelines[0]?.commands ?? [];
+  if (first?.type !== "SimpleCommand") return command;
+  return { ...command, name: first.name, args: [...first.args, ...command.args] };
 }
 
 type Redirection = SimpleCommandNode["redirections"][number];

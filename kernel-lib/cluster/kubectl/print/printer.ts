@@ -75,10 +75,11 @@ export function tableRows<K extends Kind>(
   head.push(...options.labelColumns.map((label) => label.slice(label.lastIndexOf("/") + 1).toUpperCase()));
   if (options.labels) head.push("LABELS");
   if (options.namespaces) head.unshift("NAMESPACE");
+  const names = table.columnDefinitions.findIndex((column) => column.format === "name");
   const rows = table.rows.map((row) => {
     const cells = row.cells.filter((_, at) => shown[at]).map(String);
     const { metadata } = row.object;
-    if (options.kinds) cells[0] = `${typeName(kind)}/${cells[0]}`;
+    if (options.kinds && names >= 0) cells[names] = `${typeName(kind)}/${cells[names]}`;
     const labels = metadata.labels ?? {};
     cells.push(...options.labelColumns.map((label) => labels[label] ?? ""));
     if (options.labels) {
