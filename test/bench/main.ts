@@ -3,6 +3,7 @@ import { benchCheck } from "./check";
 import { benchCluster } from "./cluster";
 import { benchKernel } from "./kernel";
 import { benchNet } from "./net";
+import { benchStart } from "./start";
 
 /** One figure. `aim` is in words ("≤ 1.2"); a figure that cannot be measured here says why in `skipped`. */
 export interface Measurement {
@@ -18,6 +19,7 @@ const parts: Readonly<Record<string, () => Promise<readonly Measurement[]>>> = {
   cluster: benchCluster,
   kernel: benchKernel,
   check: benchCheck,
+  start: benchStart,
 };
 
 /** Runs the parts that are named (all, if none is) and prints a line a figure. */
