@@ -11,6 +11,12 @@ export const terminalPaths = { stdout: "/dev/.terminal/stdout", stderr: "/dev/.t
 /** Where a line leaves what `declare -p` prints at its end. */
 export const variablesPath = "/dev/.terminal/variables";
 
+/**
+ * Ends the path of a file that a redirection opens. just-bash takes an error of the file system there for its host's and
+ * gives up the whole line; a path that cannot be opened keeps the mark, so that it is refused before it is opened.
+ */
+export const openMark = "\u0002";
+
 type Content = string | Uint8Array;
 type Encoding = Parameters<IFileSystem["appendFile"]>[2];
 
@@ -80,7 +86,9 @@ export class PlaceFileSystem implements IFileSystem {
   }
 
   resolvePath(base: string, path: string): string {
-    return resolvePath(base, path);
+    if (!path.endsWith(openMark)) return resolvePath(base, path);
+    const plain = resolvePath(base, path.slice(0, -openMark.length));
+    return devices[plain] || this.#files.isFolder(parentOf(plain)) ? plain : `${plain}${openMark}`;
   }
 
   getAllPaths(): string[] {
@@ -104,7 +112,7 @@ export class PlaceFileSystem implements IFileSystem {
   }
 
   async exists(path: string): Promise<boolean> {
-    return this.#exists(path);
+    return path.endsWith(openMark) || this.#exists(path);
   }
 
   async stat(path: string): Promise<FsStat> {
@@ -176,8 +184,9 @@ export class PlaceFileSystem implements IFileSystem {
     if (this.#files.entry(path)) this.#files.write(path, this.#read(path));
   }
 
-  #write(given: string, text: string, append: boolean): void {
+  #write(given: string, written: string, append: boolean): void {
     const path = resolvePath("/", given);
+    const text = withoutMark(written);
     const device = devices[path];
     if (device) {
       if (text === "" || device === "null") return;
@@ -246,6 +255,14 @@ export class PlaceFileSystem implements IFileSystem {
     if (!recursive && this.#files.isFolder(path) && this.#list(path).length > 0) throw errno("ENOTEMPTY", path);
     this.#files.remove(path);
   }
+}
+
+/** bash's words for a redirection that could not be opened. */
+export function withoutMark(text: string): string {
+  if (!text.includes(openMark)) return text;
+  return text
+    .replaceAll(`${openMark}: cannot open redirect target`, ": No such file or directory")
+    .replaceAll(openMark, "");
 }
 
 function parentOf(path: string): string {

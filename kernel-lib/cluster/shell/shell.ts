@@ -14,7 +14,7 @@ import {
 import type { Time } from "../../sim/clock";
 import type { Cluster } from "../cluster";
 import type { Process } from "../driver";
-import { type Output, PlaceFileSystem, variablesPath } from "./filesystem";
+import { type Output, PlaceFileSystem, variablesPath, withoutMark } from "./filesystem";
 import { type Call, Failed, type Place, type Terminal, type Tool } from "./tool";
 import { rewrite, simpleStatement, terminalMark } from "./transform";
 
@@ -228,7 +228,7 @@ export class Shell {
       // The parser's own place in the line is no help to who typed it, and not what bash says.
       run.output(
         "stderr",
-        result.stderr.replace(/^(bash: syntax error): Parse error at \d+:\d+: syntax error/gm, "$1"),
+        withoutMark(result.stderr).replace(/^(bash: syntax error): Parse error at \d+:\d+: syntax error/gm, "$1"),
       );
     }
     return { status: run.process.stopped ? 130 : (run.status ?? result.exitCode), env: result.env };

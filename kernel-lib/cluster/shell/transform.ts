@@ -7,7 +7,7 @@ import {
   type StatementNode,
   type WordNode,
 } from "just-bash";
-import { terminalPaths } from "./filesystem";
+import { openMark, terminalPaths } from "./filesystem";
 
 /** A hidden first argument of a command of ours that is connected to the terminal: `i` reads there, `o` writes there. */
 export const terminalMark = "\u0001terminal:";
@@ -157,6 +157,14 @@ function withoutAlias(command: SimpleCommandNode, aliases: ReadonlyMap<string, s
 
 type Redirection = SimpleCommandNode["redirections"][number];
 
+/** Marks the path of a file that will be opened for writing; devices are known by their bare names. */
+function markOpened(redirection: Redirection): void {
+  const { operator, target } = redirection;
+  if (target.type !== "Word" || !/^(&?>>?|>\|)$/.test(operator)) return;
+  if (literalOf(target)?.startsWith("/dev/")) return;
+  redirection.target = { ...target, parts: [...target.parts, { type: "SingleQuoted", value: openMark }] };
+}
+
 /** Whether it is `fd>&target`. */
 function isCopy(redirection: Redirection | undefined, fd: number, target: string): boolean {
   if (redirection?.operator !== ">&" || redirection.target.type !== "Word") return false;
@@ -173,6 +181,7 @@ function values(node: Node): void {
     for (const each of Array.isArray(value) ? value : [value]) {
       if (typeof each === "object" && each !== null) values(each as Node);
     }
+    if (name === "redirections" && Array.isArray(value)) for (const each of value) markOpened(each as Redirection);
     if (name === "parts" && Array.isArray(value)) node[name] = value.map((part: Node) => part_(part));
     if (isNode(value)) node[name] = arithmetic(value);
   }
