@@ -57,6 +57,10 @@ export interface Program {
   own<T extends Closable>(thing: T): T;
   /** Lets go of a thing that has ended by itself. */
   disown(thing: Closable): void;
+  /** What `ps` shows of it instead of its arguments. */
+  title(text: string): void;
+  /** Another process that it starts, as `ps` shows it; it lives no longer than the program. */
+  spawn(title: string): Closable;
   /** Ends the program. What it owns is closed; nothing of it runs afterwards. */
   exit(code: number): void;
   /** Whether it has ended. */

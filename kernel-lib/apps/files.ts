@@ -10,11 +10,22 @@ export interface FileEntry {
   readonly modified: Time;
 }
 
-/** The files of one container. Paths are absolute and normalised; folders exist because a file is in them, or by `makeFolder`. */
+/** Another tree that is seen at a folder: a volume, or a part of it. */
+interface Mount {
+  readonly files: Files;
+  /** The folder of that tree that is seen; `""` is all of it. */
+  readonly base: string;
+}
+
+/**
+ * The files of one container. Paths are absolute and normalised; folders exist because a file is in them, or by `makeFolder`.
+ * What is mounted at a folder is read and written in its own tree: two containers that mount a volume share it.
+ */
 export class Files {
   readonly #clock: Clock;
   readonly #files = new Map<string, FileEntry>();
   readonly #folders = new Map<string, Time>([["/", 0]]);
+  readonly #mounts = new Map<string, Mount>();
 
   /** @param initial path → text: what the image brings */
   constructor(clock: Clock, initial: { readonly [path: string]: string } = {}) {
@@ -22,36 +33,52 @@ export class Files {
     for (const [path, text] of Object.entries(initial)) this.write(path, text);
   }
 
+  /** Shows `files`, or its folder `base`, at `path`; what was there is hidden. */
+  mount(path: string, files: Files, base = "/"): void {
+    this.makeFolder(path);
+    files.makeFolder(base);
+    this.#mounts.set(normal(path), { files, base: normal(base).replace(/\/$/, "") });
+  }
+
+  /** Whether something is mounted at this very folder. */
+  isMount(path: string): boolean {
+    return this.#mounts.has(normal(path));
+  }
+
   /** A file's text; undefined if there is no such file. */
   read(path: string): string | undefined {
-    return this.#files.get(normal(path))?.text;
+    return this.entry(path)?.text;
   }
 
   /** A file with its mode and time; undefined if there is no such file. */
   entry(path: string): FileEntry | undefined {
-    return this.#files.get(normal(path));
+    const [tree, at] = this.#tree(path);
+    return tree.#files.get(at);
   }
 
   /** Writes a file, and the folders that lead to it. */
-  write(path: string, text: string, mode = this.#files.get(normal(path))?.mode ?? 0o644): void {
-    const at = normal(path);
-    this.makeFolder(at.slice(0, at.lastIndexOf("/")) || "/");
-    this.#files.set(at, { text, mode, modified: this.#clock.now });
+  write(path: string, text: string, mode = this.entry(path)?.mode ?? 0o644): void {
+    const [tree, at] = this.#tree(path);
+    tree.makeFolder(at.slice(0, at.lastIndexOf("/")) || "/");
+    tree.#files.set(at, { text, mode, modified: this.#clock.now });
   }
 
   /** Makes a folder and those that lead to it. */
   makeFolder(path: string): void {
-    let at = normal(path);
-    while (!this.#folders.has(at)) {
-      this.#folders.set(at, this.#clock.now);
+    const [tree, wanted] = this.#tree(path);
+    let at = wanted;
+    while (!tree.#folders.has(at)) {
+      tree.#folders.set(at, this.#clock.now);
       at = at.slice(0, at.lastIndexOf("/")) || "/";
     }
   }
 
-  /** Removes a file, or a folder with all that is in it; false if there is neither. */
+  /** Removes a file, or a folder with all that is in it; false if there is neither, or something is mounted there. */
   remove(path: string): boolean {
-    const at = normal(path);
+    const [tree, at] = this.#tree(path);
+    if (tree !== this) return !this.isMount(path) && tree.remove(at);
     const inside = `${at}/`;
+    if ([...this.#mounts.keys()].some((mount) => mount.startsWith(inside))) return false;
     let found = this.#files.delete(at);
     if (at === "/" || !this.#folders.delete(at)) return found;
     found = true;
@@ -61,17 +88,20 @@ export class Files {
   }
 
   isFolder(path: string): boolean {
-    return this.#folders.has(normal(path));
+    const [tree, at] = this.#tree(path);
+    return tree.#folders.has(at);
   }
 
   /** When a folder was made; undefined if there is none. */
   folderTime(path: string): Time | undefined {
-    return this.#folders.get(normal(path));
+    const [tree, at] = this.#tree(path);
+    return tree.#folders.get(at);
   }
 
   /** The names in a folder, sorted; undefined if there is no such folder. */
   list(path: string): readonly string[] | undefined {
-    const at = normal(path);
+    const [tree, at] = this.#tree(path);
+    if (tree !== this) return tree.list(at);
     if (!this.#folders.has(at)) return undefined;
     const inside = at === "/" ? "/" : `${at}/`;
     const names = new Set<string>();
@@ -83,9 +113,26 @@ export class Files {
     return [...names].sort();
   }
 
-  /** The paths of all files, sorted. */
+  /** The paths of all files, sorted; those of what is mounted among them. */
   paths(): readonly string[] {
-    return [...this.#files.keys()].sort();
+    const own = [...this.#files.keys()].filter((path) => this.#tree(path)[0] === this);
+    for (const [at, { files, base }] of this.#mounts) {
+      for (const path of files.paths()) if (path.startsWith(`${base}/`)) own.push(`${at}${path.slice(base.length)}`);
+    }
+    return own.sort();
+  }
+
+  /** The tree that a path leads to, and where in it: this one, unless a mount is on the way. */
+  #tree(path: string): readonly [tree: Files, at: string] {
+    const at = normal(path);
+    let longest = "";
+    let found: Mount | undefined;
+    for (const [mount, there] of this.#mounts) {
+      if (mount.length < longest.length || (at !== mount && !at.startsWith(`${mount}/`))) continue;
+      longest = mount;
+      found = there;
+    }
+    return found ? found.files.#tree(`${found.base}${at.slice(longest.length)}` || "/") : [this, at];
   }
 }
 

@@ -1,6 +1,7 @@
 /** Owns nginx as its official image runs it: a web server of files, with its log. */
 import { rfc3339 } from "../api/time";
 import { SocketError } from "../net/socket";
+import { millisecond } from "../sim/clock";
 import type { App, Program } from "./app";
 import { type Exchange, type Headers, type HttpResponse, header, httpDate, logDate, serveHttp } from "./http";
 
@@ -39,47 +40,80 @@ const types: { readonly [extension: string]: string } = {
   svg: "image/svg+xml",
 };
 
+/** How often, and after how long, it tries again to have its port (ngx_open_listening_sockets). */
+const bindTries = 5;
+const bindPause = 500 * millisecond;
+
+type Say = (level: string, text: string) => void;
+
 /** nginx of a version (`1.29.3`). SIGQUIT ends it once all requests are answered, SIGTERM at once. */
 export function nginx(version: string): App {
   return (program) => {
-    const say = (level: string, text: string): void => {
+    const say: Say = (level, text) => {
       const at = rfc3339(program.clock.now).slice(0, 19).replace(/-/g, "/").replace("T", " ");
       program.write(`${at} [${level}] 1#1: ${text}\n`, "stderr");
     };
-    let requests = 0;
-    if (portTaken(program, say)) return;
-    const server = serveHttp(program, { port: 80, owner: "nginx" }, (asked) => {
-      requests++;
-      const response = respond(program, version, asked, (text) => say("error", `*${requests} ${text}`));
-      program.write(`${accessLine(program, asked, response)}\n`);
-      return response;
-    });
-    for (const text of ['using the "epoll" event method', `nginx/${version}`, "OS: Linux", "start worker processes"]) {
-      say("notice", text);
-    }
-    program.onSignal("SIGQUIT", () => {
-      say("notice", "signal 3 (SIGQUIT) received, shutting down");
-      server.drain(() => program.exit(0));
-    });
-    for (const signal of ["SIGTERM", "SIGINT"] as const) {
-      program.onSignal(signal, () => {
-        say("notice", `signal ${signal === "SIGTERM" ? 15 : 2} (${signal}) received, exiting`);
-        program.exit(0);
-      });
-    }
+    program.title(`nginx: master process ${program.argv.join(" ")}`);
+    bind(program, say, bindTries, () => serve(program, version, say));
   };
 }
 
-/** Whether somebody else in the pod has port 80: nginx then says so and ends. */
-function portTaken(program: Program, say: (level: string, text: string) => void): boolean {
+/** Goes on once it has port 80; if somebody else in the pod keeps it, nginx says so, waits, and in the end gives up. */
+function bind(program: Program, say: Say, tries: number, ready: () => void): void {
+  if (!portTaken(program)) {
+    ready();
+    return;
+  }
+  // What is an emergency before the workers run goes to the terminal too.
+  const emergency = (text: string): void => {
+    say("emerg", text);
+    program.write(`nginx: [emerg] ${text}\n`, "stderr");
+  };
+  for (const address of ["0.0.0.0", "[::]"]) emergency(`bind() to ${address}:80 failed (98: Address already in use)`);
+  say("notice", "try again to bind() after 500ms");
+  const next = program.clock.after(bindPause, () => {
+    program.disown(waiting);
+    if (tries > 1) bind(program, say, tries - 1, ready);
+    else {
+      emergency("still could not bind()");
+      program.exit(1);
+    }
+  });
+  const waiting = program.own({ close: () => next.cancel() });
+}
+
+function portTaken(program: Program): boolean {
   try {
     program.netns.sockets.listenTcp({ port: 80, owner: "nginx" }, () => ({})).close();
     return false;
   } catch (error) {
     if (!(error instanceof SocketError)) throw error;
-    say("emerg", "bind() to 0.0.0.0:80 failed (98: Address already in use)");
-    program.exit(1);
     return true;
+  }
+}
+
+function serve(program: Program, version: string, say: Say): void {
+  let requests = 0;
+  const server = serveHttp(program, { port: 80, owner: "nginx" }, (asked) => {
+    requests++;
+    const response = respond(program, version, asked, (text) => say("error", `*${requests} ${text}`));
+    program.write(`${accessLine(program, asked, response)}\n`);
+    return response;
+  });
+  for (const text of ['using the "epoll" event method', `nginx/${version}`, "OS: Linux", "start worker processes"]) {
+    say("notice", text);
+  }
+  // `worker_processes auto`: one for each CPU of the node.
+  for (let cpu = 0; cpu < 4; cpu++) program.spawn("nginx: worker process");
+  program.onSignal("SIGQUIT", () => {
+    say("notice", "signal 3 (SIGQUIT) received, shutting down");
+    server.drain(() => program.exit(0));
+  });
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    program.onSignal(signal, () => {
+      say("notice", `signal ${signal === "SIGTERM" ? 15 : 2} (${signal}) received, exiting`);
+      program.exit(0);
+    });
   }
 }
 

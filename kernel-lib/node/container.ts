@@ -7,6 +7,7 @@ import type { Netns } from "../net/netns";
 import { SocketError } from "../net/socket";
 import type { Time } from "../sim/clock";
 import type { Sim } from "../sim/sim";
+import type { KernelNumbers, Namespaces } from "./kernelnumbers";
 
 /** One line of a container's log (what the runtime writes to /var/log/pods). */
 export interface LogLine {
@@ -31,6 +32,20 @@ export interface ContainerSpec {
   readonly hostname: string;
   readonly files: Files;
   readonly netns: Netns;
+  /** Net, UTS and IPC are its pod's; PID, mount and cgroup are its own. */
+  readonly namespaces: Namespaces;
+  readonly numbers: KernelNumbers;
+}
+
+/** A process in a container, as its own PID namespace and the node number it. */
+export interface ContainerProcess {
+  /** 1 is the container's program. */
+  readonly pid: number;
+  readonly parent: number;
+  readonly hostPid: number;
+  readonly started: Time;
+  /** What `ps` shows. */
+  command: string;
 }
 
 /** How a container ended. */
@@ -41,6 +56,9 @@ export interface Ending {
   /** The runtime could not start it at all. */
   readonly startError?: string;
 }
+
+/** How many process ids `kubectl exec` takes: runc's init and its threads come before the command. */
+const execStep = 6;
 
 /**
  * A container, from `start` to its ending. A new start of the same container of a pod is a new Container.
@@ -57,6 +75,8 @@ export class Container {
   readonly #handlers = new Map<Signal, () => void>();
   readonly #owned = new Set<Closable>();
   readonly #followers = new Set<(line: LogLine) => void>();
+  readonly #processes = new Map<number, ContainerProcess>();
+  #lastPid = 0;
   readonly #rest: Record<Stream, string> = { stdout: "", stderr: "" };
   #foreign: RunningProcess | undefined;
 
@@ -72,6 +92,28 @@ export class Container {
     return this.started !== undefined && this.ending === undefined;
   }
 
+  /** What runs in it, by process id; nothing once it has ended. */
+  get processes(): readonly ContainerProcess[] {
+    return [...this.#processes.values()];
+  }
+
+  /**
+   * A process begins; `finish` when it ends.
+   * @param entered comes from outside (`kubectl exec`): it has no parent here, and runc's own processes took numbers before it
+   */
+  begin(command: string, entered: boolean): ContainerProcess {
+    this.#lastPid += entered ? execStep : 1;
+    const { numbers } = this.spec;
+    const [pid, parent] = [this.#lastPid, entered ? 0 : 1];
+    const process = { pid, parent, hostPid: numbers.nextPid(), started: this.#sim.clock.now, command };
+    this.#processes.set(pid, process);
+    return process;
+  }
+
+  finish(process: ContainerProcess): void {
+    this.#processes.delete(process.pid);
+  }
+
   /** Starts its program; undefined, or the runtime's sentence why it could not. */
   start(): string | undefined {
     const { argv, image } = this.spec;
@@ -79,7 +121,8 @@ export class Container {
     const app: App | undefined = Object.hasOwn(image.programs, name) ? image.programs[name] : undefined;
     if (!app && !image.tools.includes(name)) return notFound(argv[0]);
     this.started = this.#sim.clock.now;
-    const program = this.#program();
+    const first = this.begin(argv.join(" "), false);
+    const program = this.#program(first);
     if (app) this.#run(app, program);
     else this.#foreign = this.#runner.run(program, argv);
     return undefined;
@@ -115,7 +158,7 @@ export class Container {
     return { stop: () => this.#followers.delete(see) };
   }
 
-  #program(): Program {
+  #program(process: ContainerProcess): Program {
     const container = this;
     const { spec } = this;
     return {
@@ -137,6 +180,13 @@ export class Container {
         return thing;
       },
       disown: (thing) => this.#owned.delete(thing),
+      title: (text) => {
+        process.command = text;
+      },
+      spawn: (title) => {
+        const child = this.begin(title, false);
+        return { close: () => this.finish(child) };
+      },
       exit: (code) => this.#end(code),
       get ended() {
         return container.ending !== undefined;
@@ -166,6 +216,7 @@ export class Container {
     for (const thing of this.#owned) thing.close();
     this.#owned.clear();
     this.#handlers.clear();
+    this.#processes.clear();
     this.#ended(this);
   }
 }

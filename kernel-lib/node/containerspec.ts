@@ -10,10 +10,11 @@ import type { Netns } from "../net/netns";
 import type { Sim } from "../sim/sim";
 import type { ContainerSpec } from "./container";
 import { containerEnv, expand } from "./env";
+import type { KernelNumbers, Namespaces } from "./kernelnumbers";
 import type { NodeNet } from "./node";
 import { hostnameOf, podFiles } from "./podfiles";
 import type { SpecContainer } from "./stages";
-import { mountedFiles } from "./volumes";
+import { mountedFiles, type VolumeTree } from "./volumes";
 
 /** What of the kubelet goes into a container. */
 export interface ContainerHost {
@@ -22,6 +23,9 @@ export interface ContainerHost {
   readonly node: NodeNet;
   readonly clusterDomain: string;
   readonly dnsIp: string;
+  readonly numbers: KernelNumbers;
+  /** The node's own files, for hostPath volumes; undefined: such volumes bring nothing. */
+  readonly files: Files | undefined;
 }
 
 /** The place of a container: its pod as it is now. */
@@ -31,6 +35,10 @@ export interface ContainerPlace {
   readonly podIps: readonly string[];
   readonly netns: Netns;
   readonly id: string;
+  /** Of its pod's sandbox. */
+  readonly namespaces: Namespaces;
+  /** The tree that a volume of the pod is, and the folder in it; undefined for what is copied into the container or unknown. */
+  volume(name: string): VolumeTree | undefined;
 }
 
 /** The node's own resolver (`dnsPolicy: Default`): the router of its network. */
@@ -42,8 +50,8 @@ const nodeResolver = "192.168.1.1";
  * @throws EnvError, MountError
  */
 export function containerSpec(spec: SpecContainer, image: Image, place: ContainerPlace): ContainerSpec {
-  const { host, pod, podIps, netns, id } = place;
-  const { sim, store, node, clusterDomain, dnsIp } = host;
+  const { host, pod, podIps, netns, id, namespaces } = place;
+  const { sim, store, node, clusterDomain, dnsIp, numbers } = host;
   const given = containerEnv(spec, { store, pod, podIps, hostIp: formatIp(node.ip) });
   const hostname = hostnameOf(pod, node.name);
   const env = new Map([...pathFirst(image.env, hostname), ...given]);
@@ -53,6 +61,11 @@ export function containerSpec(spec: SpecContainer, image: Image, place: Containe
   const command = spec.command?.length ? words(spec.command) : undefined;
   const args = spec.args?.length ? words(spec.args) : command ? [] : image.command;
   const written = podFiles({ pod, podIps, nodeName: node.name, clusterDomain, dnsIp, nodeResolver });
+  const files = new Files(sim.clock, { ...image.files, ...mountedFiles(spec, pod, store), ...written });
+  for (const { name, mountPath, subPath = "" } of spec.volumeMounts ?? []) {
+    const tree = place.volume(name);
+    if (tree) files.mount(mountPath, tree.files, `${tree.base}/${subPath}`);
+  }
   return {
     name: spec.name,
     pod: keyOf(pod),
@@ -64,8 +77,15 @@ export function containerSpec(spec: SpecContainer, image: Image, place: Containe
     stdin: spec.stdin ?? false,
     tty: spec.tty ?? false,
     hostname,
-    files: new Files(sim.clock, { ...image.files, ...mountedFiles(spec, pod, store), ...written }),
+    files,
     netns,
+    namespaces: {
+      ...namespaces,
+      pid: numbers.nextNamespace("pid"),
+      mnt: numbers.nextNamespace("mnt"),
+      cgroup: numbers.nextNamespace("cgroup"),
+    },
+    numbers,
   };
 }
 

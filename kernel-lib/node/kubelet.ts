@@ -5,6 +5,7 @@ import type { Kinds } from "../api/kinds";
 import type { Key } from "../api/meta";
 import type { Store } from "../api/store";
 import type { ProcessRunner } from "../apps/app";
+import type { Files } from "../apps/files";
 import type { Registry } from "../apps/image";
 import { tryParseCidr } from "../net/address";
 import type { Sim } from "../sim/sim";
@@ -12,6 +13,7 @@ import type { Cni } from "./cni/cni";
 import type { Container } from "./container";
 import { defaultFigures, type NodeFigures } from "./figures";
 import { NodeImages } from "./images";
+import { KernelNumbers } from "./kernelnumbers";
 import type { NodeNet, NodeOptions, PodNet } from "./node";
 import { newNode, readyCondition } from "./nodeobject";
 import { type PodHost, PodWorker } from "./pod";
@@ -28,6 +30,8 @@ export interface KubeletParts {
   /** Default `10.96.0.10`. */
   readonly dnsIp?: string;
   readonly figures?: NodeFigures;
+  /** The node's own files: what hostPath volumes show. Default: such volumes bring nothing. */
+  readonly files?: Files;
 }
 
 /** The key of "the cluster's nodes changed", beside pods' keys (which hold a slash). */
@@ -63,6 +67,8 @@ export class Kubelet implements Controller {
       random: sim.random.fork(this.name),
       clusterDomain: parts.clusterDomain ?? "cluster.local",
       dnsIp: parts.dnsIp ?? "10.96.0.10",
+      numbers: new KernelNumbers(),
+      files: parts.files,
       removed: (worker) => this.#removed(worker),
     };
     this.watches = {
@@ -115,6 +121,11 @@ export class Kubelet implements Controller {
     const lives = this.#workerOf(pod)?.lives ?? [];
     const life = name === undefined ? lives.find((one) => !one.init) : lives.find((one) => one.spec.name === name);
     return life?.container ? life.previous : undefined;
+  }
+
+  /** All pods that are here, also those that end, in the order in which they came. */
+  get pods(): readonly PodWorker[] {
+    return [...this.#workers.values()];
   }
 
   /** The network of a pod that is here. */

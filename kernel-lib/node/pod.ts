@@ -19,7 +19,7 @@ import { crashNote, decidePull, failedNote, type Note, pulledNote, pullFailureTe
 import { Sandbox } from "./sandbox";
 import { afterEnd, backOffAfter, type Life, newLife, type Stage, stages } from "./stages";
 import { phaseOf, podStatus } from "./status";
-import { MountError } from "./volumes";
+import { MountError, PodVolumes } from "./volumes";
 
 type Pod = Kinds["Pod"];
 
@@ -46,7 +46,9 @@ export class PodWorker {
   readonly #startTime: Time;
   readonly #timers = new Map<Life, { cancel(): void }>();
   #pod: Pod;
-  readonly #sandbox: Sandbox;
+  readonly #volumes: PodVolumes;
+  #sandbox: Sandbox;
+  #before: Sandbox | undefined;
   #looked = false;
   #removal: Timer | undefined;
   #graceTimer: Timer | undefined;
@@ -65,11 +67,17 @@ export class PodWorker {
       ...(pod.spec.initContainers ?? []).map((spec) => newLife(spec, true)),
       ...pod.spec.containers.map((spec) => newLife(spec, false)),
     ];
-    const { sim, node, cni, figures } = host;
+    this.#volumes = new PodVolumes(host.sim.clock, host.files);
+    this.#sandbox = this.#newSandbox(0);
+    this.#report();
+  }
+
+  #newSandbox(attempt: number): Sandbox {
+    const { sim, node, cni, figures, numbers } = this.#host;
     const { key, uid } = this;
     const parts = {
-      ...{ sim, node, cni, figures, key, uid },
-      hostNetwork: pod.spec.hostNetwork ?? false,
+      ...{ sim, node, cni, figures, numbers, key, uid, attempt },
+      hostNetwork: this.#pod.spec.hostNetwork ?? false,
       newId: () => this.#hex(64),
       warn: (reason: string, message: string) => this.#tell({ type: "Warning", reason, message }),
       ready: () => {
@@ -77,8 +85,7 @@ export class PodWorker {
         this.#report();
       },
     };
-    this.#sandbox = new Sandbox(parts, figures.podAdmission);
-    this.#report();
+    return new Sandbox(parts, figures.podAdmission);
   }
 
   /** The pod's namespace, once it has one. */
@@ -91,6 +98,48 @@ export class PodWorker {
   /** The newest start of each container, init containers first. */
   get containers(): readonly Container[] {
     return this.lives.flatMap((life) => life.container ?? life.previous ?? []);
+  }
+
+  /** The pod as it was last seen. */
+  get pod(): Pod {
+    return this.#pod;
+  }
+
+  /** Its sandboxes that have begun, the newest first: one, and the one before it that was stopped. */
+  get sandboxes(): readonly Sandbox[] {
+    return [this.#sandbox, this.#before].filter((one): one is Sandbox => one?.pause !== undefined);
+  }
+
+  /**
+   * Takes its sandbox down from outside (`crictl stopp`, the death of the pause process): its containers are killed, its
+   * address is given back. The kubelet notices and makes a new one.
+   */
+  stopSandbox(): void {
+    if (this.#ending || this.#over || this.#sandbox.pause === undefined || this.#sandbox.stopped !== undefined) return;
+    this.#sandbox.remove();
+    for (const { container } of this.lives) container?.signal("SIGKILL");
+    for (const timer of this.#timers.values()) timer.cancel();
+    this.#timers.clear();
+    this.#report();
+    const { sim, figures } = this.#host;
+    this.#removal?.cancel();
+    this.#removal = sim.clock.after(figures.notice, () => this.#renewSandbox());
+  }
+
+  /** computePodActions in pkg/kubelet/kuberuntime: without a sandbox everything begins anew, init containers too. */
+  #renewSandbox(): void {
+    const phase = phaseOf(this.#pod, this.lives);
+    if (this.#ending || this.#over || phase === "Succeeded" || phase === "Failed") return;
+    const message = "Pod sandbox changed, it will be killed and re-created.";
+    this.#tell({ type: "Normal", reason: "SandboxChanged", message });
+    for (const life of this.lives) {
+      life.stage = "waiting";
+      life.reason = undefined;
+      life.message = undefined;
+    }
+    this.#before = this.#sandbox;
+    this.#sandbox = this.#newSandbox(this.#before.attempt + 1);
+    this.#report();
   }
 
   /** The pod as the store now has it. */
@@ -230,11 +279,14 @@ export class PodWorker {
   #create(life: Life): void {
     const { sim, runner } = this.#host;
     const { image } = life;
-    const { connected } = this.#sandbox;
-    if (!image || !connected) return;
+    const { connected, pause } = this.#sandbox;
+    if (!image || !connected || !pause) return;
     try {
-      const { netns } = connected;
-      const at = { host: this.#host, pod: this.#pod, podIps: this.#podIps(), netns, id: this.#hex(64) };
+      const at = {
+        ...{ host: this.#host, pod: this.#pod, podIps: this.#podIps(), netns: connected.netns, id: this.#hex(64) },
+        namespaces: pause.namespaces,
+        volume: (name: string) => this.#volumes.tree(this.#pod, name),
+      };
       const container: Container = new Container(sim, runner, containerSpec(life.spec, image, at), () =>
         this.#ended(life, container),
       );
@@ -267,7 +319,7 @@ export class PodWorker {
 
   /** Its program has ended. The kubelet notices a moment later, and starts it again if the policy says so. */
   #ended(life: Life, container: Container): void {
-    if (life.container !== container || this.#over) return;
+    if (life.container !== container || this.#over || (this.#sandbox.stopped !== undefined && !this.#ending)) return;
     const { sim, figures } = this.#host;
     this.#timers.get(life)?.cancel();
     const kind = life.crashes > 0 ? "background" : undefined;

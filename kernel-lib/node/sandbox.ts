@@ -1,4 +1,7 @@
-/** Owns a pod's sandbox: its network namespace, connected by the network plugin, and tried again when that fails. */
+/**
+ * Owns a pod's sandbox: the pause process that holds the pod's namespaces open, the network namespace connected by the
+ * network plugin, and another try when that fails.
+ */
 import type { Key } from "../api/meta";
 import type { Ip } from "../net/address";
 import type { Netns } from "../net/netns";
@@ -6,6 +9,7 @@ import type { Time } from "../sim/clock";
 import type { Sim } from "../sim/sim";
 import { type Cni, CniError } from "./cni/cni";
 import type { NodeFigures } from "./figures";
+import { hostNamespaces, type KernelNumbers, type Namespaces } from "./kernelnumbers";
 import type { NodeNet } from "./node";
 
 /** What a sandbox is made with. */
@@ -18,6 +22,9 @@ export interface SandboxParts {
   readonly uid: string;
   /** The pod lives in the node's own namespace. */
   readonly hostNetwork: boolean;
+  readonly numbers: KernelNumbers;
+  /** How many sandboxes the pod had before. */
+  readonly attempt: number;
   /** 64 hexadecimal digits for each try. */
   newId(): string;
   warn(reason: string, message: string): void;
@@ -29,6 +36,14 @@ export interface Connected {
   readonly ips: readonly Ip[];
 }
 
+/** The process that holds a pod's namespaces open, and its shim. */
+export interface Pause {
+  readonly pid: number;
+  readonly shimPid: number;
+  readonly namespaces: Namespaces;
+  readonly started: Time;
+}
+
 const networkNotReady =
   "network is not ready: container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized";
 
@@ -36,6 +51,9 @@ export class Sandbox {
   readonly #parts: SandboxParts;
   #connected: Connected | undefined;
   #timer: { cancel(): void } | undefined;
+  #pause: Pause | undefined;
+  #stopped: Time | undefined;
+  #id: string | undefined;
   #tries = 0;
   #waitsForNetwork = false;
 
@@ -48,6 +66,30 @@ export class Sandbox {
   /** Its namespace and addresses, once it has them. */
   get connected(): Connected | undefined {
     return this.#connected;
+  }
+
+  /** Its pause process, from its first start on: also after it was stopped. */
+  get pause(): Pause | undefined {
+    return this.#pause;
+  }
+
+  /** When it was taken down; undefined: it is not. */
+  get stopped(): Time | undefined {
+    return this.#stopped;
+  }
+
+  get attempt(): number {
+    return this.#parts.attempt;
+  }
+
+  /** 64 hexadecimal digits, of its own random stream: who reads it moves nobody's dice. */
+  get id(): string {
+    const { sim, uid, attempt } = this.#parts;
+    if (this.#id === undefined) {
+      const random = sim.random.fork(`sandbox/${uid}/${attempt}`);
+      this.#id = Array.from({ length: 64 }, () => random.integer(0, 15).toString(16)).join("");
+    }
+    return this.#id;
   }
 
   /** The network plugin is ready now: a sandbox that waited for it goes on. */
@@ -69,6 +111,7 @@ export class Sandbox {
     const { cni, node, key, uid } = this.#parts;
     const connected = this.#connected;
     this.#connected = undefined;
+    if (this.#pause) this.#stopped ??= this.#parts.sim.clock.now;
     if (!connected || connected.netns === node.netns) return;
     cni.deletePod({ key, uid }, node);
     node.network.deleteNetns(connected.netns);
@@ -89,6 +132,7 @@ export class Sandbox {
     const { cni, node, sim, figures, key, uid, hostNetwork, newId, warn, ready } = this.#parts;
     if (hostNetwork) {
       this.#connected = { netns: node.netns, ips: [node.ip] };
+      this.#hold();
       ready();
       return;
     }
@@ -106,6 +150,20 @@ export class Sandbox {
       this.#timer = sim.clock.after(figures.sandboxRetry, () => this.#begin(), "background");
       return;
     }
+    this.#hold();
     ready();
+  }
+
+  /** The pause process starts: the namespaces that its pod's containers share are its own. */
+  #hold(): void {
+    const { sim, numbers, hostNetwork } = this.#parts;
+    const own = (kind: keyof Namespaces): number => numbers.nextNamespace(kind);
+    const namespaces = {
+      ...hostNamespaces,
+      ...(!hostNetwork && { uts: own("uts") }),
+      ...{ ipc: own("ipc"), mnt: own("mnt"), pid: own("pid") },
+      ...(!hostNetwork && { net: own("net") }),
+    };
+    this.#pause = { shimPid: numbers.nextPid(), pid: numbers.nextPid(), namespaces, started: sim.clock.now };
   }
 }

@@ -1,11 +1,48 @@
-/** Owns what volumes put into a container's files: ConfigMaps and Secrets, as they are when the container is made. */
+/**
+ * Owns what volumes bring to containers: ConfigMaps and Secrets are copied into each when it is made; an emptyDir and a
+ * hostPath are trees of files that those who mount them share.
+ */
 import type { Kinds } from "../api/kinds";
 import type { Store } from "../api/store";
+import { Files } from "../apps/files";
+import type { Clock } from "../sim/clock";
 import { dataOf } from "./data";
 import type { SpecContainer } from "./stages";
 
 type Pod = Kinds["Pod"];
 type Volume = NonNullable<Pod["spec"]["volumes"]>[number];
+
+/** A volume that is a tree of files: the tree, and the folder in it. */
+export interface VolumeTree {
+  readonly files: Files;
+  readonly base: string;
+}
+
+/** The shared volumes of one pod: an emptyDir lives as long as the pod, whatever happens to its containers. */
+export class PodVolumes {
+  readonly #clock: Clock;
+  readonly #nodeFiles: Files | undefined;
+  readonly #empty = new Map<string, Files>();
+
+  /** @param nodeFiles what hostPath volumes show */
+  constructor(clock: Clock, nodeFiles: Files | undefined) {
+    this.#clock = clock;
+    this.#nodeFiles = nodeFiles;
+  }
+
+  /** The tree of a volume; undefined for kinds that are copied, and for a hostPath that is one file. */
+  tree(pod: Pod, name: string): VolumeTree | undefined {
+    const volume = pod.spec.volumes?.find((one) => one.name === name);
+    if (volume?.emptyDir) {
+      const files = this.#empty.get(name) ?? new Files(this.#clock);
+      this.#empty.set(name, files);
+      return { files, base: "" };
+    }
+    const { hostPath } = volume ?? {};
+    const isFile = hostPath?.type === "File" || hostPath?.type === "FileOrCreate" || hostPath?.type === "Socket";
+    return hostPath && !isFile && this.#nodeFiles ? { files: this.#nodeFiles, base: hostPath.path } : undefined;
+  }
+}
 
 /** A volume cannot be mounted: a FailedMount event with this message, and another try. */
 export class MountError extends Error {}
