@@ -2,7 +2,7 @@
 import type { Time } from "../sim/clock";
 import { Octets } from "./bytes";
 import type { Frame } from "./packet";
-import { type Encode, frameBytes } from "./wire";
+import { type Encode, frameBytes } from "./framebytes";
 
 /** A frame, and when it was seen: microseconds since 1970-01-01T00:00:00Z. */
 export interface CapturedFrame {

@@ -10,7 +10,7 @@ import { broadcastMac, macOfIp, parseIp, zeroMac } from "../../kernel-lib/net/ad
 import { checksum } from "../../kernel-lib/net/bytes";
 import { type Frame, frameSize, type IcmpError, type Packet, type Tcp, type Vxlan } from "../../kernel-lib/net/packet";
 import { pcapFile } from "../../kernel-lib/net/pcap";
-import { frameBytes } from "../../kernel-lib/net/wire";
+import { frameBytes } from "../../kernel-lib/net/framebytes";
 import { requireOrSkip } from "../judges";
 
 const start = Date.UTC(2026, 0, 1) * 1000;
