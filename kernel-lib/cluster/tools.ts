@@ -8,12 +8,24 @@ import { iptablesTools } from "./linux/iptables";
 import { ping } from "./linux/ping";
 import { ssh } from "./linux/ssh";
 import { wget } from "./linux/wget";
+import { runtimeTools } from "./runtime";
 import { builtinTools } from "./shell/builtins";
 import type { Tool } from "./shell/tool";
 
 /** By name. What a place has of them, its image or kind of machine says. */
 export const tools: ReadonlyMap<string, Tool> = new Map(
-  Object.entries({ ...builtinTools, kubectl, curl, wget, ping, ssh, ...dnsTools, ...ipTools, ...iptablesTools }),
+  Object.entries({
+    ...builtinTools,
+    kubectl,
+    curl,
+    wget,
+    ping,
+    ssh,
+    ...dnsTools,
+    ...ipTools,
+    ...iptablesTools,
+    ...runtimeTools,
+  }),
 );
 
 /** All names, just-bash's own among them. */

@@ -120,7 +120,6 @@ export class PodWorker {
     for (const { container } of this.lives) container?.signal("SIGKILL");
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
-    this.#report();
     const { sim, figures } = this.#host;
     this.#removal?.cancel();
     this.#removal = sim.clock.after(figures.notice, () => this.#renewSandbox());

@@ -124,7 +124,8 @@ function stateOf(life: Life, current: Container | undefined): State {
   if (life.stage === "running" && current?.started !== undefined) {
     return { running: { startedAt: rfc3339(current.started) } };
   }
-  const beginsAgain = life.stage === "pulling" || life.stage === "creating" || life.stage === "starting";
+  const beginsAgain =
+    life.stage === "waiting" || life.stage === "pulling" || life.stage === "creating" || life.stage === "starting";
   if (current?.ending && (row.waiting === undefined || (beginsAgain && life.reason === undefined))) {
     return { terminated: terminated(current) };
   }

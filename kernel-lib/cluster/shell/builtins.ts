@@ -3,6 +3,7 @@
 import { rfc3339Micro } from "../../api/time";
 import { second, type Time } from "../../sim/clock";
 import type { PauseEnd, Process } from "../driver";
+import { processesOf } from "../runtime/processes";
 import { endingOf, jobLine } from "./session";
 import { quote, Shell } from "./shell";
 import { type Call, Failed, type Tool, type Tools } from "./tool";
@@ -232,16 +233,29 @@ function kill(call: Call): number {
   let failed = 0;
   for (const target of targets) {
     const job = findJob(call.shell, target);
-    const { container } = call.place;
     if (job) job.process.stop();
-    else if (target === "1" && container)
-      container.signal(name === "9" || name === "KILL" ? "SIGKILL" : signalOf(name));
-    else {
+    else if (!signalProcess(call, target, name)) {
       call.err(`bash: kill: ${target.startsWith("%") ? `${target}: no such job` : `(${target}) - No such process`}\n`);
       failed = 1;
     }
   }
   return failed;
+}
+
+/**
+ * Sends a signal to a process of the place; false if there is none of that number. In its own PID namespace process 1 hears
+ * only what it handles: SIGKILL from within does nothing (pid_namespaces(7)). From the node it ends it.
+ */
+function signalProcess(call: Call, target: string, name: string | undefined): boolean {
+  const found = processesOf(call.cluster, call.place).find(({ pid }) => String(pid) === target);
+  if (!found) return false;
+  const kill = name === "9" || name === "KILL";
+  const { container } = call.place;
+  if (container) {
+    if (target === "1" && !kill) container.signal(signalOf(name));
+  } else if (found.container) found.container.signal(kill ? "SIGKILL" : signalOf(name));
+  else found.sandboxOf?.stopSandbox();
+  return true;
 }
 
 function signalOf(name: string | undefined): "SIGTERM" | "SIGHUP" | "SIGINT" | "SIGQUIT" | "SIGUSR1" | "SIGUSR2" {

@@ -69,18 +69,28 @@ const devices: Readonly<Record<string, DeviceName>> = {
   [variablesPath]: "variables",
 };
 
+/** Symbolic links, which are in no tree of files: those of /proc. */
+export interface Links {
+  /** What the link at a path says; undefined where there is none. */
+  target(path: string): string | undefined;
+  /** The names of the links in a folder; undefined where there are none. */
+  list(path: string): readonly string[] | undefined;
+}
+
 /** The files of a place as just-bash wants them: times are virtual, and a few paths are devices. */
 export class PlaceFileSystem implements IFileSystem {
   readonly #files: Files;
   readonly #output: Output;
   readonly #variables: (text: string) => void;
+  readonly #links: Links;
 
   /**
    * @param output told what is written to the paths of the terminal
    * @param variables told what is written to `variablesPath`
    */
-  constructor(files: Files, output: Output, variables: (text: string) => void) {
+  constructor(files: Files, output: Output, variables: (text: string) => void, links: Links) {
     this.#files = files;
+    this.#links = links;
     this.#output = output;
     this.#variables = variables;
   }
@@ -119,8 +129,10 @@ export class PlaceFileSystem implements IFileSystem {
     return this.#stat(path);
   }
 
-  async lstat(path: string): Promise<FsStat> {
-    return this.#stat(path);
+  async lstat(given: string): Promise<FsStat> {
+    const path = resolvePath("/", given);
+    if (this.#links.target(path) === undefined) return this.#stat(path);
+    return { isFile: false, isDirectory: false, isSymbolicLink: true, mode: 0o777, size: 0, mtime: new Date(0) };
   }
 
   async mkdir(given: string, options?: { readonly recursive?: boolean }): Promise<void> {
@@ -160,7 +172,7 @@ export class PlaceFileSystem implements IFileSystem {
     else if (!this.#files.isFolder(path)) throw errno("ENOENT", path);
   }
 
-  /** Links are not simulated. */
+  /** Links cannot be made: the only ones are those of /proc. */
   async symlink(_target: string, path: string): Promise<void> {
     throw errno("EPERM", path);
   }
@@ -169,8 +181,11 @@ export class PlaceFileSystem implements IFileSystem {
     throw errno("EPERM", path);
   }
 
-  async readlink(path: string): Promise<string> {
-    throw errno("ENOENT", path);
+  async readlink(given: string): Promise<string> {
+    const path = resolvePath("/", given);
+    const target = this.#links.target(path);
+    if (target === undefined) throw errno("ENOENT", path);
+    return target;
   }
 
   async realpath(path: string): Promise<string> {
@@ -210,6 +225,12 @@ export class PlaceFileSystem implements IFileSystem {
 
   #stat(given: string): FsStat {
     const path = resolvePath("/", given);
+    if (this.#links.list(path)) {
+      return { isFile: false, isDirectory: true, isSymbolicLink: false, mode: 0o555, size: 0, mtime: new Date(0) };
+    }
+    if (this.#links.target(path) !== undefined) {
+      return { isFile: true, isDirectory: false, isSymbolicLink: false, mode: 0o444, size: 0, mtime: new Date(0) };
+    }
     const entry = devices[path] ? { text: "", mode: 0o666, modified: 0 } : this.#files.entry(path);
     if (!entry && !this.#files.isFolder(path)) throw errno("ENOENT", path);
     return {
@@ -225,13 +246,14 @@ export class PlaceFileSystem implements IFileSystem {
 
   #list(given: string): string[] {
     const path = resolvePath("/", given);
-    const names = this.#files.list(path);
+    const names = this.#links.list(path) ?? this.#files.list(path);
     if (!names) throw errno(this.#files.entry(path) ? "ENOTDIR" : "ENOENT", path);
     return [...names];
   }
 
   #exists(given: string): boolean {
     const path = resolvePath("/", given);
+    if (this.#links.target(path) !== undefined || this.#links.list(path)) return true;
     return devices[path] !== undefined || this.#files.entry(path) !== undefined || this.#files.isFolder(path);
   }
 

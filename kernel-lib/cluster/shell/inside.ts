@@ -42,6 +42,20 @@ export async function runInside(
   const [path = "", ...args] = argv;
   const name = executableName(path);
   if (!container.spec.image.tools.includes(name)) throw new Failed(`exec: ${executableNotFound(path)}`, 126);
+  const process = container.begin(argv.join(" "), true);
+  try {
+    return await runProgram(cluster, container, [name, ...args], options);
+  } finally {
+    container.finish(process);
+  }
+}
+
+async function runProgram(
+  cluster: Cluster,
+  container: Container,
+  [name = "", ...args]: readonly string[],
+  options: InsideOptions,
+): Promise<number> {
   const shell = shellIn(cluster, container);
   if (!shells.has(name)) return shell.runDirectly([name, ...args], withInput(options));
   const script = scriptOf(shell, args);

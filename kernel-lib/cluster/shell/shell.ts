@@ -14,6 +14,7 @@ import {
 import type { Time } from "../../sim/clock";
 import type { Cluster } from "../cluster";
 import type { Process } from "../driver";
+import { namespaceLinks } from "../runtime/processes";
 import { type Output, PlaceFileSystem, variablesPath, withoutMark } from "./filesystem";
 import { type Call, Failed, type Place, type Terminal, type Tool } from "./tool";
 import { rewrite, simpleStatement, terminalMark } from "./transform";
@@ -118,7 +119,7 @@ export class Shell {
     const bundled = getCommandNames().filter((tool) => has(tool) && !foreign.has(tool));
     this.commands = new Set([...bundled, ...this.#streaming]);
     this.#bash = new Bash({
-      fs: new PlaceFileSystem(place.files, output, keepVariables),
+      fs: new PlaceFileSystem(place.files, output, keepVariables, namespaceLinks(cluster, place)),
       cwd: place.folder,
       env: Object.fromEntries(place.env),
       commands: bundled as CommandName[],
@@ -312,12 +313,17 @@ export class Shell {
     };
     if (name === "__background") return { ...collected, exitCode: this.#background(run, Number(given[0]), context) };
     let exitCode: number;
+    const { container } = this.place;
+    const listed = container?.running && !run.direct && !name.startsWith("__") && !builtins.includes(name);
+    const seen = listed ? container.begin([name, ...call.args].join(" "), false) : undefined;
     try {
       exitCode = await tool(call);
     } catch (error) {
       if (!(error instanceof Failed)) throw error;
       if (error.message !== "") call.err(`${error.message}\n`);
       exitCode = error.exitCode;
+    } finally {
+      if (seen) container?.finish(seen);
     }
     return { ...collected, exitCode };
   }
