@@ -53,7 +53,7 @@ export function nginx(version: string): App {
       const at = rfc3339(program.clock.now).slice(0, 19).replace(/-/g, "/").replace("T", " ");
       program.write(`${at} [${level}] 1#1: ${text}\n`, "stderr");
     };
-    program.title(`nginx: master process ${program.argv.join(" ")}`);
+    program.title(["nginx: master process", ...program.argv].join(" "));
     bind(program, say, bindTries, () => serve(program, version, say));
   };
 }

@@ -105,13 +105,13 @@ export class Container {
     this.#lastPid += entered ? execStep : 1;
     const { numbers } = this.spec;
     const [pid, parent] = [this.#lastPid, entered ? 0 : 1];
-    const process = { pid, parent, hostPid: numbers.nextPid(), started: this.#sim.clock.now, command };
-    this.#processes.set(pid, process);
-    return process;
+    const begun = { pid, parent, hostPid: numbers.nextPid(), started: this.#sim.clock.now, command };
+    this.#processes.set(pid, begun);
+    return begun;
   }
 
-  finish(process: ContainerProcess): void {
-    this.#processes.delete(process.pid);
+  finish(ended: ContainerProcess): void {
+    this.#processes.delete(ended.pid);
   }
 
   /** Starts its program; undefined, or the runtime's sentence why it could not. */
@@ -158,7 +158,7 @@ export class Container {
     return { stop: () => this.#followers.delete(see) };
   }
 
-  #program(process: ContainerProcess): Program {
+  #program(first: ContainerProcess): Program {
     const container = this;
     const { spec } = this;
     return {
@@ -181,7 +181,7 @@ export class Container {
       },
       disown: (thing) => this.#owned.delete(thing),
       title: (text) => {
-        process.command = text;
+        first.command = text;
       },
       spawn: (title) => {
         const child = this.begin(title, false);

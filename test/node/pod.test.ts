@@ -307,9 +307,12 @@ test("two containers of a pod share its network: the second on port 80 cannot ha
   const cluster = wire();
   const containers = ["one", "two"].map((name) => ({ name, image: "nginx" }));
   cluster.pod("twins", "node-1", { containers });
-  cluster.sim.clock.advance(8 * second);
+  cluster.sim.clock.advance(10 * second);
   const log = cluster.nodes["node-1"]?.kubelet.container("default/twins", "two")?.log.map((line) => line.text) ?? [];
-  expect(log.at(-1)).toMatch(/\[emerg\] 1#1: bind\(\) to 0\.0\.0\.0:80 failed \(98: Address already in use\)$/);
+  expect(log[0]).toMatch(/\[emerg\] 1#1: bind\(\) to 0\.0\.0\.0:80 failed \(98: Address already in use\)$/);
+  // It tries five times, half a second apart, as nginx does.
+  expect(log.filter((line) => line.endsWith("try again to bind() after 500ms"))).toHaveLength(5);
+  expect(log.at(-1)).toBe("nginx: [emerg] still could not bind()");
   const statuses = cluster.podNow("twins")?.status.containerStatuses ?? [];
   expect(statuses.map(({ ready }) => ready)).toEqual([true, false]);
   expect(statuses[1]?.restartCount).toBeGreaterThan(0);
