@@ -146,6 +146,38 @@ export function randomMac(integer: (low: number, high: number) => number): Mac {
   return macFrom(octets);
 }
 
+/** Whether a frame to this address goes to many: broadcast, or a multicast group (the low bit of the first octet). */
+export function isGroupMac(mac: Mac): boolean {
+  const digit = mac.charCodeAt(1);
+  return digit > 57 ? (digit & 1) === 0 : (digit & 1) === 1;
+}
+
+/** The link-local address that a device gives itself: fe80::/64 and its EUI-64 (RFC 4291 appendix A). */
+export function linkLocalOf(mac: Mac): Ip {
+  const octets = mac.split(":").map((octet) => BigInt(`0x${octet}`));
+  const [a = 0n, b = 0n, c = 0n, d = 0n, e = 0n, f = 0n] = octets;
+  const identifier = [a ^ 2n, b, c, 0xffn, 0xfen, d, e, f].reduce((value, octet) => (value << 8n) | octet, 0n);
+  return (0xfe80n << 112n) | identifier;
+}
+
+/** fe80::/10, or 169.254.0.0/16 */
+export function isLinkLocal(ip: Ip): boolean {
+  return typeof ip === "bigint" ? ip >> 118n === 0x3fan : ip >>> 16 === 0xa9fe;
+}
+
+/** ff02::1:ffXX:XXXX: the group in which the owner of an address listens for solicitations (RFC 4291 section 2.7.1). */
+export function solicitedNode(ip: bigint): Ip {
+  return (0xff02n << 112n) | 0x1ff000000n | (ip & 0xffffffn);
+}
+
+/** The MAC address of a multicast group (RFC 1112 section 6.4, RFC 2464 section 7). */
+export function groupMac(ip: Ip): Mac {
+  const low = typeof ip === "number" ? ip : Number(ip & 0xffffffffn);
+  const tail = [(low >>> 16) & 255, (low >>> 8) & 255, low & 255];
+  if (typeof ip === "number") return macFrom([0x01, 0x00, 0x5e, (tail[0] ?? 0) & 0x7f, tail[1] ?? 0, tail[2] ?? 0]);
+  return macFrom([0x33, 0x33, low >>> 24, ...tail]);
+}
+
 function macFrom(octets: readonly number[]): Mac {
   return octets.map((octet) => octet.toString(16).padStart(2, "0")).join(":");
 }

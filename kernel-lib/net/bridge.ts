@@ -1,16 +1,38 @@
 /** Owns the Linux bridge: it learns where addresses are, forwards, floods, and lets iptables see what it forwards. */
-import type { Mac } from "./address";
-import { broadcastMac } from "./address";
-import { type Device, farEnds } from "./device";
-import type { Frame } from "./packet";
+import type { Time } from "../sim/clock";
+import { second } from "../sim/clock";
+import { isGroupMac, type Mac } from "./address";
+import type { Device } from "./device";
+import { type Frame, fitsIn } from "./packet";
 import type { Passage } from "./passage";
+import { isBeyond } from "./wire";
 
-/** A bridge's ports and what it has learnt. The bridge device itself is one more place a frame can go to. */
+/** How long a learnt address is kept after it was last heard (BR_DEFAULT_AGEING_TIME). */
+export const ageingTime: Time = 300 * second;
+
+/** A line of the forwarding database. */
+export interface BridgeEntry {
+  readonly mac: Mac;
+  /** Behind this port; for the bridge's and the ports' own addresses (`local`) the device itself. */
+  readonly port: Device;
+  /** Never ages: written by hand (`bridge fdb add … master static`), or the host's own. */
+  readonly permanent: boolean;
+  readonly local: boolean;
+  /** When it was last heard. */
+  readonly seen: Time;
+}
+
+interface Learnt {
+  port: Device;
+  permanent: boolean;
+  seen: Time;
+}
+
+/** A bridge's ports and what it has learnt. The bridge device itself is one more place a frame can go to. No STP. */
 export class Bridge {
   readonly type = "bridge";
   readonly ports: Device[] = [];
-  /** Forwarding database: behind which port an address was seen last. */
-  readonly fdb = new Map<Mac, Device>();
+  readonly #learnt = new Map<Mac, Learnt>();
 
   addPort(port: Device): void {
     this.ports.push(port);
@@ -19,8 +41,66 @@ export class Bridge {
   removePort(port: Device): void {
     const at = this.ports.indexOf(port);
     if (at >= 0) this.ports.splice(at, 1);
-    for (const [mac, behind] of this.fdb) if (behind === port) this.fdb.delete(mac);
+    this.forget(port);
   }
+
+  /** What was learnt of a port that went down, or away. */
+  forget(port: Device): void {
+    for (const [mac, learnt] of this.#learnt) if (learnt.port === port) this.#learnt.delete(mac);
+  }
+
+  /** A bridge has a carrier when one of its ports has. */
+  carrier(): boolean {
+    return this.ports.some((port) => port.carrier);
+  }
+
+  // ── The forwarding database ──────────────────────────────────────────────────────────────────────────────────────
+
+  /** Everything that the bridge knows now: its ports' own addresses first, then what it learnt, in that order. */
+  entries(bridge: Device): readonly BridgeEntry[] {
+    const { now } = bridge.netns.network.sim.clock;
+    const own = [...this.ports, bridge].map(
+      (port): BridgeEntry => ({ mac: port.mac, port, permanent: true, local: true, seen: now }),
+    );
+    const learnt = [...this.#learnt]
+      .filter(([, entry]) => !isOld(entry, now))
+      .map(([mac, { port, permanent, seen }]): BridgeEntry => ({ mac, port, permanent, local: false, seen }));
+    return [...own, ...learnt];
+  }
+
+  /** `bridge fdb replace MAC dev PORT master static`. */
+  set(mac: Mac, port: Device): void {
+    this.#learnt.set(mac, { port, permanent: true, seen: port.netns.network.sim.clock.now });
+  }
+
+  /** `bridge fdb del MAC dev PORT master`; false if there is no such entry. */
+  delete(mac: Mac): boolean {
+    return this.#learnt.delete(mac);
+  }
+
+  /** `bridge fdb flush`: what was learnt, not what was written. */
+  flush(): void {
+    for (const [mac, { permanent }] of this.#learnt) if (!permanent) this.#learnt.delete(mac);
+  }
+
+  #learn(mac: Mac, port: Device, now: Time): void {
+    const known = this.#learnt.get(mac);
+    if (!known) this.#learnt.set(mac, { port, permanent: false, seen: now });
+    else if (!known.permanent) {
+      known.port = port;
+      known.seen = now;
+    }
+  }
+
+  /** In a dry walk nothing has been learnt: look behind the ports instead. */
+  #portOf(mac: Mac, bridge: Device): Device | undefined {
+    const { network } = bridge.netns;
+    const known = this.#learnt.get(mac);
+    if (known && !isOld(known, network.sim.clock.now)) return known.port;
+    return network.conveyor.dry ? this.ports.find((port) => isBeyond(port, mac)) : undefined;
+  }
+
+  // ── The way of a frame ───────────────────────────────────────────────────────────────────────────────────────────
 
   /** A frame of the host itself, from the bridge device. */
   transmit(frame: Frame, bridge: Device): void {
@@ -30,8 +110,9 @@ export class Bridge {
   /** A frame that came in by a port. */
   receive(frame: Frame, port: Device, bridge: Device): void {
     const { netns } = bridge;
-    if (!netns.network.conveyor.dry) this.fdb.set(frame.source, port);
-    if (frame.type === "ip" && netns.sysctl.bridgeNfCallIptables && frame.target !== broadcastMac) {
+    const { conveyor, sim } = netns.network;
+    if (!conveyor.dry) this.#learn(frame.source, port, sim.clock.now);
+    if (frame.type === "ip" && this.#showsIptables(frame, bridge)) {
       const passage = netns.passage(frame.packet, bridge.name);
       if (passage.watched) netns.noteReceived(passage, frame, port);
       if (!netns.hook("prerouting", passage)) return;
@@ -43,6 +124,13 @@ export class Bridge {
       return;
     }
     this.#forward(frame, bridge, port, undefined);
+  }
+
+  /** net.bridge.bridge-nf-call-iptables, and …-ip6tables. */
+  #showsIptables(frame: Frame & { type: "ip" }, bridge: Device): boolean {
+    const { sysctl } = bridge.netns;
+    const shown = typeof frame.packet.source === "number" ? sysctl.bridgeNfCallIptables : sysctl.bridgeNfCallIp6tables;
+    return shown && !isGroupMac(frame.target);
   }
 
   /**
@@ -64,16 +152,17 @@ export class Bridge {
 
   #forward(frame: Frame, bridge: Device, from: Device | undefined, passage: Passage | undefined): void {
     const { netns } = bridge;
-    if (frame.target === broadcastMac) {
+    if (isGroupMac(frame.target)) {
       this.#flood(frame, bridge, from);
-      if (from) netns.receiveFrame(frame, bridge, undefined);
+      if (from) this.#up(frame, bridge, undefined);
       return;
     }
-    if (frame.target === bridge.mac) {
-      netns.receiveFrame(frame, bridge, passage);
+    if (frame.target === bridge.mac || this.#isPort(frame.target)) {
+      this.#up(frame, bridge, passage);
       return;
     }
-    const to = this.#portOf(frame.target);
+    if (from && bridge.tapped && !netns.network.conveyor.dry) bridge.seen(frame, "in");
+    const to = this.#portOf(frame.target, bridge);
     if (to === from && from !== undefined && !from.hairpin) {
       netns.frameLost(frame, from, `${from.name} is not in hairpin mode: a bridge sends no frame back`);
       return;
@@ -89,31 +178,49 @@ export class Bridge {
       return;
     }
     netns.noteFrame(carried, "bridge", bridge, () => `${bridge.name}: ${carried.target} is behind ${to.name}`, to);
-    to.transmit(carried);
+    this.#out(carried, to);
+  }
+
+  /** To the host itself, as if it had come in by the bridge device. */
+  #up(frame: Frame, bridge: Device, passage: Passage | undefined): void {
+    bridge.counted(frame);
+    bridge.netns.receiveFrame(frame, bridge, passage);
+  }
+
+  #isPort(mac: Mac): boolean {
+    return this.#learnt.get(mac) === undefined && this.ports.some((port) => port.mac === mac);
   }
 
   #flood(frame: Frame, bridge: Device, from: Device | undefined): void {
     const ports = this.ports.filter((port) => port !== from || port.hairpin);
-    if (frame.target !== broadcastMac && !ports.some((port) => hasBehind(port, frame.target))) {
-      bridge.netns.frameLost(frame, bridge, `${bridge.name}: ${frame.target} is behind no port`);
+    if (isGroupMac(frame.target)) {
+      for (const port of ports) this.#out(frame, port);
       return;
     }
-    for (const port of ports) port.transmit(frame);
+    // Copies for those who are not meant end without a word; so somebody must be there who is.
+    const meant = ports.filter((port) => isBeyond(port, frame.target));
+    if (meant.length === 0) bridge.netns.frameLost(frame, bridge, `${bridge.name}: ${frame.target} is behind no port`);
+    const others = ports.filter((port) => !meant.includes(port) && isWatched(port));
+    for (const port of [...meant, ...others]) this.#out(frame, port);
   }
 
-  /** In a dry walk nothing has been learnt: look behind the ports instead. */
-  #portOf(mac: Mac): Device | undefined {
-    const known = this.fdb.get(mac);
-    if (known) return known;
-    for (const port of this.ports) {
-      if (!port.netns.network.conveyor.dry) return undefined;
-      if (hasBehind(port, mac)) return port;
-    }
-    return undefined;
+  /** A bridge cuts nothing up: what a port's MTU does not hold is gone without a word (br_forward.c). */
+  #out(frame: Frame, port: Device): void {
+    if (frame.type === "ip" && !fitsIn(frame.packet, port.mtu)) {
+      port.counters.txDropped++;
+      port.netns.frameLost(
+        frame,
+        port,
+        `longer than ${port.name}'s MTU of ${port.mtu}: a bridge drops it without a word`,
+      );
+    } else port.transmit(frame);
   }
 }
 
-function hasBehind(port: Device, mac: Mac): boolean {
-  for (const end of farEnds(port)) if (end.mac === mac) return true;
-  return false;
+function isWatched(port: Device): boolean {
+  return port.tapped || (port.link.type === "veth" && port.link.peer?.tapped === true);
+}
+
+function isOld(entry: Learnt, now: Time): boolean {
+  return !entry.permanent && now - entry.seen >= ageingTime;
 }

@@ -1,44 +1,140 @@
-/** Owns network devices: what every device has, and the two simple kinds of wire, a veth pair and a network segment. */
+/** Owns network devices: what every device has, who watches it, and what it counts. */
 import type { Time } from "../sim/clock";
 import { microsecond } from "../sim/clock";
 import type { Cidr, Mac } from "./address";
-import { broadcastMac } from "./address";
 import type { Bridge } from "./bridge";
 import type { Netns } from "./netns";
-import type { Network } from "./network";
-import type { Frame } from "./packet";
+import { type Frame, frameSize } from "./packet";
 import type { Vxlan } from "./vxlan";
+import type { Port, VethEnd } from "./wire";
 
-/** How long a frame needs through a veth pair, and a packet through the loopback device. */
-export const vethDelay: Time = 5 * microsecond;
+export type { Segment } from "./wire";
+
+/** How long a packet needs through the loopback device. */
 export const loopbackDelay: Time = microsecond;
 
 /** What is behind a device. */
 export type Link = Loopback | VethEnd | Port | Bridge | Vxlan;
 
+/** Which way a frame goes, as seen from the namespace. */
+export type TapDirection = "in" | "out";
+export type Tap = (frame: Frame, direction: TapDirection, at: Time) => void;
+
+/** What `ip -s link` shows. */
+export interface DeviceCounters {
+  rxPackets: number;
+  rxBytes: number;
+  txPackets: number;
+  txBytes: number;
+  rxDropped: number;
+  txDropped: number;
+}
+
 /** A network device of one namespace. */
 export class Device {
-  up = true;
-  /** Addresses in the order in which they were added; the first is the primary one. */
-  readonly addresses: Cidr[] = [];
+  #up = true;
+  readonly #addresses: Cidr[] = [];
+  #taps: Set<Tap> | undefined;
+  readonly counters: DeviceCounters = {
+    rxPackets: 0,
+    rxBytes: 0,
+    txPackets: 0,
+    txBytes: 0,
+    rxDropped: 0,
+    txDropped: 0,
+  };
   /** The bridge that this device is a port of, and whether it may send a frame back where it came from. */
   master: Device | undefined;
   hairpin = false;
+  /** net.ipv4.conf.NAME.proxy_arp: answer for whom this host would forward to by another device. */
+  proxyArp = false;
 
   constructor(
     readonly netns: Netns,
     readonly name: string,
     /** As in `ip link`: numbered in the order in which a namespace got its devices. */
     readonly index: number,
-    readonly mac: Mac,
-    readonly mtu: number,
+    public mac: Mac,
+    /** Octets of the largest IP packet that it takes. */
+    public mtu: number,
     readonly link: Link,
   ) {}
 
+  /** As set by `ip link set NAME up|down`. */
+  get up(): boolean {
+    return this.#up;
+  }
+
+  /** Down takes its routes and neighbours away and leaves its IPv4 addresses; up brings back what follows from these. */
+  set up(up: boolean) {
+    if (up === this.#up) return;
+    this.#up = up;
+    this.netns.linkChanged(this);
+  }
+
+  /** Whether something live is at the other end (LOWER_UP): `ip link` says NO-CARRIER without. */
+  get carrier(): boolean {
+    return this.#up && this.link.carrier(this);
+  }
+
+  /** Addresses in the order in which they were added, IPv4 first; the first of a family is the primary one. */
+  get addresses(): Cidr[] {
+    this.netns.wakeIpv6();
+    return this.#addresses;
+  }
+
+  /** The same without the link-local address that IPv6 gives when it is first looked for. */
+  get writtenAddresses(): Cidr[] {
+    return this.#addresses;
+  }
+
   /** Hands a frame to what is behind the device. */
   transmit(frame: Frame): void {
-    if (this.up) this.link.transmit(frame, this);
-    else this.netns.frameLost(frame, this, "the device is down");
+    if (!this.#up) {
+      this.counters.txDropped++;
+      this.netns.frameLost(frame, this, "the device is down");
+      return;
+    }
+    if (!this.netns.network.conveyor.dry) {
+      this.counters.txPackets++;
+      this.counters.txBytes += frameSize(frame);
+      if (this.#taps) this.seen(frame, "out");
+    }
+    this.link.transmit(frame, this);
+  }
+
+  /** Counts a frame that came in, and shows it to those who watch. */
+  counted(frame: Frame): void {
+    if (this.netns.network.conveyor.dry) return;
+    this.counters.rxPackets++;
+    this.counters.rxBytes += frameSize(frame);
+    if (this.#taps) this.seen(frame, "in");
+  }
+
+  /**
+   * Sees every frame: as `tcpdump -i` does, what comes in before any rule, and what goes out after all of them. `lo` has
+   * no Ethernet addresses; a bridge shows also what it only forwards, for who watches puts it in promiscuous mode.
+   */
+  tap(see: Tap): { stop(): void } {
+    const tap: Tap = (frame, direction, at) => see(frame, direction, at);
+    this.#taps ??= new Set();
+    this.#taps.add(tap);
+    return {
+      stop: () => {
+        this.#taps?.delete(tap);
+        if (this.#taps?.size === 0) this.#taps = undefined;
+      },
+    };
+  }
+
+  /** Whether somebody watches. */
+  get tapped(): boolean {
+    return this.#taps !== undefined;
+  }
+
+  seen(frame: Frame, direction: TapDirection): void {
+    const { now } = this.netns.network.sim.clock;
+    for (const tap of [...(this.#taps ?? [])]) tap(frame, direction, now);
   }
 }
 
@@ -46,103 +142,7 @@ export class Device {
 export interface Loopback {
   readonly type: "loopback";
   transmit(frame: Frame, from: Device): void;
+  carrier(device: Device): boolean;
 }
 
-export const loopback: Loopback = { type: "loopback", transmit() {} };
-
-/** One end of a veth pair: what goes in here comes out at the other end. */
-export class VethEnd {
-  readonly type = "veth";
-  peer: Device | undefined;
-
-  transmit(frame: Frame, from: Device): void {
-    const { peer } = this;
-    if (!peer) {
-      from.netns.frameLost(frame, from, "the other end is gone");
-      return;
-    }
-    from.netns.network.conveyor.after(vethDelay, () => peer.netns.receive(frame, peer));
-  }
-}
-
-/** The plug of a physical device in a segment. */
-export class Port {
-  readonly type = "physical";
-
-  constructor(readonly segment: Segment) {}
-
-  transmit(frame: Frame, from: Device): void {
-    this.segment.carry(frame, from);
-  }
-}
-
-/** A physical network: a plain switch with the devices that are plugged into it. */
-export class Segment {
-  readonly #network: Network;
-  readonly #ports = new Map<Mac, Device>();
-
-  constructor(
-    network: Network,
-    readonly name: string,
-    /** How long a frame needs from one device to another. */
-    readonly delay: Time,
-  ) {
-    this.#network = network;
-  }
-
-  get devices(): Iterable<Device> {
-    return this.#ports.values();
-  }
-
-  plug(device: Device): void {
-    this.#ports.set(device.mac, device);
-  }
-
-  unplug(device: Device): void {
-    this.#ports.delete(device.mac);
-  }
-
-  /** A switch that knows who is plugged in: to the one with the address, a broadcast to all others. */
-  carry(frame: Frame, from: Device): void {
-    if (frame.target !== broadcastMac) {
-      const to = this.#ports.get(frame.target);
-      if (!to || to === from) {
-        from.netns.frameLost(frame, from, `nobody on ${this.name} has ${frame.target}`);
-        return;
-      }
-      this.#network.conveyor.after(this.delay, () => to.netns.receive(frame, to));
-      return;
-    }
-    for (const to of this.#ports.values()) {
-      if (to !== from) this.#network.conveyor.after(this.delay, () => to.netns.receive(frame, to));
-    }
-  }
-}
-
-/** The devices at the far end of a device's wire, those behind a bridge too: whom a broadcast would reach at once. */
-export function* farEnds(device: Device): Generator<Device> {
-  const { link } = device;
-  switch (link.type) {
-    case "veth": {
-      const { peer } = link;
-      if (!peer?.up || !device.up) return;
-      if (!peer.master) return yield peer;
-      yield peer.master;
-      for (const port of bridgePorts(peer.master)) if (port !== peer) yield* farEnds(port);
-      return;
-    }
-    case "physical":
-      for (const other of link.segment.devices) if (other !== device && other.up) yield other;
-      return;
-    case "bridge":
-      for (const port of link.ports) yield* farEnds(port);
-      return;
-    case "vxlan":
-    case "loopback":
-      return;
-  }
-}
-
-function bridgePorts(bridge: Device): Iterable<Device> {
-  return bridge.link.type === "bridge" ? bridge.link.ports : [];
-}
+export const loopback: Loopback = { type: "loopback", transmit() {}, carrier: () => true };

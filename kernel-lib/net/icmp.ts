@@ -1,6 +1,5 @@
-/** Owns the kernel's own ICMP (RFC 792): answers to echo requests, and errors that tell a sender what became of a packet. */
-import type { Ip } from "./address";
-import { isMulticast } from "./address";
+/** Owns the kernel's own ICMP (RFC 792, RFC 4443): answers to echo requests, and errors that tell a sender what became of a packet. */
+import { type Family, type Ip, isMulticast } from "./address";
 import type { Network } from "./network";
 import type { IcmpError, Packet } from "./packet";
 import type { Failure } from "./socket";
@@ -13,14 +12,25 @@ export function answerEcho(network: Network, request: Packet): Packet {
 }
 
 /** An error about `cause`, to its sender. */
-export function errorFor(network: Network, source: Ip, cause: Packet, type: IcmpError): Packet {
-  return network.packet(source, cause.source, { protocol: "icmp", type, cause });
+export function errorFor(network: Network, source: Ip, cause: Packet, type: IcmpError, mtu?: number): Packet {
+  return network.packet(source, cause.source, { protocol: "icmp", type, cause, ...(mtu === undefined ? {} : { mtu }) });
 }
 
 /** No error is sent about an error, nor about a packet to many (RFC 1122 section 3.2.2). */
 export function errorsAllowed(cause: Packet): boolean {
   if (cause.body.protocol === "icmp" && "cause" in cause.body) return false;
-  return !isMulticast(cause.target) && cause.target !== 0xffffffff && cause.source !== 0;
+  return (
+    !isMulticast(cause.target) &&
+    cause.target !== 0xffffffff &&
+    cause.source !== 0 &&
+    cause.source !== 0n &&
+    !isLater(cause)
+  );
+}
+
+/** Only the first piece of a packet is answered: the others say nothing of whose they are. */
+function isLater({ fragment }: Packet): boolean {
+  return fragment !== undefined && fragment.offset > 0;
 }
 
 /** What a socket makes of an ICMP error (net/ipv4/icmp.c, icmp_err_convert). */
@@ -34,11 +44,15 @@ export function failureOf(error: IcmpError): Failure {
     case "admin-prohibited":
     case "time-exceeded":
       return { outcome: "unreachable", errno: "EHOSTUNREACH" };
+    case "fragmentation-needed":
+    case "packet-too-big":
+      return { outcome: "unreachable", errno: "EMSGSIZE" };
   }
 }
 
 /** The error as `ping` words it. */
-export function describeError(error: IcmpError): string {
+export function describeError(error: IcmpError, mtu?: number, family: Family = "IPv4"): string {
+  if (family === "IPv6") return describeError6(error, mtu);
   switch (error) {
     case "net-unreachable":
       return "Destination Net Unreachable";
@@ -50,5 +64,26 @@ export function describeError(error: IcmpError): string {
       return "Packet filtered";
     case "time-exceeded":
       return "Time to live exceeded";
+    case "fragmentation-needed":
+    case "packet-too-big":
+      return `Frag needed and DF set (mtu = ${mtu ?? 0})`;
+  }
+}
+
+function describeError6(error: IcmpError, mtu: number | undefined): string {
+  switch (error) {
+    case "net-unreachable":
+      return "Destination unreachable: No route";
+    case "host-unreachable":
+      return "Destination unreachable: Address unreachable";
+    case "port-unreachable":
+      return "Destination unreachable: Port unreachable";
+    case "admin-prohibited":
+      return "Destination unreachable: Administratively prohibited";
+    case "time-exceeded":
+      return "Time exceeded: Hop limit";
+    case "fragmentation-needed":
+    case "packet-too-big":
+      return `Packet too big: mtu=${mtu ?? 0}`;
   }
 }

@@ -1,13 +1,31 @@
-/** Owns the neighbour table: which MAC address an IP address on a link has, asked by ARP (RFC 826) and remembered. */
+/** Owns the neighbour table: which MAC address an IP address on a link has, in the states and by the timers of Linux. */
 import type { Time, Timer } from "../sim/clock";
 import { second } from "../sim/clock";
-import { broadcastMac, formatIp, type Ip, type Mac, zeroMac } from "./address";
-import { type Device, farEnds } from "./device";
+import type { Random } from "../sim/random";
+import { formatIp, type Ip, isLoopback, type Mac } from "./address";
+import type { Device } from "./device";
 import type { Netns } from "./netns";
-import type { Arp } from "./packet";
+import type { Frame } from "./packet";
+import {
+  type Advertisement,
+  advertisement,
+  announcement,
+  describeSolicitation,
+  readSolicitation,
+  type Solicitation,
+  solicitation,
+} from "./solicit";
+import { farEnds } from "./wire";
 
-/** As `ip neigh` names them. */
-export type NeighborState = "PERMANENT" | "REACHABLE" | "STALE" | "INCOMPLETE" | "FAILED";
+/**
+ * As `ip neigh` names them (net/core/neighbour.c). In use:
+ * ```
+ *              asked: 3 times, 1 s apart          30 s ± half            used: 5 s
+ * (nothing) ─► INCOMPLETE ─► REACHABLE ─────────────► STALE ─► DELAY ─► PROBE ─► REACHABLE
+ *                   └─► FAILED ◄── nobody answers 3 questions to it alone ──┘
+ * ```
+ */
+export type NeighborState = "PERMANENT" | "NOARP" | "REACHABLE" | "STALE" | "DELAY" | "PROBE" | "INCOMPLETE" | "FAILED";
 
 export interface Neighbor {
   readonly device: string;
@@ -17,73 +35,113 @@ export interface Neighbor {
 }
 
 interface Entry {
-  readonly device: string;
+  readonly device: Device;
   readonly ip: Ip;
   mac: Mac | undefined;
-  permanent: boolean;
-  /** When the neighbour was last heard. */
+  state: NeighborState;
+  /** When it was heard last, and when a packet went to it last. */
   confirmed: Time;
-  /** What waits for an answer; undefined when nothing is asked. */
-  waiting: ((mac: Mac | undefined) => void)[] | undefined;
+  used: Time;
+  updated: Time;
+  /** Packets that wait for the address. */
+  readonly waiting: ((mac: Mac | undefined) => void)[];
+  asked: number;
   timer: Timer | undefined;
-  failed: boolean;
 }
 
-/** net.ipv4.neigh.*: base_reachable_time, mcast_solicit, retrans_time. */
-const reachableTime = 30 * second;
-const requests = 3;
-const requestPeriod = second;
+/** net.ipv4.neigh.default.*: base_reachable_time, delay_first_probe_time, mcast_solicit and ucast_solicit, retrans_time. */
+const baseReachableTime = 30 * second;
+const delayTime = 5 * second;
+const questions = 3;
+const questionPeriod = second;
+/** unres_qlen_bytes (212992) holds about so many packets while their neighbour is asked for. */
+const waitingLimit = 101;
+/** An answer that comes within a second of another does not change the address (locktime). */
+const lockTime = second;
+/** gc_stale_time, and gc_thresh1: below so many entries none is thrown out. */
+const staleTime = 60 * second;
+const keptEntries = 128;
+const sweepPeriod = 15 * second;
 
 export class Neighbors {
   readonly #netns: Netns;
-  readonly #entries = new Map<string, Map<Ip, Entry>>();
+  readonly #entries = new Map<Device, Map<Ip, Entry>>();
+  #random: Random | undefined;
+  #size = 0;
+  #swept: Time = 0;
+  /** How many entries would like to hear from above that their neighbour is there. */
+  #doubtful = 0;
 
   constructor(netns: Netns) {
     this.#netns = netns;
   }
 
-  /** Writes an entry that stays (`ip neigh replace … nud permanent`). */
-  set(device: string, ip: Ip, mac: Mac): void {
-    const entry = this.#entry(device, ip);
+  // ── Reading and writing ──────────────────────────────────────────────────────────────────────────────────────────
+
+  /** `ip neigh replace IP lladdr MAC nud STATE dev DEVICE`. A permanent entry is never asked after and never goes. */
+  set(device: string, ip: Ip, mac: Mac, state: "PERMANENT" | "NOARP" | "REACHABLE" | "STALE" = "PERMANENT"): void {
+    const entry = this.#entry(this.#netns.device(device), ip);
     entry.mac = mac;
-    entry.permanent = true;
-    entry.failed = false;
+    this.#enter(entry, state);
     this.#answer(entry);
   }
 
-  /** False if there is no such entry. What waits for it is given up. */
+  /** `ip neigh del`: false if there is no such entry. What waits for it is given up. */
   delete(device: string, ip: Ip): boolean {
-    const entry = this.#entries.get(device)?.get(ip);
-    if (!entry) return false;
-    this.#entries.get(device)?.delete(ip);
-    this.#giveUp(entry);
+    const entries = this.#of(device);
+    const entry = entries?.get(ip);
+    if (!entries || !entry) return false;
+    this.#remove(entries, entry);
     return true;
   }
 
-  deleteDevice(device: string): void {
+  /** `ip neigh flush [dev DEVICE]`: all but permanent ones; gives how many. */
+  flush(device?: string): number {
+    let count = 0;
+    for (const [at, entries] of this.#entries) {
+      if (device !== undefined && at.name !== device) continue;
+      for (const entry of [...entries.values()]) {
+        if (entry.state === "PERMANENT" || entry.state === "NOARP") continue;
+        this.#remove(entries, entry);
+        count++;
+      }
+    }
+    return count;
+  }
+
+  /** A device went down, or away: all its entries go. */
+  deleteDevice(device: Device): void {
     const entries = this.#entries.get(device);
+    for (const entry of [...(entries?.values() ?? [])]) this.#remove(entries as Map<Ip, Entry>, entry);
     this.#entries.delete(device);
-    for (const entry of entries?.values() ?? []) this.#giveUp(entry);
   }
 
   /** All entries, device by device, in the order in which they came. */
   list(): readonly Neighbor[] {
-    const now = this.#netns.network.sim.clock.now;
     return [...this.#entries.values()].flatMap((entries) =>
-      [...entries.values()].map((entry) => ({
-        device: entry.device,
-        ip: entry.ip,
-        ...(entry.mac === undefined ? {} : { mac: entry.mac }),
-        state: stateOf(entry, now),
+      [...entries.values()].map(({ device, ip, mac, state }) => ({
+        device: device.name,
+        ip,
+        ...(mac === undefined || state === "FAILED" ? {} : { mac }),
+        state,
       })),
     );
   }
 
-  /** Calls `then` with the MAC address of a neighbour: at once if it is known, else when it answers, or with undefined. */
-  resolve(device: Device, ip: Ip, then: (mac: Mac | undefined) => void): void {
-    const known = this.#entries.get(device.name)?.get(ip);
-    if (known?.mac !== undefined) {
-      if (!known.permanent) this.#revalidate(known, device);
+  // ── Use ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Calls `then` with the MAC address of a neighbour: at once if it is known, else when it answers, or with undefined.
+   * @param source whose packet it is: who asks says this address if it is its own
+   */
+  resolve(device: Device, ip: Ip, then: (mac: Mac | undefined) => void, source?: Ip): void {
+    const known = this.#entries.get(device)?.get(ip);
+    if (known?.mac !== undefined && known.state !== "FAILED") {
+      const { conveyor, sim } = this.#netns.network;
+      if (!conveyor.dry) {
+        known.used = sim.clock.now;
+        if (known.state === "STALE") this.#enter(known, "DELAY");
+      }
       then(known.mac);
       return;
     }
@@ -91,132 +149,232 @@ export class Neighbors {
       then(this.#look(device, ip));
       return;
     }
-    const entry = known ?? this.#entry(device.name, ip);
-    entry.failed = false;
-    if (entry.waiting) {
-      entry.waiting.push(then);
+    const entry = known ?? this.#entry(device, ip);
+    entry.used = this.#netns.network.sim.clock.now;
+    if (entry.waiting.length >= waitingLimit) entry.waiting.shift()?.(undefined);
+    entry.waiting.push(then);
+    if (entry.state === "INCOMPLETE" && entry.timer) return;
+    entry.asked = 0;
+    entry.mac = undefined;
+    this.#enter(entry, "INCOMPLETE");
+    this.#ask(entry, source);
+  }
+
+  /** A protocol above made progress with somebody on the link: whoever is in doubt need not be asked (TCP's acknowledgements). */
+  confirm(ip: Ip): void {
+    if (this.#doubtful === 0) return;
+    const found = this.#netns.routes.lookup(ip);
+    const device = found && this.#netns.devices.get(found.device);
+    const entry = device && this.#entries.get(device)?.get(found.nextHop);
+    if (entry?.state === "DELAY" || entry?.state === "PROBE") this.#enter(entry, "REACHABLE");
+  }
+
+  /** Takes an ARP or neighbour discovery message that came in by a device. */
+  receive(frame: Frame, device: Device): void {
+    const read = readSolicitation(frame);
+    if (read?.kind === "tell") this.#told(read, device);
+    else if (read) this.#askedFor(read, device);
+  }
+
+  /** Tells everybody on the link whose this address is (gratuitous ARP), so that old entries are mended. */
+  announce(device: Device, ip: Ip): void {
+    const frame = announcement(device, ip);
+    this.#note(device, frame);
+    device.transmit(frame);
+  }
+
+  // ── Messages ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Who asks me, or whom I stand in for, is remembered too, as STALE: it will speak to me next. */
+  #askedFor(asked: Solicitation & { readonly kind: "ask" }, device: Device): void {
+    const { senderIp, senderMac, target } = asked;
+    const { routes } = this.#netns;
+    const mine = routes.isLocal(target) && !isLoopback(target);
+    if (mine || this.#proxies(target, device)) {
+      if (senderIp === 0 || senderIp === 0n) return;
+      this.#update(this.#entry(device, senderIp), senderMac, "STALE");
+      const frame = advertisement(device, target, asked);
+      this.#note(device, frame);
+      device.transmit(frame);
       return;
     }
-    entry.waiting = [then];
-    this.#ask(entry, device, broadcastMac, requests);
+    // Not for me; but what I know already of the sender is mended by it.
+    const known = this.#entries.get(device)?.get(senderIp);
+    if (known) this.#update(known, senderMac, "STALE");
   }
 
-  /** Takes an ARP message that came in by a device. */
-  receive(arp: Arp, device: Device): void {
-    const forMe = this.#netns.routes.isLocal(arp.targetIp);
-    const known = this.#entries.get(device.name)?.get(arp.senderIp);
-    if (known && !known.permanent) this.#learn(known, arp.senderMac);
-    if (arp.operation !== "request" || !forMe) return;
-    if (!known) this.#learn(this.#entry(device.name, arp.senderIp), arp.senderMac);
-    this.#tell(device, () => `${formatIp(arp.targetIp)} is at ${device.mac}`);
-    const reply: Arp = {
-      operation: "reply",
-      senderIp: arp.targetIp,
-      senderMac: device.mac,
-      targetIp: arp.senderIp,
-      targetMac: arp.senderMac,
-    };
-    device.transmit({ type: "arp", source: device.mac, target: arp.senderMac, arp: reply });
+  #told({ ip, mac, solicited }: Advertisement, device: Device): void {
+    const known = this.#entries.get(device)?.get(ip);
+    if (known) this.#update(known, mac, solicited ? "REACHABLE" : "STALE");
   }
 
-  /** A dry walk asks nobody: it looks who on the link has the address. */
-  #look(device: Device, ip: Ip): Mac | undefined {
-    for (const end of farEnds(device)) if (end.netns.routes.isLocal(ip)) return end.mac;
-    return undefined;
+  /** Answers for others: where this host would forward to by another device (net.ipv4.conf.NAME.proxy_arp). */
+  #proxies(target: Ip, device: Device): boolean {
+    const { routes, sysctl } = this.#netns;
+    const forwards = typeof target === "number" ? sysctl.ipForward : sysctl.ipv6Forward;
+    if (!device.proxyArp || !forwards) return false;
+    const found = routes.lookup(target);
+    return found !== undefined && found.route.type === "unicast" && found.device !== device.name;
   }
 
-  #ask(entry: Entry, device: Device, target: Mac, left: number): void {
-    if (entry.waiting === undefined) return;
-    if (left === 0) {
-      this.#tell(device, () => `nobody answers for ${formatIp(entry.ip)}`);
-      this.#giveUp(entry);
-      return;
-    }
-    const senderIp = this.#netns.sourceOn(device, entry.ip) ?? 0;
-    const arp: Arp = {
-      operation: "request",
-      senderIp,
-      senderMac: device.mac,
-      targetIp: entry.ip,
-      targetMac: zeroMac,
-    };
-    this.#tell(device, () => `who has ${formatIp(entry.ip)}? Tell ${formatIp(senderIp)}`);
-    entry.timer = this.#netns.network.sim.clock.after(requestPeriod, () => this.#ask(entry, device, target, left - 1));
-    device.transmit({ type: "arp", source: device.mac, target, arp });
-  }
-
-  /** A stale entry is used on, but its owner is asked again; if nobody answers, it is given up. */
-  #revalidate(entry: Entry, device: Device): void {
-    const { clock } = this.#netns.network.sim;
-    if (this.#netns.network.conveyor.dry || entry.waiting || clock.now - entry.confirmed < reachableTime) return;
-    const { mac } = entry;
-    if (mac === undefined) return;
-    entry.waiting = [
-      () => {
-        if (entry.failed) entry.mac = undefined;
-      },
-    ];
-    this.#ask(entry, device, mac, requests);
-  }
-
-  #learn(entry: Entry, mac: Mac): void {
+  #update(entry: Entry, mac: Mac, state: "REACHABLE" | "STALE"): void {
+    if (entry.state === "PERMANENT" || entry.state === "NOARP") return;
+    const { now } = this.#netns.network.sim.clock;
+    const connected = entry.state === "REACHABLE" || entry.state === "DELAY" || entry.state === "PROBE";
+    if (entry.mac === mac) {
+      if (state === "STALE" && (connected || entry.state === "STALE")) return;
+    } else if (connected && entry.mac !== undefined && now < entry.updated + lockTime) return;
     entry.mac = mac;
-    entry.failed = false;
-    entry.confirmed = this.#netns.network.sim.clock.now;
+    entry.updated = now;
+    this.#enter(entry, state);
     this.#answer(entry);
   }
 
-  #giveUp(entry: Entry): void {
-    entry.failed = true;
+  #ask(entry: Entry, source: Ip | undefined): void {
+    const { device, ip } = entry;
+    const own = source !== undefined && this.#netns.routes.isLocal(source) ? source : undefined;
+    const sender = own ?? this.#netns.sourceOn(device, ip) ?? (typeof ip === "number" ? 0 : 0n);
+    const frame = solicitation(device, sender, ip, entry.state === "PROBE" ? entry.mac : undefined);
+    entry.asked++;
+    this.#note(device, frame);
+    // What somebody waits for is waited for; whether a known neighbour is still there is nobody's wait.
+    const kind = entry.state === "INCOMPLETE" ? "foreground" : "background";
+    entry.timer = this.#netns.network.sim.clock.after(questionPeriod, () => this.#unanswered(entry, source), kind);
+    device.transmit(frame);
+  }
+
+  #unanswered(entry: Entry, source: Ip | undefined): void {
+    entry.timer = undefined;
+    if (entry.asked < questions) {
+      this.#ask(entry, source);
+      return;
+    }
+    this.#tell(entry.device, () => `nobody answers for ${formatIp(entry.ip)}`);
+    this.#enter(entry, "FAILED");
     this.#answer(entry);
   }
 
   #answer(entry: Entry): void {
-    const waiting = entry.waiting ?? [];
-    entry.waiting = undefined;
-    entry.timer?.cancel();
-    for (const then of waiting) then(entry.failed ? undefined : entry.mac);
+    const mac = entry.state === "FAILED" ? undefined : entry.mac;
+    for (const then of entry.waiting.splice(0)) then(mac);
   }
 
-  #entry(device: string, ip: Ip): Entry {
+  // ── States ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #enter(entry: Entry, state: NeighborState): void {
+    const { clock } = this.#netns.network.sim;
+    this.#doubt(entry, -1);
+    entry.timer?.cancel();
+    entry.timer = undefined;
+    entry.state = state;
+    this.#doubt(entry, 1);
+    if (state === "REACHABLE") {
+      entry.confirmed = clock.now;
+      entry.timer = clock.after(this.#reachableTime(), () => this.#grewOld(entry), "background");
+    } else if (state === "DELAY") {
+      entry.timer = clock.after(delayTime, () => this.#probe(entry), "background");
+    }
+  }
+
+  #doubt(entry: Entry, change: 1 | -1): void {
+    if (entry.state === "DELAY" || entry.state === "PROBE") this.#doubtful += change;
+  }
+
+  /** A random time around the base, as the kernel draws it, so that not all ask at once. */
+  #reachableTime(): Time {
+    this.#random ??= this.#netns.network.sim.random.fork(`neighbors/${this.#netns.name}`);
+    return this.#random.integer(baseReachableTime / 2, (baseReachableTime * 3) / 2);
+  }
+
+  /** Used lately: it will soon be asked whether it is there. Else it is left alone until it is used. */
+  #grewOld(entry: Entry): void {
+    const { now } = this.#netns.network.sim.clock;
+    this.#enter(entry, now <= entry.used + delayTime ? "DELAY" : "STALE");
+  }
+
+  #probe(entry: Entry): void {
+    entry.asked = 0;
+    this.#enter(entry, "PROBE");
+    this.#ask(entry, undefined);
+  }
+
+  // ── The table ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A dry walk asks nobody: it looks who on the link has the address. */
+  #look(device: Device, ip: Ip): Mac | undefined {
+    for (const end of farEnds(device)) {
+      if (!end.master && (end.netns.routes.isLocal(ip) || end.netns.neighbors.#proxies(ip, end))) return end.mac;
+    }
+    return undefined;
+  }
+
+  #of(device: string): Map<Ip, Entry> | undefined {
+    const found = this.#netns.devices.get(device);
+    return found && this.#entries.get(found);
+  }
+
+  #remove(entries: Map<Ip, Entry>, entry: Entry): void {
+    entries.delete(entry.ip);
+    this.#size--;
+    this.#enter(entry, "FAILED");
+    this.#answer(entry);
+  }
+
+  #entry(device: Device, ip: Ip): Entry {
     let entries = this.#entries.get(device);
     if (!entries) {
       entries = new Map();
       this.#entries.set(device, entries);
     }
-    let entry = entries.get(ip);
-    if (!entry) {
-      entry = {
-        device,
-        ip,
-        mac: undefined,
-        permanent: false,
-        confirmed: 0,
-        waiting: undefined,
-        timer: undefined,
-        failed: false,
-      };
-      entries.set(ip, entry);
-    }
+    const known = entries.get(ip);
+    if (known) return known;
+    this.#sweep();
+    const entry: Entry = {
+      device,
+      ip,
+      mac: undefined,
+      state: "INCOMPLETE",
+      confirmed: 0,
+      used: this.#netns.network.sim.clock.now,
+      updated: 0,
+      waiting: [],
+      asked: 0,
+      timer: undefined,
+    };
+    entries.set(ip, entry);
+    this.#size++;
     return entry;
+  }
+
+  /** Many entries: those that failed, and those that nobody has used for a while, go (neigh_periodic_work). */
+  #sweep(): void {
+    const { now } = this.#netns.network.sim.clock;
+    if (this.#size < keptEntries || now < this.#swept + sweepPeriod) return;
+    this.#swept = now;
+    for (const entries of this.#entries.values()) {
+      for (const entry of [...entries.values()]) {
+        const idle = entry.state === "STALE" && now >= Math.max(entry.used, entry.confirmed) + staleTime;
+        if (entry.state === "FAILED" || idle) this.#remove(entries, entry);
+      }
+    }
+  }
+
+  #note(device: Device, frame: Frame): void {
+    this.#tell(device, () => describeSolicitation(frame) ?? "");
   }
 
   #tell(device: Device, what: () => string): void {
     const { network, name } = this.#netns;
-    if (network.sim.journal.read) {
-      network.sim.journal.write({
-        at: network.sim.clock.now,
-        where: name,
-        about: device.name,
-        what: `ARP: ${what()}`,
-        detail: { type: "arp", netns: name, device: device.name },
-      });
-    }
+    const { journal, clock } = network.sim;
+    if (!journal.read) return;
+    const text = what();
+    const line = text.startsWith("ARP: ") || text.startsWith("ND: ") ? text : `ARP: ${text}`;
+    journal.write({
+      at: clock.now,
+      where: name,
+      about: device.name,
+      what: line,
+      detail: { type: "arp", netns: name, device: device.name },
+    });
   }
-}
-
-function stateOf(entry: Entry, now: Time): NeighborState {
-  if (entry.permanent) return "PERMANENT";
-  if (entry.mac !== undefined) return now - entry.confirmed < reachableTime ? "REACHABLE" : "STALE";
-  return entry.waiting ? "INCOMPLETE" : "FAILED";
 }

@@ -1,23 +1,34 @@
 /** Owns a network namespace: what a kernel holds for it, and the way of a packet through it. */
 import type { Random } from "../sim/random";
-import { type Cidr, formatIp, type Ip, isLoopback, isMulticast, type Mac, randomMac } from "./address";
+import { type Cidr, formatIp, type Ip, isLoopback, isMulticast, type Mac, randomMac, zeroMac } from "./address";
 import { Bridge } from "./bridge";
 import { Conntrack } from "./conntrack";
-import { Device, type Link, loopback, loopbackDelay, Port, type Segment } from "./device";
-import { answerEcho, errorFor, errorsAllowed } from "./icmp";
+import { Device, type Link, loopback, loopbackDelay } from "./device";
+import { cutUp, Fragments } from "./fragments";
 import { Iptables } from "./iptables";
-import { addAddress, attachPort, deleteAddress, deleteDevice, sourceOn } from "./links";
+import {
+  addAddress,
+  attachPort,
+  deleteAddress,
+  deleteDevice,
+  detachPort,
+  giveLinkLocal,
+  linkChanged,
+  sourceOn,
+} from "./links";
+import { deliver, reject, sendError } from "./local";
 import { Neighbors } from "./neighbor";
 import { type Hook, Netfilter } from "./netfilter";
 import type { Network } from "./network";
-import { type Frame, type IcmpError, isVxlan, type Packet } from "./packet";
+import { type Frame, fitsIn, frameSize, type IcmpError, type Packet } from "./packet";
 import { describePacket } from "./packetdata";
 import type { EndedMore, Fate, PacketEventKind, Passage } from "./passage";
+import { PathMtus } from "./pathmtu";
 import { describeRoute, type RouteResult, Routes } from "./route";
 import { Sockets } from "./sockets";
-import { resetFor } from "./tcp";
 import { Transit } from "./transit";
 import { Vxlan, type VxlanOptions } from "./vxlan";
+import { Port, type Segment } from "./wire";
 
 /** Kernel settings that a node's software turns on; the defaults are a fresh namespace's. */
 export interface Sysctl {
@@ -25,8 +36,14 @@ export interface Sysctl {
   ipForward: boolean;
   /** net.bridge.bridge-nf-call-iptables */
   bridgeNfCallIptables: boolean;
+  /** net.bridge.bridge-nf-call-ip6tables */
+  bridgeNfCallIp6tables: boolean;
   /** net.ipv4.conf.all.route_localnet */
   routeLocalnet: boolean;
+  /** net.ipv6.conf.all.forwarding */
+  ipv6Forward: boolean;
+  /** net.ipv6.conf.all.disable_ipv6: no link-local addresses */
+  disableIpv6: boolean;
 }
 
 /**
@@ -37,21 +54,32 @@ export interface Sysctl {
  * ```
  * Everything that decides on the way (conntrack, iptables, …) is a function on one of the five hooks.
  *
- * Not simulated: IP and TCP options, checksums and fragments; windows and congestion; delayed acknowledgements and
+ * Not simulated: IP and TCP options but MSS, checksums; windows and congestion; delayed acknowledgements and
  * out-of-order queues (what is lost is sent again from there on); reverse-path filtering; broadcast and multicast
- * reception by sockets; traffic control; SCTP beyond its ports.
+ * reception by sockets; traffic control; SCTP beyond its ports; STP; duplicate address detection and router
+ * advertisements of IPv6, and rules for its neighbour discovery; iptables on a bridge for pieces of packets.
  */
 export class Netns {
   readonly devices = new Map<string, Device>();
-  readonly routes = new Routes();
+  readonly routes = new Routes(() => this.wakeIpv6());
   readonly neighbors: Neighbors;
   readonly netfilter = new Netfilter();
   readonly conntrack: Conntrack;
   readonly iptables: Iptables;
   readonly sockets: Sockets;
   readonly random: Random;
-  readonly sysctl: Sysctl = { ipForward: false, bridgeNfCallIptables: false, routeLocalnet: false };
+  readonly pathMtus: PathMtus;
+  readonly sysctl: Sysctl = {
+    ipForward: false,
+    bridgeNfCallIptables: false,
+    bridgeNfCallIp6tables: false,
+    routeLocalnet: false,
+    ipv6Forward: false,
+    disableIpv6: false,
+  };
+  readonly #fragments = new Fragments();
   #indexes = 0;
+  #ipv6 = false;
 
   constructor(
     readonly network: Network,
@@ -62,6 +90,7 @@ export class Netns {
     this.conntrack = new Conntrack(network.sim.clock);
     this.iptables = new Iptables(this);
     this.sockets = new Sockets(this);
+    this.pathMtus = new PathMtus(network.sim.clock);
     this.addDevice("lo", loopback, { mac: "00:00:00:00:00:00", mtu: 65536 });
     this.addAddress("lo", { ip: 0x7f000001, length: 8 });
     this.addAddress("lo", { ip: 1n, length: 128 });
@@ -102,6 +131,7 @@ export class Netns {
       if (device.master || frame.target === device.mac) this.frameLost(frame, device, "the device is down");
       return;
     }
+    device.counted(frame);
     const { master } = device;
     if (master?.link.type === "bridge") {
       master.link.receive(frame, device, master);
@@ -112,8 +142,8 @@ export class Netns {
 
   /** A frame for the namespace itself. `passage`: it has been through prerouting already, on a bridge. */
   receiveFrame(frame: Frame, device: Device, passage: Passage | undefined): void {
-    if (frame.type === "arp") {
-      this.neighbors.receive(frame.arp, device);
+    if (frame.type !== "ip") {
+      this.neighbors.receive(frame, device);
       return;
     }
     if (frame.target !== device.mac) return;
@@ -123,7 +153,22 @@ export class Netns {
     }
     const fresh = this.passage(frame.packet, device.name);
     if (fresh.watched) this.noteReceived(fresh, frame, device);
-    if (this.hook("prerouting", fresh)) this.enter(fresh, device);
+    if (frame.packet.fragment) this.#gather(fresh, device);
+    else if (this.hook("prerouting", fresh)) this.enter(fresh, device);
+  }
+
+  /** A piece of a packet waits for the others where it ends, and where rules want to see the whole (nf_defrag_ipv4). */
+  #gather(passage: Passage, device: Device): void {
+    const { packet } = passage;
+    if (!this.routes.isLocal(packet.target) && this.netfilter.functions("prerouting").length === 0) {
+      this.enter(passage, device);
+      return;
+    }
+    const whole = this.#fragments.gather(packet, this.network.sim.clock.now);
+    this.end(passage, "consume", "ip", whole ? "the last piece: put together" : "a piece: held until all are there");
+    if (!whole) return;
+    const next = this.passage(whole, device.name);
+    if (this.hook("prerouting", next)) this.enter(next, device);
   }
 
   /** After prerouting: for me, or further on? */
@@ -134,10 +179,10 @@ export class Netns {
       return;
     }
     if (this.routes.isLocal(packet.target) || this.routes.isBroadcast(packet.target) || isMulticast(packet.target)) {
-      if (this.hook("input", passage)) this.#deliver(passage);
+      if (this.hook("input", passage)) deliver(this, passage);
       return;
     }
-    if (!this.sysctl.ipForward) {
+    if (!(typeof packet.target === "number" ? this.sysctl.ipForward : this.sysctl.ipv6Forward)) {
       this.end(passage, "drop", "route", "not for this host, and forwarding is off");
       return;
     }
@@ -163,7 +208,7 @@ export class Netns {
         this.end(passage, "drop", hook, passage.why ?? `dropped in ${hook}`);
         return false;
       case "reject":
-        this.#reject(passage, hook);
+        reject(this, passage, hook);
         return false;
       case "stolen":
         return false;
@@ -173,7 +218,7 @@ export class Netns {
   /** The packet cannot go on, and its sender is told by ICMP. */
   unreachable(passage: Passage, error: IcmpError, about: string): void {
     this.end(passage, "drop", about, error === "time-exceeded" ? "its time to live is over" : error.replace("-", " "));
-    this.#sendError(passage.packet, error);
+    sendError(this, passage.packet, error);
   }
 
   /** The last word on a packet. */
@@ -183,6 +228,10 @@ export class Netns {
     const words = typeof why === "string" ? why : why();
     passage.note(fate, about, () => words);
     conveyor.ended?.({ fate, netns: this.name, packet: passage.packet, why: words, ...more });
+    const whole = passage.packet.fragment?.whole;
+    if (!whole || whole.lost || fate === "consume") return;
+    whole.lost = true;
+    this.end(this.passage(whole.packet, passage.input), "drop", about, `a piece of it is lost: ${words}`);
   }
 
   passage(packet: Packet, input: string | undefined): Transit {
@@ -196,8 +245,13 @@ export class Netns {
       this.unreachable(passage, "net-unreachable", "route");
       return undefined;
     }
-    if (found.route.type === "blackhole") {
+    const { type } = found.route;
+    if (type === "blackhole") {
       this.end(passage, "drop", "route", `blackhole route for ${formatIp(target)}`);
+      return undefined;
+    }
+    if (type === "unreachable" || type === "prohibit") {
+      this.unreachable(passage, type === "prohibit" ? "admin-prohibited" : "host-unreachable", "route");
       return undefined;
     }
     if (passage.watched) passage.note("route", found.device, () => describeRoute(found));
@@ -217,15 +271,48 @@ export class Netns {
       this.network.conveyor.after(loopbackDelay, () => this.#loop(passage, device));
       return;
     }
-    this.neighbors.resolve(device, route.nextHop, (mac) => {
+    const { packet } = passage;
+    const mtu = this.#mtuOf(route, device, passage);
+    if (fitsIn(packet, mtu)) this.#transmit(passage, route, device);
+    else if (packet.dontFragment || (typeof packet.target === "bigint" && passage.input !== undefined)) {
+      this.end(passage, "drop", device.name, `longer than the MTU of ${mtu}, and not to be cut up`);
+      sendError(this, packet, typeof packet.target === "number" ? "fragmentation-needed" : "packet-too-big", mtu);
+    } else {
+      for (const piece of cutUp(packet, mtu, () => this.network.number())) {
+        const each = this.passage(piece, passage.input);
+        each.note("send", device.name, () => `a piece of ${describePacket(packet)}`);
+        this.#transmit(each, route, device);
+      }
+    }
+  }
+
+  #transmit(passage: Passage, route: RouteResult, device: Device): void {
+    const send = (mac: Mac | undefined): void => {
       if (mac === undefined) return this.unreachable(passage, "host-unreachable", device.name);
-      passage.note("transmit", device.name, () => `out by ${device.name} to ${formatIp(route.nextHop)}, ${mac}`, {
-        device: device.name,
-        sourceMac: device.mac,
-        targetMac: mac,
-      });
+      if (passage.watched) {
+        passage.note("transmit", device.name, () => `out by ${device.name} to ${formatIp(route.nextHop)}, ${mac}`, {
+          device: device.name,
+          sourceMac: device.mac,
+          targetMac: mac,
+        });
+      }
       device.transmit({ type: "ip", source: device.mac, target: mac, packet: passage.packet });
-    });
+    };
+    this.neighbors.resolve(device, route.nextHop, send, passage.packet.source);
+  }
+
+  /** What is known of the whole way counts only for this namespace's own packets. */
+  #mtuOf({ route }: RouteResult, device: Device, passage: Passage): number {
+    const mtu = Math.min(route.mtu ?? device.mtu, device.mtu);
+    if (passage.input !== undefined) return mtu;
+    return Math.min(mtu, this.pathMtus.get(passage.packet.target)?.mtu ?? mtu);
+  }
+
+  /** The largest packet that can be sent to an address, as far as this namespace knows. */
+  mtuTo(ip: Ip): number {
+    const found = this.routes.lookup(ip);
+    const device = this.devices.get(found?.device ?? "")?.mtu ?? 1500;
+    return Math.min(found?.route.mtu ?? device, device, this.pathMtus.get(ip)?.mtu ?? device);
   }
 
   /** Over `lo` a packet comes in again, and keeps its connection. */
@@ -236,54 +323,24 @@ export class Netns {
     if (passage.state) next.state = passage.state;
     next.mark = passage.mark;
     next.note("receive", device.name, () => `came in by ${device.name}`, { device: device.name });
+    this.#showLoop(passage.packet, device);
     if (this.hook("prerouting", next)) this.enter(next, device);
   }
 
-  #deliver(passage: Passage): void {
-    const { packet } = passage;
-    const { body } = packet;
-    if (body.protocol === "icmp") {
-      if (body.type !== "echo") {
-        this.sockets.receive(passage);
-        return;
-      }
-      this.end(passage, "consume", "icmp", "echo request: the kernel answers");
-      if (!passage.dry) this.send(answerEcho(this.network, packet));
-      return;
-    }
-    if (body.protocol === "udp" && isVxlan(body.payload)) {
-      for (const device of this.devices.values()) {
-        const { link } = device;
-        if (link.type !== "vxlan" || link.port !== body.targetPort || link.vni !== body.payload.vni) continue;
-        this.end(passage, "consume", device.name, () => `VXLAN ${link.vni}: for ${device.name}`);
-        link.receive(body.payload, packet.source, device);
-        return;
-      }
-    }
-    this.sockets.receive(passage);
-  }
-
-  #reject(passage: Passage, hook: Hook): void {
-    const how = passage.rejectWith ?? "port-unreachable";
-    this.end(passage, "reject", hook, passage.why ?? `rejected in ${hook} with ${how}`);
-    if (how !== "tcp-reset") {
-      this.#sendError(passage.packet, how);
-      return;
-    }
-    const reset = resetFor(this.network, passage.packet);
-    if (reset && !passage.dry) this.send(reset);
-  }
-
-  #sendError(cause: Packet, error: IcmpError): void {
-    if (this.network.conveyor.dry || !errorsAllowed(cause)) return;
-    const source = this.routes.isLocal(cause.target) ? cause.target : this.sourceFor(cause.source);
-    if (source !== undefined) this.send(errorFor(this.network, source, cause, error));
+  /** `lo` shows each packet twice, out and in, as tcpdump sees it there. */
+  #showLoop(packet: Packet, device: Device): void {
+    const frame: Frame = { type: "ip", source: zeroMac, target: zeroMac, packet };
+    if (this.network.conveyor.dry) return;
+    if (device.tapped) device.seen(frame, "out");
+    device.counters.txPackets++;
+    device.counters.txBytes += frameSize(frame);
+    device.counted(frame);
   }
 
   /** Nobody here wants the packet, and its sender is told so. */
   refuse(passage: Passage, why: string): void {
     this.end(passage, "reject", "socket", `${why}: answered with ICMP port unreachable`, { refused: true });
-    this.#sendError(passage.packet, "port-unreachable");
+    sendError(this, passage.packet, "port-unreachable");
   }
 
   // ── Devices and addresses ────────────────────────────────────────────────────────────────────────────────────────
@@ -294,7 +351,24 @@ export class Netns {
     const mac = options.mac ?? randomMac((low, high) => this.random.integer(low, high));
     const device = new Device(this, name, ++this.#indexes, mac, options.mtu ?? 1500, link);
     this.devices.set(name, device);
+    if (this.#ipv6) giveLinkLocal(this, device);
     return device;
+  }
+
+  /** Gives devices their link-local addresses, when IPv6 is first looked at: most namespaces never do. */
+  wakeIpv6(): void {
+    if (this.#ipv6 || this.sysctl.disableIpv6) return;
+    this.#ipv6 = true;
+    for (const device of this.devices.values()) giveLinkLocal(this, device);
+  }
+
+  giveLinkLocal(device: Device): void {
+    if (this.#ipv6) giveLinkLocal(this, device);
+  }
+
+  /** Told by a device that it went up or down. */
+  linkChanged(device: Device): void {
+    linkChanged(this, device);
   }
 
   /** A physical device, plugged into a segment. */
@@ -311,7 +385,7 @@ export class Netns {
   /** A VXLAN device; its MTU leaves room for the 50 octets around each frame. */
   addVxlan(name: string, options: VxlanOptions & { readonly mac?: Mac; readonly mtu?: number }): Device {
     const below = this.devices.get(options.underlay);
-    return this.addDevice(name, new Vxlan(options), {
+    return this.addDevice(name, new Vxlan(options, this.network.sim.clock), {
       ...(options.mac === undefined ? {} : { mac: options.mac }),
       mtu: options.mtu ?? (below?.mtu ?? 1500) - 50,
     });
@@ -320,6 +394,11 @@ export class Netns {
   /** `ip link set NAME master BRIDGE`. */
   attach(name: string, bridge: string, options: { readonly hairpin?: boolean } = {}): void {
     attachPort(this.device(name), this.device(bridge), options.hairpin ?? false);
+  }
+
+  /** `ip link set NAME nomaster`. */
+  detach(name: string): void {
+    detachPort(this.device(name));
   }
 
   /** `ip link delete NAME`: with its addresses, routes and neighbours; the other end of a veth pair goes too. */
@@ -347,7 +426,7 @@ export class Netns {
   /** The route that a packet from here would take, and the source address it would have (`ip route get`). */
   routeGet(ip: Ip): (RouteResult & { readonly source: Ip | undefined }) | undefined {
     const found = this.routes.lookup(ip);
-    if (!found || found.route.type === "blackhole") return undefined;
+    if (!found || ["blackhole", "unreachable", "prohibit"].includes(found.route.type)) return undefined;
     return { ...found, source: this.#sourceOf(found, ip) };
   }
 

@@ -4,12 +4,14 @@ import { microsecond } from "../sim/clock";
 import type { Entry } from "../sim/journal";
 import type { Sim } from "../sim/sim";
 import type { Ip, Mac } from "./address";
-import { type Device, Segment, VethEnd } from "./device";
+import type { Device } from "./device";
 import type { Hook } from "./netfilter";
 import { Netns } from "./netns";
 import type { Packet } from "./packet";
 import { packetEvent } from "./packetdata";
 import type { Ended, PacketEventKind, PacketEventMore } from "./passage";
+
+import { Segment, VethEnd, vethDelay, type Wire } from "./wire";
 
 /** How long a frame needs between two nodes, unless a segment says otherwise. */
 export const segmentDelay: Time = 50 * microsecond;
@@ -79,15 +81,19 @@ export class Network {
   }
 
   /** A new physical network that devices can be plugged into. */
-  segment(name: string, options: { readonly delay?: Time } = {}): Segment {
+  segment(name: string, options: Partial<Wire> & { readonly mtu?: number } = {}): Segment {
     const segment = new Segment(this, name, options.delay ?? segmentDelay);
+    segment.loss = options.loss ?? 0;
+    segment.cut = options.cut ?? false;
+    segment.mtu = options.mtu;
     this.segments.set(name, segment);
     return segment;
   }
 
   /** `ip link add NAME type veth peer name NAME`, each end in its namespace. */
-  vethPair(one: VethOptions, other: VethOptions): readonly [Device, Device] {
-    const links = [new VethEnd(), new VethEnd()] as const;
+  vethPair(one: VethOptions, other: VethOptions, options: Partial<Wire> = {}): readonly [Device, Device] {
+    const wire: Wire = { delay: options.delay ?? vethDelay, loss: options.loss ?? 0, cut: options.cut ?? false };
+    const links = [new VethEnd(wire), new VethEnd(wire)] as const;
     const first = one.netns.addDevice(one.name, links[0], one);
     const second = other.netns.addDevice(other.name, links[1], other);
     links[0].peer = second;
@@ -95,9 +101,14 @@ export class Network {
     return [first, second];
   }
 
-  /** A new packet, numbered; those of a walk are numbered downwards, so that looking moves no number. */
-  packet(source: Ip, target: Ip, body: Packet["body"], ttl = 64): Packet {
-    return { id: this.conveyor.dry ? --this.#dryPackets : ++this.#packets, source, target, ttl, body };
+  /** A new packet, numbered. */
+  packet(source: Ip, target: Ip, body: Packet["body"], ttl = 64, dontFragment = false): Packet {
+    return { id: this.number(), source, target, ttl, body, dontFragment };
+  }
+
+  /** The next packet's number; those of a walk go downwards, so that looking moves no number. */
+  number(): number {
+    return this.conveyor.dry ? --this.#dryPackets : ++this.#packets;
   }
 
   /** Writes a line about a packet, if anybody reads. */

@@ -6,8 +6,24 @@ export interface Packet {
   readonly id: number;
   readonly source: Ip;
   readonly target: Ip;
+  /** IPv6 calls it the hop limit. */
   readonly ttl: number;
   readonly body: Tcp | Udp | Sctp | Icmp;
+  /** DF: a router that would have to cut it up drops it and says so. IPv6 packets are never cut up by routers. */
+  readonly dontFragment?: boolean;
+  /** Set if this is only a piece of a packet; `body` is the whole packet's. */
+  readonly fragment?: Fragment;
+}
+
+/** A piece of a packet (RFC 791 section 3.2, RFC 8200 section 4.5): nothing is cut, only the octets are counted. */
+export interface Fragment {
+  /** The packet that was cut up. One record for all its pieces: the loss of one is the loss of the whole. */
+  readonly whole: { readonly packet: Packet; lost: boolean };
+  /** Where in the whole's payload it begins, and how many octets of it there are. */
+  readonly offset: number;
+  readonly length: number;
+  /** MF: another one follows. */
+  readonly more: boolean;
 }
 
 export type Protocol = "tcp" | "udp" | "sctp" | "icmp";
@@ -25,6 +41,8 @@ export interface Tcp {
   readonly acknowledgement: number;
   /** Text of the stream. Its length on the wire is its length in UTF-8. */
   readonly payload: string;
+  /** The option of a SYN: the longest payload that this side takes in one segment. */
+  readonly mss?: number;
 }
 
 /** What a datagram may carry beside text: the message of a protocol above, as an object, with its size in octets. */
@@ -59,9 +77,13 @@ export type IcmpError =
   | "host-unreachable"
   | "port-unreachable"
   | "admin-prohibited"
-  | "time-exceeded";
+  | "time-exceeded"
+  /** Of IPv4, with the next hop's MTU. */
+  | "fragmentation-needed"
+  /** Of IPv6, with the next hop's MTU. */
+  | "packet-too-big";
 
-/** RFC 792. An error carries the packet that caused it, by which the sender's socket is found and NAT undone. */
+/** RFC 792, RFC 4443. An error carries the packet that caused it, by which the sender's socket is found and NAT undone. */
 export type Icmp =
   | {
       readonly protocol: "icmp";
@@ -71,7 +93,7 @@ export type Icmp =
       /** Octets of data; `ping` sends 56. */
       readonly size: number;
     }
-  | { readonly protocol: "icmp"; readonly type: IcmpError; readonly cause: Packet };
+  | { readonly protocol: "icmp"; readonly type: IcmpError; readonly cause: Packet; readonly mtu?: number };
 
 /** RFC 826. */
 export interface Arp {
@@ -82,10 +104,25 @@ export interface Arp {
   readonly targetMac: Mac;
 }
 
+/** RFC 4861: neighbour solicitation and advertisement, IPv6's ARP. It travels in ICMPv6, here in a frame of its own. */
+export interface NeighborDiscovery {
+  readonly operation: "solicitation" | "advertisement";
+  readonly source: Ip;
+  /** A solicited-node multicast address, all nodes (ff02::1), or whoever asked. */
+  readonly destination: Ip;
+  /** Whose link-layer address is asked for, or told. */
+  readonly target: Ip;
+  /** The sender's (in a solicitation) or the target's (in an advertisement). */
+  readonly mac: Mac;
+  /** S: an answer to a solicitation. */
+  readonly solicited?: boolean;
+}
+
 /** An Ethernet frame. */
 export type Frame =
   | { readonly type: "ip"; readonly source: Mac; readonly target: Mac; readonly packet: Packet }
-  | { readonly type: "arp"; readonly source: Mac; readonly target: Mac; readonly arp: Arp };
+  | { readonly type: "arp"; readonly source: Mac; readonly target: Mac; readonly arp: Arp }
+  | { readonly type: "nd"; readonly source: Mac; readonly target: Mac; readonly nd: NeighborDiscovery };
 
 /** The port a packet came from; for ICMP the echo identifier, as conntrack counts it; 0 for an ICMP error. */
 export function sourcePort(body: Packet["body"]): number {
@@ -110,8 +147,9 @@ export function payloadSize(payload: string | Message): number {
 
 /** Octets of a packet on the wire: IP header, the protocol's header (RFC 791, 793 without options, 768, 792), payload. */
 export function packetSize(packet: Packet): number {
-  const { body } = packet;
-  const header = typeof packet.source === "number" ? 20 : 40;
+  const { body, fragment } = packet;
+  const header = headerSize(packet);
+  if (fragment) return header + fragment.length;
   switch (body.protocol) {
     case "tcp":
       return header + 20 + utf8Length(body.payload);
@@ -120,13 +158,25 @@ export function packetSize(packet: Packet): number {
     case "sctp":
       return header + 12;
     case "icmp":
-      return header + 8 + ("cause" in body ? Math.min(packetSize(body.cause), 548) : body.size);
+      return header + 8 + ("cause" in body ? Math.min(packetSize(body.cause), header === 20 ? 548 : 1232) : body.size);
   }
+}
+
+/** Octets of the IP header; an IPv6 fragment has a header of its own behind it. */
+export function headerSize({ source, fragment }: Packet): number {
+  return typeof source === "number" ? 20 : fragment ? 48 : 40;
+}
+
+/** Whether the packet is at most `size` octets long; quicker than measuring it. */
+export function fitsIn(packet: Packet, size: number): boolean {
+  const { body } = packet;
+  if (body.protocol === "tcp" && !packet.fragment && body.payload.length * 3 + 60 <= size) return true;
+  return packetSize(packet) <= size;
 }
 
 /** Octets of a frame without its check sequence. */
 export function frameSize(frame: Frame): number {
-  return 14 + (frame.type === "arp" ? 28 : packetSize(frame.packet));
+  return 14 + (frame.type === "ip" ? packetSize(frame.packet) : frame.type === "arp" ? 28 : 72);
 }
 
 /** How many octets UTF-8 needs for the text. */

@@ -1,10 +1,21 @@
 /** Owns routes: a namespace's table, and which of them a destination takes. */
-import { type Cidr, contains, formatCidr, formatIp, type Ip, networkOf, widthOf } from "./address";
+import {
+  type Cidr,
+  contains,
+  type Family,
+  formatCidr,
+  formatIp,
+  type Ip,
+  isLinkLocal,
+  networkOf,
+  widthOf,
+} from "./address";
 
 /** One route, as `ip route` shows it. */
 export interface Route {
   readonly to: Cidr;
-  readonly type: "unicast" | "local" | "broadcast" | "blackhole";
+  /** Of `blackhole` nobody is told, of `unreachable` and `prohibit` the sender is. */
+  readonly type: "unicast" | "local" | "broadcast" | "multicast" | "blackhole" | "unreachable" | "prohibit";
   readonly device?: string;
   /** The next hop; without one the destination itself is a neighbour. */
   readonly via?: Ip;
@@ -13,8 +24,11 @@ export interface Route {
   /** The source address that packets of this namespace get. */
   readonly source?: Ip;
   readonly scope: "global" | "link" | "host";
-  readonly protocol: "kernel" | "static" | "boot";
+  /** Who wrote it: kernel, boot (by hand), static, ra, bird … */
+  readonly protocol: string;
   readonly metric: number;
+  /** Smaller than the device's, where the way is narrower (`ip route add … mtu 1400`). */
+  readonly mtu?: number;
 }
 
 /** What to say to add a route; the rest follows, as with `ip route add`. */
@@ -28,6 +42,9 @@ export interface RouteOptions {
   readonly scope?: Route["scope"];
   readonly protocol?: Route["protocol"];
   readonly metric?: number;
+  readonly mtu?: number;
+  /** The kernel's own: beside others to the same prefix. */
+  readonly append?: boolean;
 }
 
 /** What a lookup found: the route, the device and the neighbour to hand the packet to. */
@@ -50,6 +67,12 @@ export class Routes {
   readonly #localNets: Route[] = [];
   /** What lookups have found, until something changes. */
   readonly #found = new Map<Ip, RouteResult | undefined>();
+  readonly #beforeIpv6: () => void;
+
+  /** @param beforeIpv6 called before an IPv6 address is looked for: a namespace makes its link-local ones then */
+  constructor(beforeIpv6: () => void) {
+    this.#beforeIpv6 = beforeIpv6;
+  }
 
   /** Adds a route. Throws as `ip route` says it, if there is one already or its next hop cannot be reached. */
   add(options: RouteOptions): Route {
@@ -70,7 +93,9 @@ export class Routes {
     }
     const net = networkOf(route.to).ip;
     const same = nets.get(net) ?? [];
-    if (same.some((other) => other.metric === route.metric)) throw new RangeError("RTNETLINK answers: File exists");
+    if (!options.append && same.some((other) => isTwin(route, other))) {
+      throw new RangeError("RTNETLINK answers: File exists");
+    }
     nets.set(
       net,
       [...same, route].sort((one, other) => one.metric - other.metric),
@@ -78,23 +103,47 @@ export class Routes {
     return route;
   }
 
-  /** Takes away the route to exactly this prefix (by this device); false if there is none. */
-  delete(to: Cidr, device?: string, type?: Route["type"]): boolean {
+  /** `ip route replace`: instead of one to the same prefix with the same metric, if there is one. */
+  replace(options: RouteOptions): Route {
+    const metric = options.metric ?? defaultMetric(options.to.ip);
+    const old = this.#byLength.get(bucketKey(options.to))?.get(networkOf(options.to).ip);
+    const [twin] = old?.filter((route) => route.metric === metric) ?? [];
+    if (!twin) return this.add(options);
+    const towards = this.#deviceTowards(options);
+    this.#drop(options.to, (route) => route === twin);
+    return this.add({ ...options, ...(towards === undefined ? {} : { device: towards }) });
+  }
+
+  /** Takes away the route to exactly this prefix (by this device, …); false if there is none. */
+  delete(to: Cidr, device?: string, type?: Route["type"], metric?: number, via?: Ip): boolean {
     this.#found.clear();
     if (type === "local" || type === "broadcast") return this.#locals.delete(to.ip);
+    const first = this.#byLength
+      .get(bucketKey(to))
+      ?.get(networkOf(to).ip)
+      ?.find(
+        (route) =>
+          (device === undefined || route.device === device) &&
+          (type === undefined || route.type === type) &&
+          (metric === undefined || route.metric === metric) &&
+          (via === undefined || route.via === via),
+      );
+    return first !== undefined && this.#drop(to, (route) => route === first);
+  }
+
+  #drop(to: Cidr, matching: (route: Route) => boolean): boolean {
+    this.#found.clear();
     const nets = this.#byLength.get(bucketKey(to));
     const net = networkOf(to).ip;
     const same = nets?.get(net);
-    if (!nets || !same) return false;
-    const rest = same.filter((route) => device !== undefined && route.device !== device);
-    if (rest.length === same.length) return false;
-    if (rest.length > 0) nets.set(net, rest);
-    else nets.delete(net);
-    return true;
+    const rest = same?.filter((route) => !matching(route)) ?? [];
+    if (rest.length > 0) nets?.set(net, rest);
+    else nets?.delete(net);
+    return rest.length < (same?.length ?? 0);
   }
 
-  /** Takes away every route by a device, when it goes away. */
-  deleteDevice(device: string): void {
+  /** Takes away every route by a device, when it goes away; `down`: its own addresses stay this host's. */
+  deleteDevice(device: string, down = false): void {
     this.#found.clear();
     for (const nets of this.#byLength.values()) {
       for (const [net, routes] of nets) {
@@ -103,11 +152,14 @@ export class Routes {
         else nets.delete(net);
       }
     }
-    for (const [ip, route] of this.#locals) if (route.device === device) this.#locals.delete(ip);
+    for (const [ip, route] of this.#locals) {
+      if (route.device === device && !(down && route.type === "local")) this.#locals.delete(ip);
+    }
   }
 
   /** Whether the address is this namespace's own. */
   isLocal(ip: Ip): boolean {
+    if (typeof ip === "bigint") this.#beforeIpv6();
     const route = this.#locals.get(ip);
     if (route) return route.type === "local";
     return this.#localNets.some((net) => contains(net.to, ip));
@@ -122,6 +174,7 @@ export class Routes {
   lookup(ip: Ip): RouteResult | undefined {
     const known = this.#found.get(ip);
     if (known) return known;
+    if (typeof ip === "bigint") this.#beforeIpv6();
     const found = this.#search(ip);
     if (this.#found.size >= rememberedLookups) this.#found.clear();
     this.#found.set(ip, found);
@@ -141,16 +194,40 @@ export class Routes {
     return undefined;
   }
 
-  /** All routes but the local ones, as `ip route` lists them: default first, then by prefix. */
-  list(): readonly Route[] {
+  /** `ip route get ADDRESS oif DEVICE`: the best route that leaves by this device (link-local addresses need it said). */
+  lookupBy(device: string, ip: Ip): RouteResult | undefined {
+    if (typeof ip === "bigint") this.#beforeIpv6();
+    for (const key of this.#lengths) {
+      if (key >= 1000 !== (typeof ip === "bigint")) continue;
+      const length = key % 1000;
+      const routes = this.#byLength.get(key)?.get(networkOf({ ip, length }).ip);
+      const route = routes?.find((each) => each.device === device);
+      if (route) return { route, device, nextHop: route.via ?? ip };
+    }
+    return undefined;
+  }
+
+  /** The routes of a family, as `ip route` lists them (`local`: the other table, which is asked first): default first. */
+  list(family: Family = "IPv4", table: "main" | "local" = "main"): readonly Route[] {
+    const wanted = family === "IPv4" ? "number" : "bigint";
+    if (family === "IPv6") this.#beforeIpv6();
+    const all = table === "main" ? this.#main() : [...this.#localNets, ...this.#locals.values()];
+    return all
+      .filter(({ to }) => typeof to.ip === wanted)
+      .sort((one, other) => compareIps(one.to.ip, other.to.ip) || one.to.length - other.to.length);
+  }
+
+  #main(): Route[] {
     const routes: Route[] = [];
     for (const nets of this.#byLength.values()) for (const same of nets.values()) routes.push(...same);
-    return routes.sort((one, other) => compareIps(one.to.ip, other.to.ip) || one.to.length - other.to.length);
+    return routes;
   }
 
   /** A next hop must be a neighbour already, by the route to it, which then says the device too. */
   #deviceTowards({ via, device, onlink }: RouteOptions): string | undefined {
     if (via === undefined || (onlink && device !== undefined)) return device;
+    // An IPv6 router is usually named by its link-local address, which says nothing without its device.
+    if (typeof via === "bigint" && isLinkLocal(via) && device !== undefined) return device;
     const found = this.lookup(via);
     const near = found?.route.scope === "link" && (device === undefined || found.device === device);
     if (!found || !near) throw new RangeError("Error: Nexthop has invalid gateway.");
@@ -194,10 +271,22 @@ function completed(options: RouteOptions, device: string | undefined): Route {
     ...(options.via === undefined ? {} : { via: options.via }),
     ...(options.onlink ? { onlink: true } : {}),
     ...(options.source === undefined ? {} : { source: options.source }),
+    ...(options.mtu === undefined ? {} : { mtu: options.mtu }),
     scope: options.scope ?? (type === "local" ? "host" : nearby ? "link" : "global"),
     protocol: options.protocol ?? "boot",
-    metric: options.metric ?? 0,
+    metric: options.metric ?? (type === "local" || type === "broadcast" ? 0 : defaultMetric(options.to.ip)),
   };
+}
+
+/** net/ipv6: IP6_RT_PRIO_USER */
+function defaultMetric(ip: Ip): number {
+  return typeof ip === "number" ? 0 : 1024;
+}
+
+/** IPv4 has one route for a prefix and a metric; IPv6 one for each next hop. */
+function isTwin(one: Route, other: Route): boolean {
+  if (one.metric !== other.metric) return false;
+  return typeof one.to.ip === "number" || (one.device === other.device && one.via === other.via);
 }
 
 /** IPv6 prefixes are kept beside IPv4 ones, 1000 further on. */

@@ -12,7 +12,8 @@ export type Errno =
   | "ECONNRESET"
   | "EADDRINUSE"
   | "EADDRNOTAVAIL"
-  | "EPIPE";
+  | "EPIPE"
+  | "EMSGSIZE";
 
 /** How a connection fails, in one word, and by which error number. */
 export interface Failure {

@@ -1,8 +1,11 @@
 /** Owns VXLAN devices (RFC 7348): frames inside UDP, to the peer that the forwarding database names. */
-import type { Ip, Mac } from "./address";
-import { broadcastMac, formatIp, zeroMac } from "./address";
+
+import type { Clock } from "../sim/clock";
+import { formatIp, type Ip, isGroupMac } from "./address";
 import type { Device } from "./device";
 import { type Frame, frameSize, sourcePort, targetPort, type Udp, type Vxlan as VxlanMessage } from "./packet";
+
+import { VxlanFdb } from "./vxlanfdb";
 
 /** The port that Linux took before IANA gave 4789, and that flannel uses. */
 export const vxlanPort = 8472;
@@ -26,10 +29,11 @@ export class Vxlan {
   readonly underlay: string;
   readonly port: number;
   readonly learning: boolean;
-  /** Which peer has an address; `00:00:00:00:00:00` is for every other one and for broadcasts. */
-  readonly fdb = new Map<Mac, Ip>();
+  /** Which peer has an address. */
+  readonly fdb: VxlanFdb;
 
-  constructor(options: VxlanOptions) {
+  constructor(options: VxlanOptions, clock: Clock) {
+    this.fdb = new VxlanFdb(clock);
     this.vni = options.vni;
     this.local = options.local;
     this.underlay = options.underlay;
@@ -37,14 +41,24 @@ export class Vxlan {
     this.learning = options.learning ?? false;
   }
 
+  /** A tunnel has no wire of its own. */
+  carrier(): boolean {
+    return true;
+  }
+
   transmit(frame: Frame, device: Device): void {
     const { netns } = device;
-    const known = frame.target === broadcastMac ? undefined : this.fdb.get(frame.target);
-    const peer = known ?? this.fdb.get(zeroMac);
-    if (peer === undefined) {
-      netns.frameLost(frame, device, `${device.name}: no FDB entry for ${frame.target}`);
+    const group = isGroupMac(frame.target);
+    const peers = this.fdb.peers(frame.target);
+    if (peers.length === 0) {
+      if (!group) netns.frameLost(frame, device, `${device.name}: no FDB entry for ${frame.target}`);
       return;
     }
+    for (const peer of peers) this.#send(frame, peer, device);
+  }
+
+  #send(frame: Frame, peer: Ip, device: Device): void {
+    const { netns } = device;
     const payload: VxlanMessage = { type: "vxlan", size: 8 + frameSize(frame), vni: this.vni, frame };
     const body: Udp = { protocol: "udp", sourcePort: flowPort(frame), targetPort: this.port, payload };
     const outer = netns.network.packet(this.local, peer, body);
@@ -61,7 +75,7 @@ export class Vxlan {
   receive(message: VxlanMessage, from: Ip, device: Device): void {
     const { frame } = message;
     const { netns } = device;
-    if (this.learning && !netns.network.conveyor.dry) this.fdb.set(frame.source, from);
+    if (this.learning && !netns.network.conveyor.dry) this.fdb.learn(frame.source, from);
     netns.noteFrame(frame, "decapsulate", device, () => `${device.name}: taken out of the UDP packet`);
     netns.receive(frame, device);
   }
@@ -69,7 +83,7 @@ export class Vxlan {
 
 /** The outer source port says which flow is inside, so that routers spread flows (net: udp_flow_src_port). */
 function flowPort(frame: Frame): number {
-  if (frame.type === "arp") return 32768;
+  if (frame.type !== "ip") return 32768;
   const { packet } = frame;
   let hash = Number(BigInt.asUintN(32, BigInt(packet.source))) ^ (sourcePort(packet.body) << 16);
   hash = Math.imul(hash ^ Number(BigInt.asUintN(32, BigInt(packet.target))), 0x9e3779b1);

@@ -1,183 +1,221 @@
-/** Owns a frame as octets, with the lengths and checksums that a real kernel would write. */
-import { addToIp, broadcastMac, type Ip, type Mac } from "./address";
-import { checksum, Octets, utf8 } from "./bytes";
-import {
-  type Arp,
-  type Frame,
-  type Icmp,
-  type IcmpError,
-  isVxlan,
-  type Message,
-  type Packet,
-  type Tcp,
-} from "./packet";
+/** Owns wires: veth pairs and network segments, with their delay, their loss, and whether they are cut. */
+import type { Time } from "../sim/clock";
+import { microsecond } from "../sim/clock";
+import type { Random } from "../sim/random";
+import { isGroupMac, type Mac } from "./address";
+import type { Device } from "./device";
+import type { Network } from "./network";
+import { type Frame, fitsIn } from "./packet";
 
-/** The octets of a message of a protocol above (DNS); undefined: it is not one that the encoder knows. */
-export type Encode = (message: Message) => Uint8Array | undefined;
+/** How long a frame needs through a veth pair. */
+export const vethDelay: Time = 5 * microsecond;
+/** Receivers take frames that are longer by a VLAN tag (net/core/dev.c, is_skb_forwardable). */
+const vlanTag = 4;
 
-/**
- * The frame as it would be on the wire, without its check sequence. A message that `encode` does not know becomes as many
- * zeros as it is long. Not on the wire here: IP and TCP options, window scaling (a fixed window stands there).
- */
-export function frameBytes(frame: Frame, encode: Encode = () => undefined): Uint8Array {
-  const ethernet = new Octets();
-  if (frame.type === "arp") {
-    const { arp } = frame;
-    if (typeof arp.targetIp === "bigint" || typeof arp.senderIp === "bigint") {
-      const solicited = frame.target === broadcastMac ? solicitedMac(BigInt(arp.targetIp)) : frame.target;
-      return header(ethernet, solicited, frame.source, 0x86dd).raw(neighborDiscovery(arp)).bytes();
+/** What can be wrong with a wire; all of it may be changed while frames travel. */
+export interface Wire {
+  /** How long a frame needs. */
+  delay: Time;
+  /** The share of frames that get lost, 0 to 1. */
+  loss: number;
+  /** Nothing comes through, and both ends see that there is no carrier. */
+  cut: boolean;
+}
+
+/** Whether this frame is one of those that get lost. A walk that only asks takes both possibilities. */
+function isLost(wire: Wire, from: Device, random: () => Random): boolean {
+  if (wire.loss <= 0) return false;
+  const { conveyor } = from.netns.network;
+  if (conveyor.dry) return conveyor.choose(from.netns, [1 - wire.loss, wire.loss]) === 1;
+  return random().float() < wire.loss;
+}
+
+/** A frame at the far end of its wire: taken, unless it is too long for the device there. */
+function land(frame: Frame, to: Device): void {
+  if (frame.type === "ip" && !fitsIn(frame.packet, to.mtu + vlanTag)) {
+    to.counters.rxDropped++;
+    to.netns.frameLost(frame, to, `the frame is longer than ${to.name}'s MTU of ${to.mtu}: dropped without a word`);
+    return;
+  }
+  to.netns.receive(frame, to);
+}
+
+/** One end of a veth pair: what goes in here comes out at the other end. */
+export class VethEnd {
+  readonly type = "veth";
+  peer: Device | undefined;
+  #random: Random | undefined;
+
+  /** @param wire one for both ends */
+  constructor(readonly wire: Wire = { delay: vethDelay, loss: 0, cut: false }) {}
+
+  carrier(): boolean {
+    return this.peer?.up === true && !this.wire.cut;
+  }
+
+  transmit(frame: Frame, from: Device): void {
+    const { peer, wire } = this;
+    if (!peer) {
+      from.netns.frameLost(frame, from, "the other end is gone");
+      return;
     }
-    return header(ethernet, frame.target, frame.source, 0x0806).raw(arpBytes(arp)).bytes();
-  }
-  const type = typeof frame.packet.source === "number" ? 0x0800 : 0x86dd;
-  return header(ethernet, frame.target, frame.source, type).raw(packetBytes(frame.packet, encode)).bytes();
-}
-
-function header(octets: Octets, target: Mac, source: Mac, type: number): Octets {
-  return octets.raw(macBytes(target)).raw(macBytes(source)).u16(type);
-}
-
-function macBytes(mac: Mac): Uint8Array {
-  return Uint8Array.from(mac.split(":"), (digits) => Number.parseInt(digits, 16));
-}
-
-function ipBytes(ip: Ip): Uint8Array {
-  const octets = new Octets();
-  if (typeof ip === "number") return octets.u32(ip).bytes();
-  for (let shift = 96n; shift >= 0n; shift -= 32n) octets.u32(Number((ip >> shift) & 0xffff_ffffn));
-  return octets.bytes();
-}
-
-/** RFC 826. */
-function arpBytes({ operation, senderMac, senderIp, targetMac, targetIp }: Arp): Uint8Array {
-  const octets = new Octets()
-    .u16(1, 0x0800)
-    .u8(6, 4)
-    .u16(operation === "request" ? 1 : 2);
-  return octets.raw(macBytes(senderMac)).raw(ipBytes(senderIp)).raw(macBytes(targetMac)).raw(ipBytes(targetIp)).bytes();
-}
-
-const icmpv6 = 58;
-
-/** ARP of IPv6 (RFC 4861): a solicitation to the group of the wanted address, an advertisement back. */
-function neighborDiscovery(arp: Arp): Uint8Array {
-  const [sender, target] = [BigInt(arp.senderIp), BigInt(arp.targetIp)];
-  const solicits = arp.operation === "request";
-  const body = new Octets().u8(solicits ? 135 : 136, 0).u16(0);
-  body.u32(solicits ? 0 : 0x6000_0000).raw(ipBytes(solicits ? target : sender));
-  // Who asks without an address (duplicate address detection) names no link-layer address.
-  if (sender !== 0n) body.u8(solicits ? 1 : 2, 1).raw(macBytes(arp.senderMac));
-  const to = solicits ? addToIp(0xff02_0000_0000_0000_0000_0001_ff00_0000n, Number(target & 0xff_ffffn)) : target;
-  return ipv6(sender, to, icmpv6, 255, closed(sender, to, icmpv6, body, 2));
-}
-
-function solicitedMac(target: bigint): Mac {
-  const low = (target & 0xff_ffffn).toString(16).padStart(6, "0");
-  return `33:33:ff:${low.slice(0, 2)}:${low.slice(2, 4)}:${low.slice(4)}`;
-}
-
-/** The packet from its IP header on. */
-function packetBytes(packet: Packet, encode: Encode): Uint8Array {
-  const { source, target, ttl, id } = packet;
-  const { next, bytes } = bodyBytes(packet, encode);
-  if (typeof source === "bigint" || typeof target === "bigint") return ipv6(source, target, next, ttl, bytes);
-  const octets = new Octets().u8(0x45, 0).u16(20 + bytes.length, id & 0xffff);
-  // Linux does not set "don't fragment" on what a tunnel device sends, but on nearly all else.
-  octets
-    .u16(carriesFrame(packet) ? 0 : 0x4000)
-    .u8(ttl, next)
-    .u16(0)
-    .raw(ipBytes(source))
-    .raw(ipBytes(target));
-  return octets.setU16(10, checksum(octets.bytes())).raw(bytes).bytes();
-}
-
-function ipv6(source: Ip, target: Ip, next: number, hops: number, body: Uint8Array): Uint8Array {
-  const octets = new Octets().u32(0x6000_0000).u16(body.length).u8(next, hops);
-  return octets.raw(ipBytes(source)).raw(ipBytes(target)).raw(body).bytes();
-}
-
-function carriesFrame({ body }: Packet): boolean {
-  return body.protocol === "udp" && isVxlan(body.payload);
-}
-
-function bodyBytes(packet: Packet, encode: Encode): { readonly next: number; readonly bytes: Uint8Array } {
-  const { source, target, body } = packet;
-  switch (body.protocol) {
-    case "tcp":
-      return { next: 6, bytes: closed(source, target, 6, tcp(body), 16) };
-    case "udp":
-      return { next: 17, bytes: udp(packet, encode) };
-    case "sctp":
-      return { next: 132, bytes: new Octets().u16(body.sourcePort, body.targetPort).u32(0).u32(0).bytes() };
-    case "icmp": {
-      if (typeof source === "number") {
-        const octets = icmp(body, 4, encode);
-        return { next: 1, bytes: octets.setU16(2, checksum(octets.bytes())).bytes() };
-      }
-      return { next: icmpv6, bytes: closed(source, target, icmpv6, icmp(body, 6, encode), 2) };
+    if (wire.cut) {
+      from.netns.frameLost(frame, from, "the wire is cut");
+      return;
     }
+    if (isLost(wire, from, () => this.#stream(from))) {
+      from.netns.frameLost(frame, from, "lost on the wire");
+      return;
+    }
+    from.netns.network.conveyor.after(wire.delay, () => land(frame, peer));
+  }
+
+  #stream(from: Device): Random {
+    this.#random ??= from.netns.network.sim.random.fork(`veth/${from.netns.name}/${from.name}`);
+    return this.#random;
   }
 }
 
-const flagBits: Readonly<Record<string, number>> = { F: 0x01, S: 0x02, R: 0x04, P: 0x08, ".": 0x10 };
+/** The plug of a physical device in a segment. */
+export class Port {
+  readonly type = "physical";
+  /** This device's own cable. */
+  cut = false;
 
-/** RFC 9293. A Linux socket's first window, unscaled. */
-function tcp({ sourcePort, targetPort, sequence, acknowledgement, flags, payload }: Tcp): Octets {
-  const bits = [...flags].reduce((sum, flag) => sum | (flagBits[flag] ?? 0), 0);
-  const octets = new Octets().u16(sourcePort, targetPort).u32(sequence);
-  octets.u32((bits & 0x10) === 0 ? 0 : acknowledgement).u8(0x50, bits);
-  return octets.u16((bits & 0x04) === 0 ? 64_240 : 0, 0, 0).raw(utf8(payload));
-}
+  constructor(readonly segment: Segment) {}
 
-/** RFC 768; a tunnel over IPv4 writes no checksum, as Linux's does. */
-function udp(packet: Packet, encode: Encode): Uint8Array {
-  const { source, target, body } = packet;
-  if (body.protocol !== "udp") throw new RangeError("only a datagram has a UDP header");
-  const { payload, sourcePort, targetPort } = body;
-  const data = typeof payload === "string" ? utf8(payload) : messageBytes(payload, encode);
-  const octets = new Octets().u16(sourcePort, targetPort, 8 + data.length, 0).raw(data);
-  if (carriesFrame(packet) && typeof source === "number") return octets.bytes();
-  return closed(source, target, 17, octets, 6);
-}
-
-function messageBytes(message: Message, encode: Encode): Uint8Array {
-  if (!isVxlan(message)) return encode(message) ?? new Uint8Array(message.size);
-  return new Octets()
-    .u8(8, 0, 0, 0)
-    .u32(message.vni * 256)
-    .raw(frameBytes(message.frame, encode))
-    .bytes();
-}
-
-/** Type and code (RFC 792; RFC 4443). */
-const errorCodes: { readonly [E in IcmpError]: { readonly 4: readonly number[]; readonly 6: readonly number[] } } = {
-  "net-unreachable": { 4: [3, 0], 6: [1, 0] },
-  "host-unreachable": { 4: [3, 1], 6: [1, 3] },
-  "port-unreachable": { 4: [3, 3], 6: [1, 4] },
-  "admin-prohibited": { 4: [3, 13], 6: [1, 1] },
-  "time-exceeded": { 4: [11, 0], 6: [3, 0] },
-};
-
-function icmp(body: Icmp, version: 4 | 6, encode: Encode): Octets {
-  if ("cause" in body) {
-    // The error quotes as much of its cause as fits into the smallest packet that every link must carry.
-    const quoted = packetBytes(body.cause, encode).slice(0, version === 4 ? 548 : 1232);
-    return new Octets()
-      .u8(...errorCodes[body.type][version])
-      .u16(0)
-      .u32("mtu" in body ? Number(body.mtu) : 0)
-      .raw(quoted);
+  carrier(): boolean {
+    return !this.cut && !this.segment.cut;
   }
-  const types = { echo: { 4: 8, 6: 128 }, "echo-reply": { 4: 0, 6: 129 } };
-  const octets = new Octets().u8(types[body.type][version], 0).u16(0, body.identifier, body.sequence);
-  // ping fills its request with the numbers from 0 up.
-  return octets.raw(Uint8Array.from({ length: body.size }, (_, at) => at & 0xff));
+
+  transmit(frame: Frame, from: Device): void {
+    if (this.cut) from.netns.frameLost(frame, from, "the cable is cut");
+    else this.segment.carry(frame, from);
+  }
 }
 
-/** The body with its checksum over itself and the pseudo-header, written at octet `at`. */
-function closed(source: Ip, target: Ip, next: number, body: Octets, at: number): Uint8Array {
-  const pseudo = new Octets().raw(ipBytes(source)).raw(ipBytes(target)).u32(body.length).u32(next);
-  const sum = checksum(pseudo.bytes(), body.bytes());
-  return body.setU16(at, next === 17 && sum === 0 ? 0xffff : sum).bytes();
+/** A physical network: a plain switch with the devices that are plugged into it. */
+export class Segment implements Wire {
+  readonly #network: Network;
+  readonly #plugged = new Set<Device>();
+  /** Whose MAC addresses are at which plug: those of the devices, and what was learnt of bridges behind them. */
+  readonly #known = new Map<Mac, Device>();
+  #random: Random | undefined;
+  loss = 0;
+  cut = false;
+  /** The largest IP packet that the switch takes; what is larger is lost without a word. */
+  mtu: number | undefined;
+
+  constructor(
+    network: Network,
+    readonly name: string,
+    /** How long a frame needs from one device to another. */
+    public delay: Time,
+  ) {
+    this.#network = network;
+  }
+
+  get devices(): Iterable<Device> {
+    return this.#plugged;
+  }
+
+  plug(device: Device): void {
+    this.#plugged.add(device);
+    this.#known.set(device.mac, device);
+  }
+
+  unplug(device: Device): void {
+    this.#plugged.delete(device);
+    for (const [mac, at] of this.#known) if (at === device) this.#known.delete(mac);
+  }
+
+  /** A switch that knows who is plugged in: to the one with the address; a broadcast, or what nobody has, to all others. */
+  carry(frame: Frame, from: Device): void {
+    const wrong = this.#wrong(frame, from);
+    if (wrong !== undefined) {
+      from.netns.frameLost(frame, from, wrong);
+      return;
+    }
+    if (this.#known.get(frame.source) !== from && !this.#network.conveyor.dry) this.#known.set(frame.source, from);
+    if (isGroupMac(frame.target)) {
+      for (const to of this.#plugged) if (to !== from) this.#deliver(frame, to);
+      return;
+    }
+    const known = this.#known.get(frame.target);
+    if (known && known !== from) {
+      this.#deliver(frame, known);
+      return;
+    }
+    // Only a bridge takes what is not for its own device: others would throw their copy away.
+    const behind = known ? [] : [...this.#plugged].filter((to) => to !== from && hasBehind(to, frame.target));
+    if (behind.length === 0) from.netns.frameLost(frame, from, `nobody on ${this.name} has ${frame.target}`);
+    for (const to of behind) this.#deliver(frame, to);
+  }
+
+  #deliver(frame: Frame, to: Device): void {
+    this.#network.conveyor.after(this.delay, () => {
+      if (to.link.type === "physical" && to.link.cut) {
+        if (!isGroupMac(frame.target)) to.netns.frameLost(frame, to, "the cable is cut");
+      } else land(frame, to);
+    });
+  }
+
+  #wrong(frame: Frame, from: Device): string | undefined {
+    if (this.cut) return `${this.name} is cut`;
+    if (this.mtu !== undefined && frame.type === "ip" && !fitsIn(frame.packet, this.mtu)) {
+      return `${this.name} takes no more than ${this.mtu} octets: dropped without a word`;
+    }
+    const { random } = this.#network.sim;
+    const lost = isLost(this, from, () => {
+      this.#random ??= random.fork(`segment/${this.name}`);
+      return this.#random;
+    });
+    return lost ? `lost on ${this.name}` : undefined;
+  }
+}
+
+/** The devices at the far end of a device's wire, those behind a bridge too: whom a broadcast would reach at once. */
+export function* farEnds(device: Device, visited = new Set<Device>()): Generator<Device> {
+  const { link } = device;
+  if (!device.up || visited.has(device)) return;
+  visited.add(device);
+  switch (link.type) {
+    case "veth":
+      if (link.peer && !link.wire.cut) yield* arrivals(link.peer, visited);
+      return;
+    case "physical":
+      if (link.cut || link.segment.cut) return;
+      for (const other of link.segment.devices) if (other !== device) yield* arrivals(other, visited);
+      return;
+    case "bridge":
+      for (const port of link.ports) yield* farEnds(port, visited);
+      return;
+    case "vxlan":
+    case "loopback":
+      return;
+  }
+}
+
+/** Who hears what comes in by a device: itself, or its bridge and all behind that. */
+function* arrivals(device: Device, visited: Set<Device>): Generator<Device> {
+  if (!device.up || visited.has(device)) return;
+  yield device;
+  const { master } = device;
+  if (master?.link.type !== "bridge" || visited.has(master)) return;
+  visited.add(device);
+  visited.add(master);
+  yield master;
+  for (const port of master.link.ports) if (port !== device) yield* farEnds(port, visited);
+}
+
+/** Whether a frame to `mac` that goes out by a device, or into the bridge that it is a port of, finds its owner. */
+export function hasBehind(device: Device, mac: Mac): boolean {
+  for (const end of arrivals(device, new Set())) if (end.mac === mac) return true;
+  return false;
+}
+
+/** Whether the owner of `mac` is at the far end of a device's wire. */
+export function isBeyond(device: Device, mac: Mac): boolean {
+  for (const end of farEnds(device)) if (end.mac === mac) return true;
+  return false;
 }
