@@ -100,7 +100,7 @@ function readRule(words: readonly string[]): Rule {
     else if (word === "-g") rule.target = { target: "goto", chain: next() };
     else if (word === "-j") target = { name: next(), options: new Map() };
     else {
-      const owner = targetOptions.has(word) ? target : matches.at(-1);
+      const owner = targetOptions.has(word) ? target : (portMatch(word, rule.protocol, matches) ?? matches.at(-1));
       if (!owner || !word.startsWith("--")) throw new RangeError(`unknown option "${word}"`);
       owner.options.set(word, { not, value: flags.has(word) ? "" : next() });
     }
@@ -108,6 +108,17 @@ function readRule(words: readonly string[]): Rule {
   if (target) rule.target = readTarget(target);
   if (matches.length > 0) rule.matches = matches.map(readMatch);
   return rule;
+}
+
+/** `-p tcp --dport 80` needs no `-m tcp`: the tool loads the protocol's own match where its option comes up (xshared.c). */
+function portMatch(option: string, protocol: Rule["protocol"], matches: Extension[]): Extension | undefined {
+  if (option !== "--sport" && option !== "--dport") return undefined;
+  if (protocol !== "tcp" && protocol !== "udp" && protocol !== "sctp") return undefined;
+  const found = matches.find(({ name }) => name === protocol);
+  if (found) return found;
+  const loaded = { name: protocol, options: new Map() };
+  matches.push(loaded);
+  return loaded;
 }
 
 function readProtocol(word: string): Protocol {

@@ -51,6 +51,7 @@ const lines: readonly (readonly [string, string])[] = [
   ["-A S -s 0.0.0.0/0 -d 10.1.2.3/16 -j ACCEPT", "-A S -d 10.1.0.0/16 -j ACCEPT"],
 ];
 const filterLines: readonly (readonly [string, string])[] = [
+  ["-A S -p tcp --dport 80 -j DROP", "-A S -p tcp -m tcp --dport 80 -j DROP"],
   ["-A S -j REJECT", "-A S -j REJECT --reject-with icmp-port-unreachable"],
   [
     "-A S -m conntrack ! --ctstate DNAT,ESTABLISHED,RELATED -j DROP",
