@@ -2,7 +2,7 @@
 import type { Clock, Time } from "../sim/clock";
 import { minute, second } from "../sim/clock";
 import type { Ip } from "./address";
-import { type Packet, type Protocol, sourcePort, targetPort } from "./packet";
+import { type Packet, type Protocol, sourcePort, type Tcp, targetPort } from "./packet";
 import { isConnectionStart, nextTrack, type TcpTrack, trackTimeouts } from "./tcptrack";
 import { same, TupleTable } from "./tupletable";
 
@@ -87,12 +87,21 @@ export function inverse(tuple: Tuple): Tuple {
   };
 }
 
+function isReset({ flags }: Tcp): boolean {
+  return flags === "R" || flags === "R.";
+}
+
+/** What `conntrack -E` prints. */
+export type ConntrackEvent = "NEW" | "UPDATE" | "DESTROY";
+
 /** The connections of one namespace, found by either of their tuples. */
 export class Conntrack {
   readonly #clock: Clock;
   readonly #table = new TupleTable<Connection>();
+  readonly #told = new Set<(event: ConntrackEvent, connection: Connection) => void>();
   #begun = 0;
   #sweeping = false;
+
   constructor(clock: Clock) {
     this.#clock = clock;
   }
@@ -111,9 +120,26 @@ export class Conntrack {
     }
     if (!connection) return this.#begin(packet, tuple);
     const direction = same(connection.original, tuple) ? "original" : "reply";
+    if (!dry && direction === "reply" && !connection.seenReply && body.protocol === "tcp" && isReset(body)) {
+      // Refused at once: nothing to remember (nf_conntrack_proto_tcp.c); this packet is still translated by it.
+      this.forget(connection);
+      connection.tcp = "CLOSE";
+      connection.confirmed = true;
+      return { connection, direction, state: "ESTABLISHED" };
+    }
     if (!dry && !this.#advance(connection, direction, packet)) return invalid;
     const state = direction === "reply" || connection.seenReply ? "ESTABLISHED" : "NEW";
     return { connection, direction, state };
+  }
+
+  /** Tells of every connection that begins, changes its state or is forgotten, until it is stopped. */
+  onEvent(told: (event: ConntrackEvent, connection: Connection) => void): { stop(): void } {
+    this.#told.add(told);
+    return { stop: () => this.#told.delete(told) };
+  }
+
+  #tell(event: ConntrackEvent, connection: Connection): void {
+    for (const told of this.#told) told(event, connection);
   }
 
   /** Puts a connection whose first packet came through into the table; false if its tuples are taken. */
@@ -124,6 +150,7 @@ export class Conntrack {
     connection.confirmed = true;
     this.#table.set(original, connection);
     this.#table.set(reply, connection);
+    if (this.#told.size > 0) this.#tell("NEW", connection);
     this.#sweepLater();
     return true;
   }
@@ -146,6 +173,7 @@ export class Conntrack {
   forget(connection: Connection): void {
     this.#table.delete(connection.original);
     this.#table.delete(connection.reply);
+    if (connection.confirmed && this.#told.size > 0) this.#tell("DESTROY", connection);
     connection.confirmed = false;
   }
 
@@ -187,13 +215,16 @@ export class Conntrack {
   #advance(connection: Connection, direction: Direction, packet: Packet): boolean {
     const { body } = packet;
     const now = this.#clock.now;
+    const answered = direction === "reply" && !connection.seenReply;
     if (body.protocol === "tcp") {
       const next = nextTrack(connection.tcp, direction, body.flags);
       if (next === undefined) return false;
+      const changed = connection.tcp !== next;
       connection.tcp = next;
       if (direction === "reply") connection.seenReply = true;
       if (next === "ESTABLISHED" && connection.seenReply) connection.assured = true;
       connection.expires = now + trackTimeouts[next];
+      if ((changed || answered) && connection.confirmed && this.#told.size > 0) this.#tell("UPDATE", connection);
       return true;
     }
     if (direction === "reply") connection.seenReply = true;
@@ -202,6 +233,7 @@ export class Conntrack {
       connection.assured = true;
       connection.expires = now + udpStreamTimeout;
     } else connection.expires = now + udpTimeout;
+    if (answered && this.#told.size > 0) this.#tell("UPDATE", connection);
     return true;
   }
 

@@ -80,6 +80,7 @@ export class Neighbors {
 
   /** `ip neigh replace IP lladdr MAC nud STATE dev DEVICE`. A permanent entry is never asked after and never goes. */
   set(device: string, ip: Ip, mac: Mac, state: "PERMANENT" | "NOARP" | "REACHABLE" | "STALE" = "PERMANENT"): void {
+    this.#netns.fill();
     const entry = this.#entry(this.#netns.device(device), ip);
     entry.mac = mac;
     this.#enter(entry, state);
@@ -88,6 +89,7 @@ export class Neighbors {
 
   /** `ip neigh del`: false if there is no such entry. What waits for it is given up. */
   delete(device: string, ip: Ip): boolean {
+    this.#netns.fill();
     const entries = this.#of(device);
     const entry = entries?.get(ip);
     if (!entries || !entry) return false;
@@ -97,6 +99,7 @@ export class Neighbors {
 
   /** `ip neigh flush [dev DEVICE]`: all but permanent ones; gives how many. */
   flush(device?: string): number {
+    this.#netns.fill();
     let count = 0;
     for (const [at, entries] of this.#entries) {
       if (device !== undefined && at.name !== device) continue;
@@ -118,6 +121,7 @@ export class Neighbors {
 
   /** All entries, device by device, in the order in which they came. */
   list(): readonly Neighbor[] {
+    this.#netns.fill();
     return [...this.#entries.values()].flatMap((entries) =>
       [...entries.values()].map(({ device, ip, mac, state }) => ({
         device: device.name,

@@ -28,6 +28,7 @@ import { describeRoute, type RouteResult, Routes } from "./route";
 import { Sockets } from "./sockets";
 import { Transit } from "./transit";
 import { Vxlan, type VxlanOptions } from "./vxlan";
+import { VxlanFdb } from "./vxlanfdb";
 import { Port, type Segment } from "./wire";
 
 /** Kernel settings that a node's software turns on; the defaults are a fresh namespace's. */
@@ -61,7 +62,7 @@ export interface Sysctl {
  */
 export class Netns {
   readonly devices = new Map<string, Device>();
-  readonly routes = new Routes(() => this.wakeIpv6());
+  readonly routes = new Routes({ all: () => this.fill(), ipv6: () => this.wakeIpv6() });
   readonly neighbors: Neighbors;
   readonly netfilter = new Netfilter();
   readonly conntrack: Conntrack;
@@ -80,6 +81,7 @@ export class Netns {
   readonly #fragments = new Fragments();
   #indexes = 0;
   #ipv6 = false;
+  readonly #deferred: (() => void)[] = [];
 
   constructor(
     readonly network: Network,
@@ -98,11 +100,12 @@ export class Netns {
 
   // ── The way of a packet ──────────────────────────────────────────────────────────────────────────────────────────
 
-  /** A packet of a local socket, or of the kernel itself. */
-  send(packet: Packet): void {
+  /** A packet of a local socket, or of the kernel itself; `device`: it must leave by this one. */
+  send(packet: Packet, device?: string): void {
     const passage = this.passage(packet, undefined);
     if (passage.watched) passage.note("send", "socket", () => describePacket(packet));
-    let route = this.#routeFor(passage);
+    let route =
+      (device === undefined ? undefined : this.routes.lookupBy(device, packet.target)) ?? this.#routeFor(passage);
     if (!route) return;
     passage.output = route.device;
     if (!this.hook("output", passage)) return;
@@ -288,7 +291,10 @@ export class Netns {
 
   #transmit(passage: Passage, route: RouteResult, device: Device): void {
     const send = (mac: Mac | undefined): void => {
-      if (mac === undefined) return this.unreachable(passage, "host-unreachable", device.name);
+      if (mac === undefined) {
+        this.unreachable(passage, "host-unreachable", device.name);
+        return;
+      }
       if (passage.watched) {
         passage.note("transmit", device.name, () => `out by ${device.name} to ${formatIp(route.nextHop)}, ${mac}`, {
           device: device.name,
@@ -355,6 +361,20 @@ export class Netns {
     return device;
   }
 
+  /**
+   * Puts off writing what is only needed once somebody looks: `fill` runs once, before the next packet or reader needs
+   * routes, neighbours or a tunnel's forwarding database. A thousand nodes know a thousand peers each, and few are asked.
+   */
+  defer(fill: () => void): void {
+    this.#deferred.push(fill);
+    this.routes.forgetLookups();
+  }
+
+  /** Runs what was put off. */
+  fill(): void {
+    while (this.#deferred.length > 0) this.#deferred.shift()?.();
+  }
+
   /** Gives devices their link-local addresses, when IPv6 is first looked at: most namespaces never do. */
   wakeIpv6(): void {
     if (this.#ipv6 || this.sysctl.disableIpv6) return;
@@ -385,7 +405,7 @@ export class Netns {
   /** A VXLAN device; its MTU leaves room for the 50 octets around each frame. */
   addVxlan(name: string, options: VxlanOptions & { readonly mac?: Mac; readonly mtu?: number }): Device {
     const below = this.devices.get(options.underlay);
-    return this.addDevice(name, new Vxlan(options, this.network.sim.clock), {
+    return this.addDevice(name, new Vxlan(options, new VxlanFdb(this.network.sim.clock, () => this.fill())), {
       ...(options.mac === undefined ? {} : { mac: options.mac }),
       mtu: options.mtu ?? (below?.mtu ?? 1500) - 50,
     });

@@ -1,8 +1,8 @@
 /** Owns capture files, as tcpdump writes and Wireshark opens them (libpcap's classic format, pcap-savefile(5)). */
 import type { Time } from "../sim/clock";
 import { Octets } from "./bytes";
-import type { Frame } from "./packet";
 import { type Encode, frameBytes } from "./framebytes";
+import type { Frame } from "./packet";
 
 /** A frame, and when it was seen: microseconds since 1970-01-01T00:00:00Z. */
 export interface CapturedFrame {

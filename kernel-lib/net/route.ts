@@ -54,6 +54,12 @@ export interface RouteResult {
   readonly nextHop: Ip;
 }
 
+/** Called before routes are looked at: what was put off is done then (`ipv6`: for an IPv6 address). */
+export interface Preparation {
+  all(): void;
+  ipv6(): void;
+}
+
 const rememberedLookups = 10_000;
 
 /**
@@ -67,15 +73,20 @@ export class Routes {
   readonly #localNets: Route[] = [];
   /** What lookups have found, until something changes. */
   readonly #found = new Map<Ip, RouteResult | undefined>();
-  readonly #beforeIpv6: () => void;
+  readonly #before: Preparation;
 
-  /** @param beforeIpv6 called before an IPv6 address is looked for: a namespace makes its link-local ones then */
-  constructor(beforeIpv6: () => void) {
-    this.#beforeIpv6 = beforeIpv6;
+  constructor(before: Preparation) {
+    this.#before = before;
+  }
+
+  /** What was looked up before is looked up anew: something that was put off may change it. */
+  forgetLookups(): void {
+    this.#found.clear();
   }
 
   /** Adds a route. Throws as `ip route` says it, if there is one already or its next hop cannot be reached. */
   add(options: RouteOptions): Route {
+    this.#before.all();
     this.#found.clear();
     const route = completed(options, this.#deviceTowards(options));
     if (route.type === "local" || route.type === "broadcast") {
@@ -105,6 +116,7 @@ export class Routes {
 
   /** `ip route replace`: instead of one to the same prefix with the same metric, if there is one. */
   replace(options: RouteOptions): Route {
+    this.#before.all();
     const metric = options.metric ?? defaultMetric(options.to.ip);
     const old = this.#byLength.get(bucketKey(options.to))?.get(networkOf(options.to).ip);
     const [twin] = old?.filter((route) => route.metric === metric) ?? [];
@@ -116,6 +128,7 @@ export class Routes {
 
   /** Takes away the route to exactly this prefix (by this device, …); false if there is none. */
   delete(to: Cidr, device?: string, type?: Route["type"], metric?: number, via?: Ip): boolean {
+    this.#before.all();
     this.#found.clear();
     if (type === "local" || type === "broadcast") return this.#locals.delete(to.ip);
     const first = this.#byLength
@@ -159,7 +172,7 @@ export class Routes {
 
   /** Whether the address is this namespace's own. */
   isLocal(ip: Ip): boolean {
-    if (typeof ip === "bigint") this.#beforeIpv6();
+    if (typeof ip === "bigint") this.#before.ipv6();
     const route = this.#locals.get(ip);
     if (route) return route.type === "local";
     return this.#localNets.some((net) => contains(net.to, ip));
@@ -174,7 +187,8 @@ export class Routes {
   lookup(ip: Ip): RouteResult | undefined {
     const known = this.#found.get(ip);
     if (known) return known;
-    if (typeof ip === "bigint") this.#beforeIpv6();
+    if (typeof ip === "bigint") this.#before.ipv6();
+    this.#before.all();
     const found = this.#search(ip);
     if (this.#found.size >= rememberedLookups) this.#found.clear();
     this.#found.set(ip, found);
@@ -196,7 +210,8 @@ export class Routes {
 
   /** `ip route get ADDRESS oif DEVICE`: the best route that leaves by this device (link-local addresses need it said). */
   lookupBy(device: string, ip: Ip): RouteResult | undefined {
-    if (typeof ip === "bigint") this.#beforeIpv6();
+    this.#before.all();
+    if (typeof ip === "bigint") this.#before.ipv6();
     for (const key of this.#lengths) {
       if (key >= 1000 !== (typeof ip === "bigint")) continue;
       const length = key % 1000;
@@ -209,8 +224,9 @@ export class Routes {
 
   /** The routes of a family, as `ip route` lists them (`local`: the other table, which is asked first): default first. */
   list(family: Family = "IPv4", table: "main" | "local" = "main"): readonly Route[] {
+    this.#before.all();
     const wanted = family === "IPv4" ? "number" : "bigint";
-    if (family === "IPv6") this.#beforeIpv6();
+    if (family === "IPv6") this.#before.ipv6();
     const all = table === "main" ? this.#main() : [...this.#localNets, ...this.#locals.values()];
     return all
       .filter(({ to }) => typeof to.ip === wanted)

@@ -1,7 +1,7 @@
 /** Owns what programs see of the network: sockets, synchronous and told by callbacks. */
 import type { Time } from "../sim/clock";
 import type { Ip, SocketAddress } from "./address";
-import type { Message } from "./packet";
+import type { IcmpError, Message, Packet } from "./packet";
 
 /** Error numbers of socket calls, by their names in errno(3). */
 export type Errno =
@@ -110,7 +110,7 @@ export interface UdpSocket {
   readonly local: SocketAddress;
   readonly owner: string;
   /** Sends one datagram; to the connected peer if `to` is left out. */
-  send(payload: string | Message, to?: SocketAddress): void;
+  send(payload: string | Message, to?: SocketAddress, options?: { readonly ttl?: number }): void;
   close(): void;
 }
 
@@ -118,7 +118,27 @@ export interface UdpHandlers {
   received?(socket: UdpSocket, datagram: Datagram): void;
   /** An ICMP error came back for what was sent (only to a connected socket, as in Linux), or there is no route. */
   failed?(socket: UdpSocket, failure: Failure): void;
+  /** The error as it came, connected or not (IP_RECVERR): for `traceroute`. */
+  error?(socket: UdpSocket, error: SocketIcmpError): void;
 }
+
+/** An ICMP error about something that was sent, or the same said by this host itself (`local`). */
+export interface SocketIcmpError {
+  /** Who says so. */
+  readonly from: Ip;
+  readonly type: IcmpError;
+  /** Of the next hop, where a packet was too long for it. */
+  readonly mtu?: number;
+  /** The packet that it is about. */
+  readonly cause: Packet;
+}
+
+/**
+ * What may happen to packets that are too long for their way (IP_MTU_DISCOVER, `ping -M`): `do` they are never cut up,
+ * and refused here if they are known to be too long; `want` this host cuts up what it knows to be too long, and routers
+ * nothing (default); `dont` anybody may.
+ */
+export type PathMtuMode = "do" | "want" | "dont";
 
 export interface UdpOptions {
   /** Default: every address. */
@@ -128,6 +148,8 @@ export interface UdpOptions {
   /** `connect`: only this peer's datagrams and errors are heard. */
   readonly peer?: SocketAddress;
   readonly owner?: string;
+  readonly ttl?: number;
+  readonly pathMtu?: PathMtuMode;
 }
 
 /** An answer to an echo request, or what came instead. */
@@ -139,12 +161,34 @@ export type EchoResult =
       readonly ttl: number;
       readonly time: Time;
     }
-  | { readonly result: "error"; readonly from: Ip; readonly sequence: number; readonly error: string };
+  | {
+      readonly result: "error";
+      readonly from: Ip;
+      readonly sequence: number;
+      /** In ping's words. */
+      readonly error: string;
+      /** `message-too-long`: this host refuses to send it. */
+      readonly type: IcmpError | "message-too-long";
+      readonly mtu?: number;
+    };
+
+export interface EchoOptions {
+  /** Default: chosen by the route. */
+  readonly sourceIp?: Ip;
+  /** Leave by this device (`ping -I eth0`, `fe80::1%eth0`). */
+  readonly device?: string;
+}
 
 export interface EchoSocket {
   readonly identifier: number;
-  /** Sends one echo request with `size` octets of data (56). False: there is no route. */
-  send(sequence: number, options?: { readonly size?: number; readonly ttl?: number }): boolean;
+  /**
+   * Sends one echo request with `size` octets of data (56). False: there is no route. A request that is too long for the
+   * way, and must not be cut up (`pathMtu: "do"`), is answered with an error at once.
+   */
+  send(
+    sequence: number,
+    options?: { readonly size?: number; readonly ttl?: number; readonly pathMtu?: PathMtuMode },
+  ): boolean;
   close(): void;
 }
 
@@ -156,5 +200,5 @@ export interface SocketCalls {
   connectTcp(options: ConnectOptions, handlers: TcpHandlers): TcpSocket;
   /** Throws `SocketError` EADDRINUSE or EADDRNOTAVAIL. */
   openUdp(options: UdpOptions, handlers: UdpHandlers): UdpSocket;
-  openEcho(target: Ip, answered: (result: EchoResult) => void): EchoSocket;
+  openEcho(target: Ip, answered: (result: EchoResult) => void, options?: EchoOptions): EchoSocket;
 }

@@ -1,11 +1,13 @@
 /** Owns the sockets of a namespace: which one a packet is for, and which ports are free. */
-import { formatSocketAddress, type Ip, type SocketAddress } from "./address";
+import { family, formatSocketAddress, type Ip, type SocketAddress } from "./address";
+import { Echoes } from "./echo";
 import { describeError, failureOf } from "./icmp";
 import type { Netns } from "./netns";
 import type { IcmpError, Packet } from "./packet";
 import type { Passage } from "./passage";
 import {
   type ConnectOptions,
+  type EchoOptions,
   type EchoResult,
   type EchoSocket,
   type ListenOptions,
@@ -38,16 +40,13 @@ export class Sockets implements SocketCalls {
   readonly #netns: Netns;
   readonly #tcp: TcpLayer;
   readonly #udp: UdpLayer;
-  readonly #echoes = new Map<
-    number,
-    { readonly sent: Map<number, number>; readonly answered: (r: EchoResult) => void }
-  >();
-  #echoIdentifier = 0;
+  readonly #echoes: Echoes;
 
   constructor(netns: Netns) {
     this.#netns = netns;
     this.#tcp = new TcpLayer(netns);
     this.#udp = new UdpLayer(netns);
+    this.#echoes = new Echoes(netns);
   }
 
   listenTcp(options: ListenOptions, accept: (socket: TcpSocket) => TcpHandlers): TcpListener {
@@ -62,26 +61,8 @@ export class Sockets implements SocketCalls {
     return this.#udp.open(options, handlers);
   }
 
-  openEcho(target: Ip, answered: (result: EchoResult) => void): EchoSocket {
-    const { network } = this.#netns;
-    this.#echoIdentifier = (this.#echoIdentifier % 65535) + 1;
-    const identifier = this.#echoIdentifier;
-    const sent = new Map<number, number>();
-    this.#echoes.set(identifier, { sent, answered });
-    return {
-      identifier,
-      send: (sequence, options = {}) => {
-        const source = this.#netns.sourceFor(target);
-        if (source === undefined) return false;
-        sent.set(sequence, network.sim.clock.now);
-        const body = { protocol: "icmp", type: "echo", identifier, sequence, size: options.size ?? 56 } as const;
-        this.#netns.send(network.packet(source, target, body, options.ttl));
-        return true;
-      },
-      close: () => {
-        this.#echoes.delete(identifier);
-      },
-    };
+  openEcho(target: Ip, answered: (result: EchoResult) => void, options: EchoOptions = {}): EchoSocket {
+    return this.#echoes.open(target, answered, options);
   }
 
   /** Hands a packet that is for this namespace to its socket. */
@@ -99,7 +80,7 @@ export class Sockets implements SocketCalls {
         return;
       case "icmp":
         if ("cause" in body) {
-          this.#receiveError(passage, body.cause, body.type);
+          this.#receiveError(passage, body.cause, body.type, body.mtu);
           return;
         }
         this.#receiveEcho(passage, body.identifier, body.sequence);
@@ -127,44 +108,31 @@ export class Sockets implements SocketCalls {
   closeAll(): void {
     this.#tcp.closeAll();
     this.#udp.closeAll();
-    this.#echoes.clear();
+    this.#echoes.closeAll();
   }
 
   #receiveEcho(passage: Passage, identifier: number, sequence: number): void {
     const { packet } = passage;
-    const socket = this.#echoes.get(identifier);
-    if (!socket) {
+    if (!this.#echoes.waits(identifier)) {
       this.#netns.end(passage, "consume", "icmp", "echo reply that nobody waits for");
       return;
     }
     this.#netns.end(passage, "deliver", "socket", "echo reply, to ping");
-    if (passage.dry) return;
-    const { now } = this.#netns.network.sim.clock;
-    const time = now - (socket.sent.get(sequence) ?? now);
-    socket.sent.delete(sequence);
-    socket.answered({ result: "reply", from: packet.source, sequence, ttl: packet.ttl, time });
+    if (!passage.dry) this.#echoes.receive(packet, identifier, sequence);
   }
 
-  #receiveError(passage: Passage, cause: Packet, error: IcmpError): void {
-    this.#netns.end(passage, "consume", "icmp", `ICMP: ${describeError(error)}`);
+  #receiveError(passage: Passage, cause: Packet, type: IcmpError, mtu: number | undefined): void {
+    const { source } = passage.packet;
+    this.#netns.end(passage, "consume", "icmp", `ICMP: ${describeError(type, mtu, family(source))}`);
     if (passage.dry) return;
-    const { body } = cause;
-    if (body.protocol === "tcp") {
-      this.#tcp.failed(cause, failureOf(error));
-      return;
-    }
-    if (body.protocol === "udp") {
-      this.#udp.failed(cause, failureOf(error));
-      return;
-    }
-    if (body.protocol !== "icmp" || "cause" in body) return;
-    const socket = this.#echoes.get(body.identifier);
-    socket?.answered({
-      result: "error",
-      from: passage.packet.source,
-      sequence: body.sequence,
-      error: describeError(error),
-    });
+    const tooLong = type === "fragmentation-needed" || type === "packet-too-big";
+    if (tooLong && mtu !== undefined) this.#netns.pathMtus.learn(cause.target, mtu);
+    const { protocol } = cause.body;
+    if (protocol === "tcp" && tooLong) this.#tcp.shrink(cause);
+    else if (protocol === "tcp") this.#tcp.failed(cause, failureOf(type));
+    else if (protocol === "udp") {
+      this.#udp.failed(cause, failureOf(type), { from: source, type, cause, ...(mtu === undefined ? {} : { mtu }) });
+    } else this.#echoes.failed(source, cause, type, mtu);
   }
 }
 

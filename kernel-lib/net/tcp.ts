@@ -97,6 +97,13 @@ export class TcpLayer {
     this.#connections.get(endsOf(local, { ip: cause.target, port: body.targetPort }))?.error(failure);
   }
 
+  /** The way is narrower than a segment was: it is sent again in smaller ones. */
+  shrink(cause: Packet): void {
+    const body = cause.body as Tcp;
+    const local = { ip: cause.source, port: body.sourcePort };
+    this.#connections.get(endsOf(local, { ip: cause.target, port: body.targetPort }))?.shrink();
+  }
+
   listenerOwner(ip: Ip, port: number): string | undefined {
     return this.#listenerFor(ip, port)?.owner;
   }

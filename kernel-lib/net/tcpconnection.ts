@@ -42,6 +42,8 @@ export class TcpConnection implements TcpSocket {
   #attempt = 0;
   #deadline: Timer | undefined;
   #accepted: (() => TcpHandlers) | undefined;
+  /** The longest segment that the peer takes: 536 octets, unless its SYN says otherwise (RFC 9293 section 3.7.1). */
+  #peerMss = 536;
 
   constructor(
     netns: Netns,
@@ -70,6 +72,7 @@ export class TcpConnection implements TcpSocket {
   accept(syn: Tcp, accepted: () => TcpHandlers): void {
     this.state = "SYN-RECV";
     this.#accepted = accepted;
+    this.#peerMss = syn.mss ?? this.#peerMss;
     this.#receiveNext = syn.sequence + 1;
     this.#push("S.", "");
   }
@@ -156,6 +159,7 @@ export class TcpConnection implements TcpSocket {
   #receiveSynAck(segment: Tcp): void {
     if (segment.flags !== "S." || segment.acknowledgement !== this.#sendNext) return;
     this.#receiveNext = segment.sequence + 1;
+    this.#peerMss = segment.mss ?? this.#peerMss;
     this.#acknowledge(segment.acknowledgement);
     this.#send(".", this.#sendNext, "");
     this.#established();
@@ -220,6 +224,7 @@ export class TcpConnection implements TcpSocket {
   #acknowledge(acknowledgement: number): void {
     if (acknowledgement <= this.#sendUnacknowledged || acknowledgement > this.#sendNext) return;
     this.#sendUnacknowledged = acknowledgement;
+    this.#netns.neighbors.confirm(this.remote.ip);
     while (this.#inFlight[0] && this.#inFlight[0].end <= acknowledgement) this.#inFlight.shift();
     this.#attempt = 0;
     // A retransmission timer runs on; it looks at the deadline when it is due. The handshake's is somebody's wait.
@@ -250,10 +255,23 @@ export class TcpConnection implements TcpSocket {
     this.#push("F.", "");
   }
 
+  /** What both the peer and the way take. */
   #segmentSize(): number {
-    const route = this.#netns.routes.lookup(this.remote.ip);
-    const mtu = this.#netns.devices.get(route?.device ?? "")?.mtu ?? 1500;
-    return mtu - (typeof this.remote.ip === "number" ? 40 : 60);
+    return Math.min(this.#peerMss, this.#netns.mtuTo(this.remote.ip) - this.#headers());
+  }
+
+  /** Octets of the IP and TCP headers. */
+  #headers(): number {
+    return typeof this.remote.ip === "number" ? 40 : 60;
+  }
+
+  /** A router says that the way is narrower: what is under way is cut anew and sent again (RFC 1191 section 6.4). */
+  shrink(): void {
+    const most = this.#segmentSize();
+    const sent = this.#inFlight;
+    if (!sent.some(({ payload }) => payload.length * 3 > most && utf8Length(payload) > most)) return;
+    this.#inFlight = sent.flatMap((each) => cutSmaller(each, most));
+    for (const { flags, sequence, payload } of [...this.#inFlight]) this.#send(flags, sequence, payload);
   }
 
   /** Sends something that must be acknowledged. */
@@ -267,17 +285,26 @@ export class TcpConnection implements TcpSocket {
   }
 
   #send(flags: TcpFlags, sequence: number, payload: string): void {
-    const acknowledgement = flags === "S" ? 0 : this.#receiveNext;
+    const { local, remote } = this;
     const body: Tcp = {
       protocol: "tcp",
-      sourcePort: this.local.port,
-      targetPort: this.remote.port,
+      sourcePort: local.port,
+      targetPort: remote.port,
       flags,
       sequence,
-      acknowledgement,
+      acknowledgement: flags === "S" ? 0 : this.#receiveNext,
       payload,
+      ...(flags === "S" || flags === "S." ? { mss: this.#ownMss() } : {}),
     };
-    this.#netns.send(this.#netns.network.packet(this.local.ip, this.remote.ip, body));
+    this.#netns.send(this.#netns.network.packet(local.ip, remote.ip, body, 64, true));
+  }
+
+  /** What the device takes, whatever the way does (RTAX_ADVMSS). */
+  #ownMss(): number {
+    const { routes, devices } = this.#netns;
+    const found = routes.lookup(this.remote.ip);
+    const mtu = devices.get(found?.device ?? "")?.mtu ?? 1500;
+    return Math.min(found?.route.mtu ?? mtu, mtu, 65535) - this.#headers();
   }
 
   #arm(): void {
@@ -339,6 +366,20 @@ export class TcpConnection implements TcpSocket {
     this.forget();
     failed?.(this, failure);
   }
+}
+
+/** The same octets in pieces of at most `most`. */
+function cutSmaller(sent: Sent, most: number): readonly Sent[] {
+  const pieces: Sent[] = [];
+  let { payload, sequence } = sent;
+  while (payload !== "") {
+    const piece = firstOctets(payload, most);
+    payload = payload.slice(piece.length);
+    const end = sequence + utf8Length(piece);
+    pieces.push({ flags: payload === "" ? sent.flags : ".", sequence, end, payload: piece });
+    sequence = end;
+  }
+  return pieces.length > 0 ? pieces : [sent];
 }
 
 /** The longest beginning of a text that is at most `most` octets long, not cutting a character. */

@@ -1,12 +1,20 @@
 /** Owns UDP (RFC 768): datagram sockets, found by port, address and peer. */
 import { anyIpv4, anyIpv6, family, type Ip, type SocketAddress } from "./address";
 import type { Netns } from "./netns";
-import type { Message, Packet, Udp } from "./packet";
+import { fitsIn, type Message, type Packet, type Udp } from "./packet";
 import type { Passage } from "./passage";
-import { type Failure, SocketError, type UdpHandlers, type UdpOptions, type UdpSocket } from "./socket";
+import {
+  type Failure,
+  SocketError,
+  type SocketIcmpError,
+  type UdpHandlers,
+  type UdpOptions,
+  type UdpSocket,
+} from "./socket";
 import { addressInUse, addressNotAvailable, ephemeralPort, type SocketInfo } from "./sockets";
 
 interface Open extends UdpSocket {
+  readonly options: UdpOptions;
   readonly peer: SocketAddress | undefined;
   readonly handlers: UdpHandlers;
 }
@@ -32,11 +40,12 @@ export class UdpLayer {
     const socket: Open = {
       local: { ip, port },
       owner: options.owner ?? "",
+      options,
       peer,
       handlers,
-      send: (payload, to = peer) => {
+      send: (payload, to = peer, { ttl } = {}) => {
         if (!to) throw new RangeError("send() on a socket without a peer (89: Destination address required)");
-        this.#send(socket, payload, to);
+        this.#send(socket, payload, to, ttl ?? options.ttl);
       },
       close: () => this.#close(socket),
     };
@@ -71,9 +80,10 @@ export class UdpLayer {
   }
 
   /** An ICMP error came back for a datagram: only a connected socket is told. */
-  failed(cause: Packet, failure: Failure): void {
+  failed(cause: Packet, failure: Failure, error: SocketIcmpError): void {
     const body = cause.body as Udp;
     const socket = this.#find(cause.source, body.sourcePort, { ip: cause.target, port: body.targetPort });
+    socket?.handlers.error?.(socket, error);
     if (socket?.peer) socket.handlers.failed?.(socket, failure);
   }
 
@@ -111,7 +121,7 @@ export class UdpLayer {
     );
   }
 
-  #send(socket: Open, payload: string | Message, to: SocketAddress): void {
+  #send(socket: Open, payload: string | Message, to: SocketAddress, ttl: number | undefined): void {
     const { network } = this.#netns;
     if (!this.#ports.get(socket.local.port)?.includes(socket)) {
       throw new SocketError("EPIPE", "send() on a closed socket (9: Bad file descriptor)");
@@ -124,7 +134,24 @@ export class UdpLayer {
       return;
     }
     const body: Udp = { protocol: "udp", sourcePort: socket.local.port, targetPort: to.port, payload };
-    this.#netns.send(network.packet(source, to.ip, body));
+    const packet = network.packet(source, to.ip, body, ttl);
+    const { pathMtu = "want" } = socket.options;
+    if (pathMtu === "dont") {
+      this.#netns.send(packet);
+      return;
+    }
+    const mtu = this.#netns.mtuTo(to.ip);
+    const fits = fitsIn(packet, mtu);
+    if (fits || pathMtu === "want") {
+      this.#netns.send(fits ? { ...packet, dontFragment: true } : packet);
+      return;
+    }
+    const failure: Failure = { outcome: "unreachable", errno: "EMSGSIZE" };
+    const type = typeof to.ip === "number" ? "fragmentation-needed" : "packet-too-big";
+    network.sim.clock.after(0, () => {
+      socket.handlers.error?.(socket, { from: source, type, mtu, cause: packet });
+      socket.handlers.failed?.(socket, failure);
+    });
   }
 
   #close(socket: Open): void {

@@ -1,11 +1,10 @@
 /** Owns VXLAN devices (RFC 7348): frames inside UDP, to the peer that the forwarding database names. */
 
-import type { Clock } from "../sim/clock";
 import { formatIp, type Ip, isGroupMac } from "./address";
 import type { Device } from "./device";
 import { type Frame, frameSize, sourcePort, targetPort, type Udp, type Vxlan as VxlanMessage } from "./packet";
 
-import { VxlanFdb } from "./vxlanfdb";
+import type { VxlanFdb } from "./vxlanfdb";
 
 /** The port that Linux took before IANA gave 4789, and that flannel uses. */
 export const vxlanPort = 8472;
@@ -32,8 +31,8 @@ export class Vxlan {
   /** Which peer has an address. */
   readonly fdb: VxlanFdb;
 
-  constructor(options: VxlanOptions, clock: Clock) {
-    this.fdb = new VxlanFdb(clock);
+  constructor(options: VxlanOptions, fdb: VxlanFdb) {
+    this.fdb = fdb;
     this.vni = options.vni;
     this.local = options.local;
     this.underlay = options.underlay;

@@ -19,10 +19,13 @@ const age = 300 * second;
 /** One address may have several remotes only if it is `00:00:00:00:00:00`, the entry for what is not known and for broadcasts. */
 export class VxlanFdb {
   readonly #clock: Clock;
+  readonly #before: () => void;
   readonly #entries = new Map<Mac, VxlanEntry[]>();
 
-  constructor(clock: Clock) {
+  /** @param before called before the database is read or changed by hand */
+  constructor(clock: Clock, before: () => void) {
     this.#clock = clock;
+    this.#before = before;
   }
 
   get size(): number {
@@ -31,11 +34,13 @@ export class VxlanFdb {
 
   /** `bridge fdb replace MAC dev … dst REMOTE self permanent`. */
   set(mac: Mac, remote: Ip): void {
+    this.#before();
     this.#entries.set(mac, [{ mac, remote, permanent: true, seen: this.#clock.now }]);
   }
 
   /** `bridge fdb append …`: one more remote. False: it is there already. */
   append(mac: Mac, remote: Ip): boolean {
+    this.#before();
     const known = this.#entries.get(mac) ?? [];
     if (known.some((entry) => entry.remote === remote)) return false;
     this.#entries.set(mac, [...known, { mac, remote, permanent: true, seen: this.#clock.now }]);
@@ -44,6 +49,7 @@ export class VxlanFdb {
 
   /** `bridge fdb del …`: one remote, or all. False: there is no such entry. */
   delete(mac: Mac, remote?: Ip): boolean {
+    this.#before();
     const known = this.#entries.get(mac) ?? [];
     const rest = remote === undefined ? [] : known.filter((entry) => entry.remote !== remote);
     if (rest.length > 0) this.#entries.set(mac, rest);
@@ -52,6 +58,7 @@ export class VxlanFdb {
   }
 
   clear(): void {
+    this.#before();
     this.#entries.clear();
   }
 
@@ -74,6 +81,7 @@ export class VxlanFdb {
 
   /** All that has not aged. */
   entries(): readonly VxlanEntry[] {
+    this.#before();
     return [...this.#entries.keys()].flatMap((mac) => this.#living(mac));
   }
 
@@ -82,6 +90,7 @@ export class VxlanFdb {
   }
 
   #living(mac: Mac): readonly VxlanEntry[] {
+    this.#before();
     const known = this.#entries.get(mac);
     if (!known) return [];
     if (known[0]?.permanent || this.#clock.now - (known[0]?.seen ?? 0) < age) return known;
