@@ -1,7 +1,7 @@
 /** Owns the words of a question, "from this pod to that Service": what they name, and what is wrong with them. */
 import { type Key, keyFor } from "../api/meta";
 import type { Store } from "../api/store";
-import { formatIp, type Ip, tryParseIp } from "../net/address";
+import { formatIp, type Ip, parseIp, tryParseIp } from "../net/address";
 import type { Netns } from "../net/netns";
 import type { Network } from "../net/network";
 import type { Driver } from "./driver";
@@ -16,9 +16,12 @@ export interface Ground {
 export interface Question {
   /** `pod/[namespace/]name`, `node/name` or `workstation`. */
   readonly from: string;
-  /** `svc/[namespace/]name:port`, `pod/[namespace/]name:port` or `IP:port`. */
+  /** `svc/[namespace/]name:port`, `pod/[namespace/]name:port`, `node/name:port`, `workstation:port` or `IP:port`. */
   readonly to: string;
 }
+
+/** What is sent: a TCP connection with a request, one UDP datagram, or one echo request (`ping`), which has no port. */
+export type Probe = "tcp" | "udp" | "icmp";
 
 /** A question whose words have been found in the cluster. */
 export interface Asked {
@@ -26,18 +29,19 @@ export interface Asked {
   readonly netns: Netns;
   readonly to: string;
   readonly ip: Ip;
+  /** 0 for ICMP. */
   readonly port: number;
   /** The Service asked for, if it is one. */
   readonly service?: Key;
 }
 
 /** Finds what a question names. Throws an error that says which word is wrong, and what it could be. */
-export function ask(ground: Ground, question: Question): Asked {
+export function ask(ground: Ground, question: Question, probe: Probe = "tcp"): Asked {
   return {
     from: question.from,
     netns: readSource(ground, question.from),
     to: question.to,
-    ...readTarget(ground, question.to),
+    ...(probe === "icmp" ? readHost(ground, question.to) : readTarget(ground, question.to)),
   };
 }
 
@@ -55,32 +59,62 @@ function readSource({ network, store }: Ground, from: string): Netns {
   return netns;
 }
 
-function readTarget({ store }: Ground, to: string): Omit<Asked, "from" | "netns" | "to"> {
-  const match = /^(?:(svc|service|pod)\/)?(.+):(\d+)$/.exec(to);
-  const port = Number(match?.[3]);
-  if (!match?.[2] || port < 1 || port > 65_535) {
+type Target = Omit<Asked, "from" | "netns" | "to">;
+
+function readTarget(ground: Ground, to: string): Target {
+  const match = /^(.+):(\d+)$/.exec(to);
+  const port = Number(match?.[2]);
+  if (!match?.[1] || port < 1 || port > 65_535) {
     throw new Error(
-      `to: ${JSON.stringify(to)} is none of svc/[namespace/]name:port, pod/[namespace/]name:port, IP:port`,
+      `to: ${JSON.stringify(to)} is none of svc/[namespace/]name:port, pod/[namespace/]name:port, node/name:port, IP:port`,
     );
   }
-  const [, kind, name] = match;
-  if (kind === undefined) {
-    const ip = tryParseIp(name.replace(/^\[(.*)\]$/, "$1"));
-    if (ip === undefined)
-      throw new Error(`to: ${JSON.stringify(name)} is no IP address (a Service is svc/${name}:${port})`);
-    return { ip, port };
+  return { ...addressOf(ground, match[1], `:${port}`), port };
+}
+
+/** Who is pinged: the same words without a port. */
+function readHost(ground: Ground, to: string): Target {
+  if (/^[^[]*[a-z/][^:]*:\d+$/.test(to) || /^[\d.]+:\d+$/.test(to)) {
+    throw new Error(`to: ${JSON.stringify(to)} has a port, and ICMP knows none: write ${to.replace(/:\d+$/, "")}`);
   }
-  const key = keyIn(name.split("/"));
-  if (kind === "pod") return { ip: podAddress(store, key), port };
+  return { ...addressOf(ground, to, ""), port: 0 };
+}
+
+function addressOf({ store, network }: Ground, word: string, port: string): Omit<Target, "port"> {
+  const [, kind, name = ""] = /^(?:(svc|service|pod|node)\/)?(.+)$/.exec(word) ?? [];
+  switch (kind) {
+    case "pod":
+      return { ip: podAddress(store, keyIn(name.split("/"))) };
+    case "node":
+      return { ip: nodeAddress(store, name) };
+    case "svc":
+    case "service":
+      return serviceAddress(store, keyIn(name.split("/")));
+    default: {
+      const ip = name === "workstation" ? network.namespaces.get(name)?.sourceFor(parseIp("192.0.2.1")) : undefined;
+      const found = ip ?? tryParseIp(name.replace(/^\[(.*)\]$/, "$1"));
+      if (found !== undefined) return { ip: found };
+      throw new Error(`to: ${JSON.stringify(name)} is no IP address (a Service is svc/${name}${port})`);
+    }
+  }
+}
+
+function serviceAddress(store: Store, key: Key): Omit<Target, "port"> {
   const service = store.get("Service", key);
   if (!service) throw notFound("services", key);
   const { clusterIP } = service.spec;
   const ip = clusterIP === undefined ? undefined : tryParseIp(clusterIP);
-  if (ip === undefined)
-    throw new Error(
-      `service ${key} has no cluster IP (it is ${clusterIP === "None" ? "headless" : service.spec.type})`,
-    );
-  return { ip, port, service: key };
+  if (ip !== undefined) return { ip, service: key };
+  throw new Error(`service ${key} has no cluster IP (it is ${clusterIP === "None" ? "headless" : service.spec.type})`);
+}
+
+function nodeAddress(store: Store, name: string): Ip {
+  const node = store.get("Node", name);
+  if (!node) throw notFound("nodes", name);
+  const address = node.status.addresses?.find(({ type }) => type === "InternalIP")?.address;
+  const ip = address === undefined ? undefined : tryParseIp(address);
+  if (ip === undefined) throw new Error(`node ${name} has no address yet`);
+  return ip;
 }
 
 function podAddress(store: Store, key: Key): Ip {

@@ -13,6 +13,8 @@ export interface RequestOutcome {
   readonly took: Time;
   /** "answered", or how the connection failed. */
   readonly result: "answered" | Failure["outcome"];
+  /** What an ICMP error said. */
+  readonly error?: string;
   /** The status of the HTTP answer. */
   readonly status?: number;
   readonly body?: string;
@@ -23,7 +25,7 @@ export interface RequestOutcome {
 }
 
 /** As long as curl would be willing to wait for a connection and its answer here. */
-const patience: Time = 10 * second;
+export const patience: Time = 10 * second;
 
 const headers: Headers = [
   ["User-Agent", "kubebook"],
@@ -80,8 +82,13 @@ export async function request(
 }
 
 /** What connection tracking knows and the client does not: where its connection was sent. */
-function whoAnswers(ground: Ground, local: SocketAddress, { ip, port }: Asked): SocketAddress {
-  const tuple = { protocol: "tcp" as const, source: local.ip, sourcePort: local.port, target: ip, targetPort: port };
+export function whoAnswers(
+  ground: Ground,
+  local: SocketAddress,
+  { ip, port }: Asked,
+  protocol: "tcp" | "udp" = "tcp",
+): SocketAddress {
+  const tuple = { protocol, source: local.ip, sourcePort: local.port, target: ip, targetPort: port };
   for (const node of ground.store.list("Node")) {
     const reply = ground.network.namespaces.get(node.metadata.name)?.conntrack.find(tuple)?.reply;
     if (reply && (reply.source !== ip || reply.sourcePort !== port))
@@ -90,6 +97,10 @@ function whoAnswers(ground: Ground, local: SocketAddress, { ip, port }: Asked): 
   return { ip, port };
 }
 
-function named({ ip, port }: SocketAddress, name: (ip: Ip) => string): Pick<RequestOutcome, "endpoint" | "name"> {
+/** An answerer in both words. */
+export function named(
+  { ip, port }: SocketAddress,
+  name: (ip: Ip) => string,
+): Pick<RequestOutcome, "endpoint" | "name"> {
   return { endpoint: formatSocketAddress(ip, port), name: name(ip) };
 }

@@ -2,8 +2,9 @@
 import { formatIp } from "../net/address";
 import type { MatchedRule, PacketEvent, PacketEventKind } from "../net/passage";
 import type { Time } from "../sim/clock";
-import type { Entry } from "../sim/journal";
-import { type Asked, ask, type Ground, type Question } from "./question";
+import { type Hop, headerOf, hopsOf, type Line, whereOf } from "./hops";
+import { datagram, echo } from "./probe";
+import { type Asked, ask, type Ground, type Probe, type Question } from "./question";
 import { type RequestOutcome, request } from "./request";
 import { showTrace } from "./traceview";
 
@@ -24,20 +25,37 @@ export interface Step {
   readonly packet: string;
 }
 
-/** A request, and the way of its first packet and of the first answer; shows itself as a table. */
+/** What is asked of a trace. */
+export interface TraceQuestion extends Question {
+  /** What is sent; `tcp` unless given. An echo request (`icmp`) is sent to a host: `pod/x`, `node/x`, `workstation`, an IP. */
+  readonly protocol?: Probe;
+}
+
+/** The Service that was asked for: no place on the way, but the address that the way began with. */
+export interface AskedService {
+  readonly name: string;
+  readonly address: string;
+}
+
+/** A request, and the way of its first packet and of the first answer; shows itself as a diagram and a table. */
 export interface Trace extends Question {
+  readonly protocol: Probe;
+  readonly service?: AskedService;
   readonly outcome: RequestOutcome;
+  /** Place by place: header before and after, what changed, and why. */
+  readonly hops: readonly Hop[];
+  /** The same in single steps. */
   readonly steps: readonly Step[];
 }
 
-interface Line {
-  readonly entry: Entry;
-  readonly event: PacketEvent;
-}
+const probes = { tcp: request, udp: datagram, icmp: echo } as const;
 
-/** Sends one request, and tells the way it took. */
-export async function trace(ground: Ground, question: Question): Promise<Trace> {
-  const asked = ask(ground, question);
+/** Sends one request, datagram or echo request, and tells the way it took. @throws Error about a word of the question */
+export async function trace(ground: Ground, question: TraceQuestion): Promise<Trace> {
+  const { from, to, protocol = "tcp" } = question;
+  if (!Object.hasOwn(probes, protocol))
+    throw new Error(`protocol: ${JSON.stringify(protocol)} is none of tcp, udp, icmp`);
+  const asked = ask(ground, question, protocol);
   const lines: Line[] = [];
   const reader = ground.network.sim.journal.follow((entry) => {
     const event = entry.detail as PacketEvent | undefined;
@@ -45,42 +63,62 @@ export async function trace(ground: Ground, question: Question): Promise<Trace> 
   });
   let outcome: RequestOutcome;
   try {
-    outcome = await ground.driver.run(`trace from ${question.from}`, (process) => request(ground, process, asked));
+    outcome = await ground.driver.run(`trace from ${from}`, (process) => probes[protocol](ground, process, asked));
   } finally {
     reader.stop();
   }
-  const steps = stepsOf(ground, asked, lines);
-  return showTrace({ ...question, outcome, steps });
+  const service = asked.service === undefined ? undefined : serviceOf(asked);
+  return showTrace({
+    from,
+    to,
+    protocol,
+    ...(service && { service }),
+    outcome,
+    ...waysOf(ground, asked, protocol, lines),
+  });
+}
+
+function serviceOf({ to, ip }: Asked): AskedService {
+  return { name: to.replace(/^service\//, "svc/"), address: formatIp(ip) };
 }
 
 /** The first packet is the client's first; the first answer is what then comes back to its address. */
-function stepsOf(ground: Ground, asked: Asked, lines: readonly Line[]): readonly Step[] {
+function waysOf(ground: Ground, asked: Asked, probe: Probe, lines: readonly Line[]): Pick<Trace, "hops" | "steps"> {
   const first = lines.findIndex(
-    ({ event }) => event.kind === "send" && event.netns === asked.netns.name && isAskedPacket(event, asked),
+    ({ event }) => event.kind === "send" && event.netns === asked.netns.name && isAskedPacket(event, asked, probe),
   );
   const sent = lines[first];
-  if (!sent) return [];
-  const out = wayOf(lines.slice(first), sent.event.packet.id);
-  const answer = lines.find(
-    ({ event }, at) =>
-      at > first && event.kind === "send" && event.packet.target === backTo(out) && event.packet.vni === undefined,
-  );
+  if (!sent) return { hops: [], steps: [] };
+  const { id } = sent.event.packet;
+  const out = wayOf(lines.slice(first), id);
+  const answer = lines.find(({ event }, at) => at > first && isAnswer(event, id, out));
   const back = answer ? wayOf(lines.slice(lines.indexOf(answer)), answer.event.packet.id) : [];
   const begin = sent.entry.at;
-  return [
-    ...out.map((line) => stepOf(ground, line, begin, "out")),
-    ...back.map((line) => stepOf(ground, line, begin, "back")),
-  ];
+  const hopsOut = hopsOf(ground, out, begin, "out", 1);
+  return {
+    hops: [...hopsOut, ...hopsOf(ground, back, begin, "back", hopsOut.length + 1)],
+    steps: [
+      ...out.map((line) => stepOf(ground, line, begin, "out")),
+      ...back.map((line) => stepOf(ground, line, begin, "back")),
+    ],
+  };
 }
 
-function isAskedPacket({ packet }: PacketEvent, asked: Asked): boolean {
-  return packet.target === formatIp(asked.ip) && packet.targetPort === asked.port && packet.flags === "S";
+function isAskedPacket({ packet }: PacketEvent, asked: Asked, probe: Probe): boolean {
+  if (packet.target !== formatIp(asked.ip) || packet.protocol !== probe) return false;
+  if (probe === "icmp") return packet.icmp === "echo";
+  return packet.targetPort === asked.port && (probe === "udp" || packet.flags === "S");
 }
 
-/** Where the answer is sent: the source as the last one on the way saw it. */
-function backTo(out: readonly Line[]): string | undefined {
-  return out.at(-1)?.event.packet.source;
+/** An ICMP error about the packet; or what is sent back to its source, as the last one on the way saw it. */
+function isAnswer({ kind, packet }: PacketEvent, id: number, out: readonly Line[]): boolean {
+  if (kind !== "send" || packet.vni !== undefined) return false;
+  if (packet.inner?.id === id) return true;
+  const last = out.at(-1)?.event;
+  return last !== undefined && arrived.has(last.kind) && packet.target === last.packet.source;
 }
+
+const arrived: ReadonlySet<PacketEventKind> = new Set(["deliver", "consume", "reject"]);
 
 /** The lines of one packet worth telling: itself, and the tunnel around it as far as it is carried. */
 function wayOf(lines: readonly Line[], id: number): readonly Line[] {
@@ -88,11 +126,14 @@ function wayOf(lines: readonly Line[], id: number): readonly Line[] {
   return withoutDetours(own).filter(({ event }) => !unremarkable.has(event.kind));
 }
 
+/** What the tunnel does with the outer packet: only where it went, or that it ended before its time. */
 function carries({ kind, packet }: PacketEvent): boolean {
-  return packet.vni !== undefined && (kind === "transmit" || kind === "receive");
+  return (
+    packet.vni !== undefined && (kind === "transmit" || kind === "receive" || kind === "drop" || kind === "reject")
+  );
 }
 
-const unremarkable: ReadonlySet<PacketEvent["kind"]> = new Set(["conntrack", "neighbor", "consume"]);
+const unremarkable: ReadonlySet<PacketEvent["kind"]> = new Set(["conntrack", "neighbor"]);
 
 /**
  * Drops rules that led nowhere: a jump into a chain from which the packet came back as it was, and the RETURN in it.
@@ -118,6 +159,7 @@ const decisions: ReadonlySet<string> = new Set(["ACCEPT", "DROP", "REJECT", "DNA
 
 function stepOf(ground: Ground, { entry, event }: Line, begin: Time, way: Step["way"]): Step {
   const { packet, rule, kind } = event;
+  const { source, target, word } = headerOf(packet);
   return {
     time: entry.at - begin,
     way,
@@ -125,26 +167,6 @@ function stepOf(ground: Ground, { entry, event }: Line, begin: Time, way: Step["
     kind,
     what: entry.what,
     ...(rule && { rule }),
-    packet: `${addressOf(packet, "source")} → ${addressOf(packet, "target")} ${wordFor(packet)}`,
+    packet: `${source} → ${target} ${word}`,
   };
-}
-
-/** What kind of packet it is, in the words of its protocol. */
-function wordFor({ protocol, flags, icmp }: PacketEvent["packet"]): string {
-  if (protocol === "icmp") return `ICMP ${icmp}`;
-  if (protocol !== "tcp") return protocol.toUpperCase();
-  const words = { S: "SYN", ".": "ACK", F: "FIN", R: "RST", P: "PSH" };
-  const all = [...(flags ?? "")].map((flag) => words[flag as keyof typeof words] ?? flag);
-  return `TCP ${all.join("-")}`;
-}
-
-function addressOf(packet: PacketEvent["packet"], side: "source" | "target"): string {
-  const ip = packet[side];
-  const port = side === "source" ? packet.sourcePort : packet.targetPort;
-  return port === undefined ? ip : `${ip.includes(":") ? `[${ip}]` : ip}:${port}`;
-}
-
-function whereOf({ store, network }: Ground, netns: string): string {
-  if (store.get("Node", netns)) return `node/${netns}`;
-  return network.namespaces.has(netns) && netns.includes("/") ? `pod/${netns.replace(/^default\//, "")}` : netns;
 }

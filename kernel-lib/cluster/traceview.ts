@@ -1,5 +1,8 @@
 /** Owns how a trace looks: the way out and the answer's way, place by place, as text and as HTML. */
+import { drawTrace } from "./diagram";
 import { displayable, type MimeBundle } from "./display";
+import { svgOfDrawing } from "./drawing";
+import type { Hop } from "./hops";
 import { escapeHtml } from "./table";
 import type { Step, Trace } from "./trace";
 
@@ -19,20 +22,65 @@ interface Told {
 /** Makes a trace show itself. */
 export function showTrace(trace: Trace): Trace {
   const text = (): string => traceText(trace);
-  const bundle = (): MimeBundle => ({ "text/html": traceHtml(trace), "text/plain": text() });
+  const bundle = (): MimeBundle => ({
+    ...(trace.hops.length > 0 && { "image/svg+xml": traceSvg(trace) }),
+    "text/html": traceHtml(trace),
+    "text/plain": text(),
+  });
   return displayable(trace, bundle, text);
 }
 
-function captionOf({ from, to, outcome }: Trace): string {
-  const { result, status, name, endpoint } = outcome;
+/** The picture; its `<desc>` tells the same in words. */
+export function traceSvg(trace: Trace): string {
+  const drawing = drawTrace(trace, {
+    caption: `${trace.from} → ${trace.to}`,
+    subtitle: sentence(`${endingOf(trace)}${failureOf(trace)}`),
+    description: `${captionOf(trace)}. ${trace.hops.map(hopText).join(" ")}`,
+  });
+  return svgOfDrawing(drawing);
+}
+
+/** One hop in a sentence. */
+function hopText({ number, way, where, device, before, changes, end }: Hop): string {
+  const told = [`${before.source} to ${before.target}`, ...changes.map(({ text }) => text), ...(end ? [end.why] : [])];
+  return `${number}, ${way === "out" ? "going" : "coming back"}, ${where} ${device}: ${told.join("; ")}.`;
+}
+
+function captionOf(trace: Trace): string {
+  return `From ${trace.from} to ${trace.to}: ${endingOf(trace)}`;
+}
+
+/** Where the way out ended before its time. */
+function failureOf({ hops, outcome }: Trace): string {
+  const last = hops.find(({ way, end }) => way === "out" && end !== undefined);
+  if (!last?.end || last.end.fate === "deliver" || last.end.fate === "consume" || outcome.result === "refused")
+    return "";
+  const { fate, why } = last.end;
+  return fate === "lost"
+    ? `: lost behind ${last.where}`
+    : `: ${fate === "drop" ? "dropped" : "rejected"} at ${last.where}, ${why}`;
+}
+
+function sentence(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
+function endingOf({ outcome, protocol }: Trace): string {
+  const { result, status, name, endpoint, error, took } = outcome;
+  const who = `${name} (${endpoint})`;
+  const answers = {
+    tcp: `answered with HTTP ${status} by ${who}`,
+    udp: `answered by ${who}`,
+    icmp: `answered by ${who} in ${took / 1000} ms`,
+  };
   const ends = {
-    answered: `answered with HTTP ${status} by ${name} (${endpoint})`,
-    refused: "connection refused",
-    timeout: "timed out",
-    unreachable: "unreachable",
+    answered: answers[protocol],
+    refused: protocol === "udp" ? "port unreachable" : "connection refused",
+    timeout: protocol === "tcp" ? "timed out" : "no answer",
+    unreachable: error === undefined ? "unreachable" : `${error}, says ${who}`,
     reset: "connection reset",
   };
-  return `From ${from} to ${to}: ${ends[result]}`;
+  return ends[result];
 }
 
 function stopsOf(steps: readonly Step[]): readonly Stop[] {
@@ -65,6 +113,7 @@ function tell(step: Step, before: Step | undefined, after: Step | undefined): re
     case "decapsulate":
       return [{ style: "change", text: step.what }];
     case "deliver":
+    case "consume":
     case "drop":
     case "reject":
       return [{ style: "end", text: step.what }];
