@@ -1,12 +1,15 @@
 /** Owns the list of commands that are ours: what a shell knows beside just-bash's own. */
 import { getCommandNames } from "just-bash";
 import { kubectl } from "./kubectl/kubectl";
+import { bridgeTools } from "./linux/bridge";
 import { curl } from "./linux/curl";
 import { dnsTools } from "./linux/dns";
-import { ipTools } from "./linux/ip";
+import { ip } from "./linux/ip/ip";
 import { iptablesTools } from "./linux/iptables";
 import { ping } from "./linux/ping";
 import { ssh } from "./linux/ssh";
+import { sysctl } from "./linux/sysctl";
+import { tcpdump } from "./linux/tcpdump/tcpdump";
 import { wget } from "./linux/wget";
 import { runtimeTools } from "./runtime";
 import { builtinTools } from "./shell/builtins";
@@ -22,7 +25,10 @@ export const tools: ReadonlyMap<string, Tool> = new Map(
     ping,
     ssh,
     ...dnsTools,
-    ...ipTools,
+    ...bridgeTools,
+    ip,
+    sysctl,
+    tcpdump,
     ...iptablesTools,
     ...runtimeTools,
   }),
