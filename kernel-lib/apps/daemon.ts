@@ -15,3 +15,9 @@ export const cp: App = (program) => {
   program.own({ close: () => ended.cancel() });
   const ended = program.clock.after(0, () => program.exit(text === undefined ? 1 : 0));
 };
+
+/** Has done its work as soon as it runs: an init container whose work is done by node/. */
+export const once: App = (program) => {
+  const ended = program.clock.after(0, () => program.exit(0));
+  program.own({ close: () => ended.cancel() });
+};

@@ -17,6 +17,12 @@ interface Mount {
   readonly base: string;
 }
 
+interface Watch {
+  /** The folder with a slash after it. */
+  readonly inside: string;
+  readonly react: () => void;
+}
+
 /**
  * The files of one container. Paths are absolute and normalised; folders exist because a file is in them, or by `makeFolder`.
  * What is mounted at a folder is read and written in its own tree: two containers that mount a volume share it.
@@ -26,6 +32,7 @@ export class Files {
   readonly #files = new Map<string, FileEntry>();
   readonly #folders = new Map<string, Time>([["/", 0]]);
   readonly #mounts = new Map<string, Mount>();
+  readonly #watches: Watch[] = [];
 
   /** @param initial path → text: what the image brings */
   constructor(clock: Clock, initial: { readonly [path: string]: string } = {}) {
@@ -61,6 +68,17 @@ export class Files {
     const [tree, at] = this.#tree(path);
     tree.makeFolder(at.slice(0, at.lastIndexOf("/")) || "/");
     tree.#files.set(at, { text, mode, modified: this.#clock.now });
+    tree.#tell(at);
+  }
+
+  /** Calls `react` after each file that is written or removed in a folder, as inotify(7) would. */
+  watch(folder: string, react: () => void): void {
+    this.#watches.push({ inside: `${normal(folder)}/`, react });
+  }
+
+  #tell(path: string): void {
+    for (const { inside, react } of this.#watches)
+      if (path.startsWith(inside) || inside.startsWith(`${path}/`)) react();
   }
 
   /** Makes a folder and those that lead to it. */
@@ -80,10 +98,14 @@ export class Files {
     const inside = `${at}/`;
     if ([...this.#mounts.keys()].some((mount) => mount.startsWith(inside))) return false;
     let found = this.#files.delete(at);
-    if (at === "/" || !this.#folders.delete(at)) return found;
+    if (at === "/" || !this.#folders.delete(at)) {
+      if (found) this.#tell(at);
+      return found;
+    }
     found = true;
     for (const file of [...this.#files.keys()]) if (file.startsWith(inside)) this.#files.delete(file);
     for (const folder of [...this.#folders.keys()]) if (folder.startsWith(inside)) this.#folders.delete(folder);
+    this.#tell(at);
     return found;
   }
 

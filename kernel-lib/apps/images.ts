@@ -4,7 +4,7 @@ import { bytesToHex } from "@noble/hashes/utils";
 import type { App, Signal } from "./app";
 import type { ClusterDnsOptions } from "./clusterdns";
 import { coredns } from "./coredns";
-import { cp, daemon } from "./daemon";
+import { cp, daemon, once } from "./daemon";
 import { echoserver } from "./echoserver";
 import type { Image, PullFailure, Registry } from "./image";
 import { nginx, nginxFiles } from "./nginx";
@@ -206,6 +206,21 @@ function repositories({ dns }: RegistryOptions): { readonly [repository: string]
       tags: /^v1\.\d+\.\d+$/,
       size: 25_963_000,
       make: () => ({ command: ["kube-proxy"], programs: { "kube-proxy": daemon } }),
+    },
+    "602401143452.dkr.ecr.us-west-2.amazonaws.com/eks/kube-proxy": {
+      tags: /^v1\.\d+\.\d+-eksbuild\.\d+$/,
+      size: 25_963_000,
+      make: () => ({ command: ["kube-proxy"], programs: { "kube-proxy": daemon } }),
+    },
+    "602401143452.dkr.ecr.us-west-2.amazonaws.com/amazon-k8s-cni-init": {
+      tags: /^v1\.\d+\.\d+-eksbuild\.\d+$/,
+      size: 62_980_000,
+      make: () => ({ command: ["aws-vpc-cni-init"], programs: { "aws-vpc-cni-init": once } }),
+    },
+    "602401143452.dkr.ecr.us-west-2.amazonaws.com/amazon-k8s-cni": {
+      tags: /^v1\.\d+\.\d+-eksbuild\.\d+$/,
+      size: 48_900_000,
+      make: () => ({ command: ["aws-vpc-cni"], programs: { "aws-vpc-cni": daemon } }),
     },
     "ghcr.io/flannel-io/flannel": {
       tags: /^v0\.\d+\.\d+$/,

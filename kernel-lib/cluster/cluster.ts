@@ -14,15 +14,15 @@ import { type Key, keyFor } from "../api/meta";
 import { type Api, createApi } from "../api/rest";
 import { Store } from "../api/store";
 import { rfc3339 } from "../api/time";
+import { Files } from "../apps/files";
 import { createRegistry } from "../apps/images";
-import { initialObjects } from "../control/bootstrap";
+import { bootstrap, type NetworkAddon } from "../control/bootstrap";
 import { startControllers } from "../control/index";
-import { parseCidr, parseIp } from "../net/address";
+import { parseIp } from "../net/address";
 import type { Segment } from "../net/device";
 import type { Netns } from "../net/netns";
 import { Network } from "../net/network";
-import { createHostGwCni } from "../node/cni/hostgw";
-import { createVxlanCni } from "../node/cni/vxlan";
+import { createCni, podCidrsOf } from "../node/cni/design";
 import type { Container } from "../node/container";
 import { Kubelet } from "../node/kubelet";
 import { createNode, type NodeNet, type NodeOptions } from "../node/node";
@@ -35,6 +35,7 @@ import { Driver, parseDuration } from "./driver";
 import { type Explanation, explain } from "./explain";
 import { type Load, type LoadOptions, load } from "./load";
 import { type CheckedOptions, type ClusterOptions, checkOptions } from "./options";
+import { createRouter, createWorkstation, ipv6Of } from "./outside";
 import { nodePlace, workstationPlace } from "./places";
 import { processRunner } from "./processes";
 import type { Question } from "./question";
@@ -44,7 +45,6 @@ import type { Place, Tool } from "./shell/tool";
 import { toolNames, tools } from "./tools";
 import { type Trace, trace } from "./trace";
 
-const podCidr = "10.244.0.0/16";
 const apiServerIp = "10.96.0.1";
 const dnsIp = "10.96.0.10";
 
@@ -66,6 +66,9 @@ export class Cluster {
   readonly network: Network;
   readonly driver: Driver;
   readonly nodes: ReadonlyMap<string, ClusterNode>;
+  /** The default gateway of the nodes and of the workstation. */
+  readonly router: Netns;
+  readonly routerPlace: Place;
   /** The learner's own machine, outside the cluster. */
   readonly workstation: Netns;
   readonly prompt: Place;
@@ -84,11 +87,15 @@ export class Cluster {
     this.driver = new Driver(this.sim);
     const lan = this.network.segment("lan");
     const machines = machinesOf(this.options.nodes);
-    const hosts = machines.map(({ name, address }) => `${address} ${name}\n`).join("");
-    this.#bootstrap(machines);
-    startControllers(this.sim, this.store, { podCidr });
+    const hosts = `${machines.map(({ name, address }) => `${address} ${name}\n`).join("")}192.168.1.1 router\n`;
+    const podCidrs = podCidrsOf(this.options.cni, this.options.ipFamilies);
+    this.#bootstrap(podCidrs);
+    startControllers(this.sim, this.store, { podCidrs });
+    const dualStack = this.options.ipFamilies.includes("IPv6");
+    this.router = createRouter(this.network, lan, dualStack);
+    this.routerPlace = nodePlace("router", this.router, new Files(this.sim.clock), hosts, toolNames);
     this.nodes = this.#startNodes(lan, machines, hosts);
-    this.workstation = this.#outside(lan);
+    this.workstation = createWorkstation(this.network, lan, dualStack);
     this.prompt = workstationPlace(this.sim, this.workstation, "https://192.168.1.10:6443", hosts);
     displayable(
       this,
@@ -207,53 +214,39 @@ export class Cluster {
     return node === undefined ? undefined : this.nodes.get(node)?.kubelet;
   }
 
-  #bootstrap(machines: readonly Machine[]): void {
-    const { cni, mode } = this.options;
-    const objects = initialObjects({
-      nodes: machines.map(({ name, address, controlPlane }) => ({ name, ip: address, controlPlane })),
-      mode,
-      network: { addon: "flannel", backend: cni },
-      podCidr,
-      apiServerIp,
-      dnsIp,
+  /** What there is from the start. The kubelets make their own Node objects. */
+  #bootstrap(podCidrs: readonly string[]): void {
+    const { mode } = this.options;
+    bootstrap(this.api, {
+      ...{ mode, podCidrs, apiServerIp, dnsIp },
+      apiServer: "192.168.1.10",
+      network: addonOf(this.options),
     });
-    // The kubelets make their own Node objects.
-    for (const { kind, object } of objects) if (kind !== "Node") this.api.create(kind, object, { by: "kubeadm" });
   }
 
   #startNodes(lan: Segment, machines: readonly Machine[], hosts: string): ReadonlyMap<string, ClusterNode> {
     const { sim, store, network } = this;
-    const cni =
-      this.options.cni === "vxlan"
-        ? createVxlanCni({ store, clusterCidr: podCidr })
-        : createHostGwCni({ clusterCidr: podCidr });
+    const { cniConfig, ipFamilies } = this.options;
+    const parts = { sim, store, router: this.router, families: ipFamilies, config: cniConfig };
+    const cni = createCni(this.options.cni, parts);
+    for (const controller of cni.beside ?? []) runController(sim, store, controller);
+    const [podCidr] = podCidrsOf(this.options.cni, ipFamilies);
     const registry = createRegistry({ dns: { store } });
     const mode = iptablesMode({ clusterCidr: podCidr });
     const runner = processRunner(this);
     const nodes = new Map<string, ClusterNode>();
     for (const { name, address, controlPlane } of machines) {
-      const about: NodeOptions = { name, ip: parseIp(address), controlPlane };
+      const ipv6 = ipFamilies.includes("IPv6") ? { ipv6: parseIp(ipv6Of(address)) } : {};
+      const about: NodeOptions = { name, ip: parseIp(address), ...ipv6, controlPlane };
       const net = createNode(sim, network, lan, about);
       const kubelet = new Kubelet(sim, { store, node: net, cni, registry, runner, dnsIp });
       kubelet.register(about);
       runController(sim, store, kubelet);
       const proxy = new KubeProxy(sim, { store, node: net, mode });
       runController(sim, store, proxy);
-      nodes.set(name, { name, net, kubelet, proxy, place: nodePlace(sim, name, net.netns, hosts, toolNames) });
+      nodes.set(name, { name, net, kubelet, proxy, place: nodePlace(name, net.netns, net.files, hosts, toolNames) });
     }
     return nodes;
-  }
-
-  /** The workstation, and the router of its network: beyond it is nobody who knows the cluster's addresses. */
-  #outside(lan: Segment): Netns {
-    const router = this.network.netns("router");
-    router.addPhysical("eth0", lan);
-    router.addAddress("eth0", parseCidr("192.168.1.1/24"));
-    const workstation = this.network.netns("workstation");
-    workstation.addPhysical("eth0", lan);
-    workstation.addAddress("eth0", parseCidr("192.168.1.100/24"));
-    workstation.routes.add({ to: parseCidr("0.0.0.0/0"), via: parseIp("192.168.1.1"), device: "eth0" });
-    return workstation;
   }
 }
 
@@ -267,6 +260,13 @@ interface Machine {
 function machinesOf(workers: number): readonly Machine[] {
   const names = ["control-plane", ...Array.from({ length: workers }, (_, at) => `node-${at + 1}`)];
   return names.map((name, at) => ({ name, address: `192.168.1.${10 + at}`, controlPlane: at === 0 }));
+}
+
+/** The network add-on that a design brings; the plain ones have none. */
+function addonOf({ cni, cniConfig }: CheckedOptions): NetworkAddon {
+  if (cni === "vpc") return { addon: "aws" };
+  if (cni !== "vxlan" && cni !== "host-gw") return { addon: "none" };
+  return { addon: "flannel", backend: cni, ...(typeof cniConfig === "string" && { config: cniConfig }) };
 }
 
 /** `x` → `default/x`; `ns/x` as it is. */

@@ -1,4 +1,7 @@
 /** Owns what a cluster can be made with, and the words for what it cannot. */
+import type { Family } from "../net/address";
+import type { ConfigText } from "../node/cni/cni";
+import { type DesignName, designNames } from "../node/cni/design";
 
 /** How a cluster is made. Every option is the same word on the command line. */
 export interface ClusterOptions {
@@ -6,8 +9,15 @@ export interface ClusterOptions {
   readonly nodes?: number;
   /** Decides all chance: the same seed gives the same run, byte for byte. Default 1. */
   readonly seed?: number;
-  /** The network between the nodes. Default `vxlan` (flannel's). */
-  readonly cni?: "vxlan" | "host-gw";
+  /** The design of the pods' network. Default `vxlan` (flannel's). */
+  readonly cni?: DesignName;
+  /**
+   * Another CNI configuration than the design's own: the text that lies in /etc/cni/net.d of every node from the start, or a
+   * function that makes it for each node. Default: the design's own.
+   */
+  readonly cniConfig?: ConfigText | undefined;
+  /** `["IPv4"]`, or `["IPv4", "IPv6"]` for dual-stack: nodes and pods have an address of each. Default IPv4. */
+  readonly ipFamilies?: readonly Family[];
   /** How kube-proxy does it. Default `iptables`. */
   readonly mode?: "iptables";
 }
@@ -15,9 +25,16 @@ export interface ClusterOptions {
 /** All options, with their defaults filled in. */
 export type CheckedOptions = Required<ClusterOptions>;
 
-const defaults: CheckedOptions = { nodes: 3, seed: 1, cni: "vxlan", mode: "iptables" };
+const defaults: CheckedOptions = {
+  nodes: 3,
+  seed: 1,
+  cni: "vxlan",
+  cniConfig: undefined,
+  ipFamilies: ["IPv4"],
+  mode: "iptables",
+};
 
-const choices = { cni: ["vxlan", "host-gw"], mode: ["iptables"] } as const;
+const choices = { cni: designNames, mode: ["iptables"] } as const;
 
 /** The most nodes whose addresses fit beside the workstation in 192.168.1.0/24. */
 const mostNodes = 80;
@@ -44,6 +61,17 @@ export function checkOptions(given: ClusterOptions = {}): CheckedOptions {
     if (!known.includes(options[name])) {
       throw new Error(`${name} must be ${known.join(" or ")}, not ${JSON.stringify(options[name])}`);
     }
+  }
+  const { cniConfig, ipFamilies } = options;
+  if (cniConfig !== undefined && typeof cniConfig !== "string" && typeof cniConfig !== "function") {
+    throw new Error("cniConfig must be the text of a CNI configuration, or a function that makes it for a node");
+  }
+  const families = Array.isArray(ipFamilies) ? ipFamilies.join() : String(ipFamilies);
+  if (families !== "IPv4" && families !== "IPv4,IPv6") {
+    throw new Error(`ipFamilies must be ["IPv4"] or ["IPv4", "IPv6"], not ${JSON.stringify(ipFamilies)}`);
+  }
+  if (families === "IPv4,IPv6" && options.cni === "vpc") {
+    throw new Error('ipFamilies must be ["IPv4"] with cni vpc: a VPC cluster has one family');
   }
   return options;
 }

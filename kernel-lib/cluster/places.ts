@@ -67,14 +67,12 @@ users:
 /** What a node has not: it is no place to run kubectl from, and one comes to it by ssh. */
 const notOnNodes = new Set(["kubectl"]);
 
-/** A node, as one that logs in by ssh finds it. */
-export function nodePlace(sim: Sim, name: string, netns: Netns, hosts: string, tools: readonly string[]): Place {
-  const files = new Files(sim.clock, {
-    "/etc/hostname": `${name}\n`,
-    "/etc/hosts": `127.0.0.1 localhost\n${hosts}`,
-    "/etc/os-release": osRelease,
-    "/etc/resolv.conf": "nameserver 192.168.1.1\n",
-  });
+/** A node, or the router, as one that logs in by ssh finds it. */
+export function nodePlace(name: string, netns: Netns, files: Files, hosts: string, tools: readonly string[]): Place {
+  files.write("/etc/hostname", `${name}\n`);
+  files.write("/etc/hosts", `127.0.0.1 localhost\n${hosts}`);
+  files.write("/etc/os-release", osRelease);
+  files.write("/etc/resolv.conf", "nameserver 192.168.1.1\n");
   files.makeFolder("/root");
   files.makeFolder("/tmp");
   const env = new Map([

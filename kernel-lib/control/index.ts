@@ -14,8 +14,8 @@ import { replicaSetControllerOf } from "./replicaset";
 import { schedulerOf } from "./scheduler";
 
 export interface ControlOptions {
-  /** Default `10.244.0.0/16`, a /24 a node. */
-  readonly podCidr?: string;
+  /** Default `10.244.0.0/16`; a node gets a /24 (a /64 of an IPv6 prefix). Empty: nodes get no ranges. */
+  readonly podCidrs?: readonly string[];
   /** PEM text for kube-root-ca.crt. */
   readonly caCertificate?: string;
   /** Other paces than the default ones, by controller name. */
@@ -42,8 +42,9 @@ export const paces: Readonly<Record<string, Pace>> = {
 /** Starts kube-controller-manager's and kube-scheduler's loops. */
 export function startControllers(sim: Sim, store: Store, options: ControlOptions = {}): readonly RunningController[] {
   const context = { sim, store };
+  const { podCidrs = ["10.244.0.0/16"] } = options;
   const controllers: readonly Controller[] = [
-    nodeIpamControllerOf(context, { podCidr: options.podCidr ?? "10.244.0.0/16", nodeMask: 24 }),
+    nodeIpamControllerOf(context, { podCidrs, nodeMasks: { IPv4: 24, IPv6: 64 } }),
     serviceAccountControllerOf(context, options.caCertificate ?? ""),
     namespaceControllerOf(context),
     deploymentControllerOf(context),

@@ -6,36 +6,23 @@ import type { Context } from "./context";
 import { nodeIpamController as by } from "./names";
 
 export interface NodeIpamOptions {
-  /** `10.244.0.0/16` */
-  readonly podCidr: string;
-  /** 24 */
-  readonly nodeMask: number;
+  /** `10.244.0.0/16`; in a dual-stack cluster also `fd00:10:244::/56`. */
+  readonly podCidrs: readonly string[];
+  /** How much of each a node gets: by default a /24 and a /64. */
+  readonly nodeMasks: { readonly IPv4: number; readonly IPv6: number };
 }
 
-/** Gives the lowest free range to every node that has none. */
+/** Gives the lowest free range of each family to every node that has none. */
 export function nodeIpamControllerOf({ store }: Context, options: NodeIpamOptions): Controller {
-  const whole = parseCidr(options.podCidr);
-  if (!whole) throw new RangeError(`invalid CIDR address: ${options.podCidr}`);
-  const length = whole.family === "IPv4" ? 32 : 128;
-  const size = 1n << BigInt(length - options.nodeMask);
-  const count = Number(whole.size / size);
-  const used = new Set<string>();
-
-  function next(): string | undefined {
-    for (let at = 0; at < count; at++) {
-      const first = formatIp(whole?.family ?? "IPv4", (whole?.first ?? 0n) + BigInt(at) * size);
-      const range = `${first}/${options.nodeMask}`;
-      if (!used.has(range)) return range;
-    }
-    return undefined;
-  }
+  const ranges = options.podCidrs.map((prefix) => freeRanges(prefix, options.nodeMasks));
 
   function reconcile(key: Key): undefined {
     const node = store.get("Node", key);
     if (!node || node.spec.podCIDR) return undefined;
-    const range = next();
-    if (range === undefined) return undefined;
-    store.update("Node", key, (now) => ({ ...now, spec: { ...now.spec, podCIDR: range, podCIDRs: [range] } }), by);
+    const podCIDRs = ranges.flatMap((free) => free.next() ?? []);
+    const [podCIDR] = podCIDRs;
+    if (podCIDR === undefined || podCIDRs.length < ranges.length) return undefined;
+    store.update("Node", key, (now) => ({ ...now, spec: { ...now.spec, podCIDR, podCIDRs } }), by);
     return undefined;
   }
 
@@ -43,11 +30,29 @@ export function nodeIpamControllerOf({ store }: Context, options: NodeIpamOption
     name: by,
     watches: {
       Node: (key, now, before) => {
-        if (before?.spec.podCIDR) used.delete(before.spec.podCIDR);
-        if (now?.spec.podCIDR) used.add(now.spec.podCIDR);
+        for (const range of before?.spec.podCIDRs ?? []) for (const { used } of ranges) used.delete(range);
+        for (const range of now?.spec.podCIDRs ?? []) for (const { used } of ranges) used.add(range);
         return [key];
       },
     },
     reconcile,
   };
+}
+
+/** The parts of one prefix, and which are taken. */
+function freeRanges(prefix: string, masks: NodeIpamOptions["nodeMasks"]) {
+  const whole = parseCidr(prefix);
+  if (!whole) throw new RangeError(`invalid CIDR address: ${prefix}`);
+  const mask = masks[whole.family];
+  const size = 1n << BigInt((whole.family === "IPv4" ? 32 : 128) - mask);
+  const count = Number(whole.size / size);
+  const used = new Set<string>();
+  const next = (): string | undefined => {
+    for (let at = 0; at < count; at++) {
+      const range = `${formatIp(whole.family, whole.first + BigInt(at) * size)}/${mask}`;
+      if (!used.has(range)) return range;
+    }
+    return undefined;
+  };
+  return { used, next };
 }

@@ -52,7 +52,7 @@ const nodeResolver = "192.168.1.1";
 export function containerSpec(spec: SpecContainer, image: Image, place: ContainerPlace): ContainerSpec {
   const { host, pod, podIps, netns, id, namespaces } = place;
   const { sim, store, node, clusterDomain, dnsIp, numbers } = host;
-  const given = containerEnv(spec, { store, pod, podIps, hostIp: formatIp(node.ip) });
+  const given = containerEnv(spec, { store, pod, podIps, hostIps: node.ips.map(formatIp) });
   const hostname = hostnameOf(pod, node.name);
   const env = new Map([...pathFirst(image.env, hostname), ...given]);
   if (!env.has("HOME")) env.set("HOME", "/root");

@@ -16,7 +16,7 @@ export interface EnvSource {
   readonly store: Store;
   readonly pod: Pod;
   readonly podIps: readonly string[];
-  readonly hostIp: string;
+  readonly hostIps: readonly string[];
 }
 
 /**
@@ -125,7 +125,7 @@ function valueFrom(variable: EnvVar, spec: ContainerSpec, source: EnvSource): st
 }
 
 /** The downward API: metadata and addresses of the pod itself. */
-function fieldValue(path: string, { pod, podIps, hostIp }: EnvSource): string {
+function fieldValue(path: string, { pod, podIps, hostIps }: EnvSource): string {
   const keyed = /^metadata\.(labels|annotations)\['(.*)'\]$/.exec(path);
   if (keyed) return pod.metadata[keyed[1] as "labels" | "annotations"]?.[keyed[2] as string] ?? "";
   const values: { readonly [path: string]: string | undefined } = {
@@ -134,8 +134,8 @@ function fieldValue(path: string, { pod, podIps, hostIp }: EnvSource): string {
     "metadata.uid": pod.metadata.uid,
     "spec.nodeName": pod.spec.nodeName,
     "spec.serviceAccountName": pod.spec.serviceAccountName ?? "default",
-    "status.hostIP": hostIp,
-    "status.hostIPs": hostIp,
+    "status.hostIP": hostIps[0] ?? "",
+    "status.hostIPs": hostIps.join(","),
     "status.podIP": podIps[0] ?? "",
     "status.podIPs": podIps.join(","),
   };

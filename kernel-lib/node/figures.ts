@@ -31,6 +31,8 @@ export interface NodeFigures {
   readonly removeSandbox: Time;
   /** How often a failed sandbox is tried again. */
   readonly sandboxRetry: Time;
+  /** How long the kubelet may not know that the runtime lost its network, or has one again. */
+  readonly runtimeCheck: Time;
   /** How often the Lease and the Node's status are renewed. */
   readonly leasePeriod: Time;
   readonly statusPeriod: Time;
@@ -57,6 +59,7 @@ export const defaultFigures: NodeFigures = {
   orphanGrace: 2 * second,
   removeSandbox: 250 * millisecond,
   sandboxRetry: 10 * second,
+  runtimeCheck: 5 * second,
   leasePeriod: 10 * second,
   statusPeriod: 5 * minute,
 };

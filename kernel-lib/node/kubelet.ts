@@ -5,11 +5,11 @@ import type { Kinds } from "../api/kinds";
 import type { Key } from "../api/meta";
 import type { Store } from "../api/store";
 import type { ProcessRunner } from "../apps/app";
-import type { Files } from "../apps/files";
 import type { Registry } from "../apps/image";
 import { tryParseCidr } from "../net/address";
 import type { Sim } from "../sim/sim";
 import type { Cni } from "./cni/cni";
+import { configFolder } from "./cni/netconf";
 import type { Container } from "./container";
 import { defaultFigures, type NodeFigures } from "./figures";
 import { NodeImages } from "./images";
@@ -30,8 +30,6 @@ export interface KubeletParts {
   /** Default `10.96.0.10`. */
   readonly dnsIp?: string;
   readonly figures?: NodeFigures;
-  /** The node's own files: what hostPath volumes show. Default: such volumes bring nothing. */
-  readonly files?: Files;
 }
 
 /** The key of "the cluster's nodes changed", beside pods' keys (which hold a slash). */
@@ -48,6 +46,8 @@ export class Kubelet implements Controller {
   /** By uid: a pod may still end while its successor of the same name begins. */
   readonly #workers = new Map<string, PodWorker>();
   #wasReady = false;
+  #checksNetwork = false;
+  #hadNetwork = false;
 
   constructor(sim: Sim, parts: KubeletParts) {
     const { node } = parts;
@@ -68,9 +68,11 @@ export class Kubelet implements Controller {
       clusterDomain: parts.clusterDomain ?? "cluster.local",
       dnsIp: parts.dnsIp ?? "10.96.0.10",
       numbers: new KernelNumbers(),
-      files: parts.files,
+      files: node.files,
       removed: (worker) => this.#removed(worker),
     };
+    parts.cni.prepare?.(node);
+    node.files.watch(configFolder, () => this.#checkNetworkSoon());
     this.watches = {
       Pod: (key, now, before) => ((now ?? before)?.spec.nodeName === node.name ? [key] : []),
       Node: (_key, now, before) => (sameForPeers(now, before) ? [] : [nodesKey]),
@@ -157,13 +159,33 @@ export class Kubelet implements Controller {
 
   #syncNodes(): void {
     const { store, node, cni } = this.#parts;
-    const podCidr = store.get("Node", node.name)?.spec.podCIDR;
-    node.podCidr = podCidr === undefined ? undefined : tryParseCidr(podCidr);
-    cni.syncPeers(store.list("Node"), node);
-    if (!cni.ready(node) || this.#wasReady) return;
-    this.#wasReady = true;
+    const spec = store.get("Node", node.name)?.spec;
+    const ranges = spec?.podCIDRs ?? (spec?.podCIDR === undefined ? [] : [spec.podCIDR]);
+    node.podCidrs = ranges.flatMap((range) => tryParseCidr(range) ?? []);
+    cni.syncPeers(() => store.list("Node"), node);
+    if (!this.#wasReady) this.#checkNetwork();
+  }
+
+  /** Whether the runtime has a network: the Node's condition says so, and pods that waited for it go on. */
+  #checkNetwork(): void {
+    const { node, cni } = this.#parts;
+    const ready = cni.ready(node);
+    if (ready === this.#wasReady) return;
+    this.#wasReady = ready;
+    this.#hadNetwork ||= ready;
     this.#reportReady(true);
-    for (const worker of this.#workers.values()) worker.networkReady();
+    if (ready) for (const worker of this.#workers.values()) worker.networkReady();
+  }
+
+  /** The runtime sees a changed configuration at once; the kubelet asks it every few seconds (updateRuntimeUp). */
+  #checkNetworkSoon(): void {
+    // At the start the daemon that writes it is this node's own, and syncNodes looks by itself.
+    if (this.#checksNetwork || !this.#hadNetwork) return;
+    this.#checksNetwork = true;
+    this.#sim.clock.after(this.#host.figures.runtimeCheck, () => {
+      this.#checksNetwork = false;
+      this.#checkNetwork();
+    });
   }
 
   #reportReady(heartbeat: boolean): void {

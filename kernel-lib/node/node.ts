@@ -1,6 +1,7 @@
 /** Owns a node's machine: its network namespace and those of its pods, its addresses, and what it is made of. */
 import type { Key } from "../api/meta";
-import { addToIp, anyIpv4, type Cidr, type Ip, networkOf } from "../net/address";
+import { Files } from "../apps/files";
+import { addToIp, anyIpv4, anyIpv6, type Cidr, type Ip, networkOf } from "../net/address";
 import type { Segment } from "../net/device";
 import type { Netns } from "../net/netns";
 import type { Network } from "../net/network";
@@ -15,6 +16,8 @@ export interface NodeOptions {
   readonly prefix?: number;
   /** Default: the first address of its network. */
   readonly gateway?: Ip;
+  /** Its second InternalIP, in a dual-stack cluster: of a /64 whose first address is the gateway. */
+  readonly ipv6?: Ip;
   readonly zone?: string;
   /** A control-plane node: tainted, with the role's label. */
   readonly controlPlane?: boolean;
@@ -41,10 +44,15 @@ export interface NodeNet {
   readonly sim: Sim;
   readonly network: Network;
   readonly name: string;
+  /** The first of `ips`. */
   readonly ip: Ip;
+  /** Its own addresses: one of each family that the cluster has. */
+  readonly ips: readonly Ip[];
   readonly netns: Netns;
-  /** Given by the controller manager once the Node exists (`spec.podCIDR`). */
-  podCidr: Cidr | undefined;
+  /** The files of the machine itself. */
+  readonly files: Files;
+  /** Given by the controller manager once the Node exists (`spec.podCIDRs`): none before that. */
+  podCidrs: readonly Cidr[];
 }
 
 /** A machine plugged into the nodes' network, set up as kubeadm asks for: forwarding on, bridged packets shown to iptables. */
@@ -55,10 +63,16 @@ export function createNode(sim: Sim, network: Network, segment: Segment, options
   netns.addAddress("eth0", { ip, length: prefix });
   const router = gateway ?? addToIp(networkOf({ ip, length: prefix }).ip, 1);
   netns.routes.add({ to: { ip: anyIpv4, length: 0 }, via: router, device: "eth0" });
+  if (options.ipv6 !== undefined) {
+    const address = { ip: options.ipv6, length: 64 };
+    netns.addAddress("eth0", address);
+    netns.routes.add({ to: { ip: anyIpv6, length: 0 }, via: addToIp(networkOf(address).ip, 1), device: "eth0" });
+  }
   netns.sysctl.ipForward = true;
   netns.sysctl.bridgeNfCallIptables = true;
   netns.iptables.restore(kubeletChains);
-  return { sim, network, name: options.name, ip, netns, podCidr: undefined };
+  const ips = options.ipv6 === undefined ? [ip] : [ip, options.ipv6];
+  return { sim, network, name: options.name, ip, ips, netns, files: new Files(sim.clock), podCidrs: [] };
 }
 
 /** What the kubelet leaves in iptables: a hint for others which kind of iptables it uses, and a canary per table. */

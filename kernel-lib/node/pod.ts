@@ -8,7 +8,7 @@ import { isPullFailure, type PullFailure } from "../apps/image";
 import { formatIp } from "../net/address";
 import { second, type Time, type Timer } from "../sim/clock";
 import type { Random } from "../sim/random";
-import type { Cni } from "./cni/cni";
+import type { Cni, PortMapping } from "./cni/cni";
 import { Container } from "./container";
 import { type ContainerHost, containerSpec } from "./containerspec";
 import { EnvError } from "./env";
@@ -78,6 +78,7 @@ export class PodWorker {
     const parts = {
       ...{ sim, node, cni, figures, numbers, key, uid, attempt },
       hostNetwork: this.#pod.spec.hostNetwork ?? false,
+      portMappings: portMappingsOf(this.#pod),
       newId: () => this.#hex(64),
       warn: (reason: string, message: string) => this.#tell({ type: "Warning", reason, message }),
       ready: () => {
@@ -428,7 +429,7 @@ export class PodWorker {
     const facts = {
       lives: this.lives,
       podIps: this.#looked ? this.#podIps() : [],
-      hostIp: formatIp(node.ip),
+      hostIps: node.ips.map(formatIp),
       sandboxReady: this.#looked && this.#sandbox.connected !== undefined,
       startTime: this.#startTime,
       now: sim.clock.now,
@@ -453,4 +454,13 @@ export class PodWorker {
     for (let at = 0; at < length; at++) text += this.#host.random.integer(0, 15).toString(16);
     return text;
   }
+}
+
+/** The `hostPort`s of a pod's containers. */
+function portMappingsOf({ spec }: Pod): readonly PortMapping[] {
+  return spec.containers.flatMap(({ ports }) =>
+    (ports ?? []).flatMap(({ hostPort, containerPort, protocol = "TCP" }) =>
+      hostPort ? [{ hostPort, containerPort, protocol: protocol.toLowerCase() as PortMapping["protocol"] }] : [],
+    ),
+  );
 }

@@ -7,7 +7,7 @@ import type { Ip } from "../net/address";
 import type { Netns } from "../net/netns";
 import type { Time } from "../sim/clock";
 import type { Sim } from "../sim/sim";
-import { type Cni, CniError } from "./cni/cni";
+import { type Cni, CniError, type PortMapping } from "./cni/cni";
 import type { NodeFigures } from "./figures";
 import { hostNamespaces, type KernelNumbers, type Namespaces } from "./kernelnumbers";
 import type { NodeNet } from "./node";
@@ -22,6 +22,8 @@ export interface SandboxParts {
   readonly uid: string;
   /** The pod lives in the node's own namespace. */
   readonly hostNetwork: boolean;
+  /** What its containers ask of the node's ports. */
+  readonly portMappings: readonly PortMapping[];
   readonly numbers: KernelNumbers;
   /** How many sandboxes the pod had before. */
   readonly attempt: number;
@@ -113,7 +115,7 @@ export class Sandbox {
     this.#connected = undefined;
     if (this.#pause) this.#stopped ??= this.#parts.sim.clock.now;
     if (!connected || connected.netns === node.netns) return;
-    cni.deletePod({ key, uid }, node);
+    cni.deletePod({ key, uid, id: this.id, netns: connected.netns }, node);
     node.network.deleteNetns(connected.netns);
   }
 
@@ -129,9 +131,9 @@ export class Sandbox {
   }
 
   #connect(): void {
-    const { cni, node, sim, figures, key, uid, hostNetwork, newId, warn, ready } = this.#parts;
+    const { cni, node, sim, figures, key, uid, hostNetwork, portMappings, newId, warn, ready } = this.#parts;
     if (hostNetwork) {
-      this.#connected = { netns: node.netns, ips: [node.ip] };
+      this.#connected = { netns: node.netns, ips: node.ips };
       this.#hold();
       ready();
       return;
@@ -140,12 +142,12 @@ export class Sandbox {
     const taken = node.network.namespaces.has(key);
     const netns = node.network.netns(taken ? `${key}.${uid.slice(0, 8)}` : key);
     try {
-      this.#connected = { netns, ips: cni.addPod({ key, uid, netns }, node) };
+      this.#connected = { netns, ips: cni.addPod({ key, uid, id: this.id, netns, portMappings }, node) };
     } catch (error) {
       node.network.deleteNetns(netns);
       if (!(error instanceof CniError)) throw error;
       this.#tries++;
-      const why = `failed to setup network for sandbox "${newId()}": plugin type="${error.plugin}" failed (add): ${error.message}`;
+      const why = `failed to setup network for sandbox "${newId()}": ${error.message}`;
       warn("FailedCreatePodSandBox", `Failed to create pod sandbox: rpc error: code = Unknown desc = ${why}`);
       this.#timer = sim.clock.after(figures.sandboxRetry, () => this.#begin(), "background");
       return;

@@ -15,7 +15,7 @@ type State = NonNullable<ContainerStatus["state"]>;
 export interface PodFacts {
   readonly lives: readonly Life[];
   readonly podIps: readonly string[];
-  readonly hostIp: string;
+  readonly hostIps: readonly string[];
   readonly sandboxReady: boolean;
   readonly startTime: Time;
   readonly now: Time;
@@ -23,7 +23,7 @@ export interface PodFacts {
 
 /** The status as it now is; what others own in it (QoS class, the scheduler's condition) stays. */
 export function podStatus(pod: Pod, facts: PodFacts): PodStatus {
-  const { lives, podIps, hostIp } = facts;
+  const { lives, podIps, hostIps } = facts;
   const init = lives.filter((life) => life.init).map(containerStatus);
   const main = lives.filter((life) => !life.init).map(containerStatus);
   const phase = phaseOf(pod, lives);
@@ -31,8 +31,8 @@ export function podStatus(pod: Pod, facts: PodFacts): PodStatus {
     ...pod.status,
     phase,
     conditions: conditions(pod, facts, phase),
-    hostIP: hostIp,
-    hostIPs: [{ ip: hostIp }],
+    hostIP: hostIps[0] ?? "",
+    hostIPs: hostIps.map((ip) => ({ ip })),
     ...(podIps[0] !== undefined && { podIP: podIps[0], podIPs: podIps.map((ip) => ({ ip })) }),
     startTime: rfc3339(facts.startTime),
     ...(init.length > 0 && { initContainerStatuses: init }),

@@ -7,6 +7,7 @@ import { startControllers } from "../../kernel-lib/control";
 import { bootstrap } from "../../kernel-lib/control/bootstrap";
 import { second } from "../../kernel-lib/sim/clock";
 import { createSim, type Sim } from "../../kernel-lib/sim/sim";
+import { nodeDraft } from "./nodes";
 
 export interface TestCluster {
   readonly sim: Sim;
@@ -23,11 +24,13 @@ export function testCluster(seed = 5, workers = 3, settle = true): TestCluster {
   const store = new Store(sim);
   const api = createApi(sim, store);
   const nodes = Array.from({ length: workers }, (_, at) => ({ name: `node-${at + 1}`, ip: `192.168.1.${11 + at}` }));
+  const controlPlane = { name: "control-plane", ip: "192.168.1.10", controlPlane: true };
+  for (const node of [controlPlane, ...nodes]) api.create("Node", nodeDraft(node), { by: "kubeadm" });
   bootstrap(api, {
-    nodes: [{ name: "control-plane", ip: "192.168.1.10", controlPlane: true }, ...nodes],
+    apiServer: controlPlane.ip,
     mode: "iptables",
     network: { addon: "flannel", backend: "vxlan" },
-    podCidr: "10.244.0.0/16",
+    podCidrs: ["10.244.0.0/16"],
     apiServerIp: "10.96.0.1",
     dnsIp: "10.96.0.10",
   });

@@ -198,7 +198,7 @@ test("a range that is used up is told in the plugin's words, and the pod runs on
   cluster.sim.clock.settle();
   expect(cluster.podNow("web-6")?.status.phase).toBe("Pending");
   expect(cluster.events("web-6")[0]).toMatch(
-    /^Warning FailedCreatePodSandBox Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "[0-9a-f]{64}": plugin type="flannel" failed \(add\): failed to allocate for range 0: no IP addresses available in range set: 10\.244\.1\.1-10\.244\.1\.6$/,
+    /^Warning FailedCreatePodSandBox Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "[0-9a-f]{64}": plugin type="flannel" failed \(add\): failed to delegate add: failed to allocate for range 0: no IP addresses available in range set: 10\.244\.1\.1-10\.244\.1\.6$/,
   );
   cluster.store.delete("Pod", "default/web-2", "test");
   cluster.sim.clock.advance(25 * second);

@@ -17,7 +17,9 @@ export const ssh: Tool = async (call) => {
   const [, host = ""] = /^(?:[^@]*@)?(.+)$/.exec(target) ?? [];
   const { cluster, process, place } = call;
   const node =
-    [...cluster.nodes.values()].find(({ name, net }) => name === host || net.name === host) ?? byAddress(call, host);
+    [...cluster.nodes.values()].find(({ name, net }) => name === host || net.name === host) ??
+    byAddress(call, host) ??
+    (host === "router" || host === "192.168.1.1" ? { name: "router", place: cluster.routerPlace } : undefined);
   if (!node || place.kind === "container") {
     throw new Failed(`ssh: Could not resolve hostname ${host}: Name or service not known`, 255);
   }

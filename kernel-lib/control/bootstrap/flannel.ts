@@ -29,10 +29,15 @@ const cniConfig = `{
 `;
 
 /** net-conf.json of the ConfigMap; the backend's type decides how pods of other nodes are reached. */
-export function netConfig(backend: "vxlan" | "host-gw", podCidr: string): string {
+export function netConfig(backend: "vxlan" | "host-gw", podCidrs: readonly string[]): string {
+  const ipv4 = podCidrs.find((prefix) => !prefix.includes(":"));
+  const ipv6 = podCidrs.find((prefix) => prefix.includes(":"));
+  const lines = [
+    ...(ipv4 === undefined ? [] : [`  "Network": "${ipv4}",\n`]),
+    ...(ipv6 === undefined ? [] : [`  "EnableIPv6": true,\n  "IPv6Network": "${ipv6}",\n`]),
+  ];
   return `{
-  "Network": "${podCidr}",
-  "EnableNFTables": false,
+${lines.join("")}  "EnableNFTables": false,
   "Backend": {
     "Type": "${backend}"
   }
@@ -40,8 +45,12 @@ export function netConfig(backend: "vxlan" | "host-gw", podCidr: string): string
 `;
 }
 
-export function flannelObjects(backend: "vxlan" | "host-gw", podCidr: string): readonly Initial[] {
-  const data = { "cni-conf.json": cniConfig, "net-conf.json": netConfig(backend, podCidr) };
+export function flannelObjects(
+  backend: "vxlan" | "host-gw",
+  podCidrs: readonly string[],
+  config = cniConfig,
+): readonly Initial[] {
+  const data = { "cni-conf.json": config, "net-conf.json": netConfig(backend, podCidrs) };
   const pod = { "k8s-app": "flannel", "pod-security.kubernetes.io/enforce": "privileged" };
   return [
     { kind: "Namespace", object: { metadata: { name: namespace, labels: pod } } },

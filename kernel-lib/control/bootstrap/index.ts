@@ -1,26 +1,30 @@
 /** Owns what a cluster has from the start, as kubeadm and the network add-on's manifest make it. */
 import type { Kind } from "../../api/kinds";
 import type { Api } from "../../api/rest";
+import { awsObjects } from "./aws";
 import { corednsObjects } from "./coredns";
 import { flannelObjects } from "./flannel";
 import { kubeProxyObjects } from "./kubeproxy";
-import { nodeDraft } from "./nodes";
 
-export interface BootstrapNode {
-  readonly name: string;
-  /** The node's own address. */
-  readonly ip: string;
-  readonly controlPlane?: boolean;
-  readonly zone?: string;
-}
+/** The network add-on: kube-flannel, aws-node as EKS has it, or none (somebody wires the nodes by hand). */
+export type NetworkAddon =
+  | {
+      readonly addon: "flannel";
+      readonly backend: "vxlan" | "host-gw";
+      /** Another cni-conf.json than flannel's own. */
+      readonly config?: string;
+    }
+  | { readonly addon: "aws" }
+  | { readonly addon: "none" };
 
 export interface ClusterOptions {
-  readonly nodes: readonly BootstrapNode[];
+  /** Where the API server is: the control plane's own address. */
+  readonly apiServer: string;
   /** `iptables`, `nftables`, `ipvs`, `userspace`. */
   readonly mode: string;
-  /** `flannel` brings kube-flannel with its backend; `none` leaves the network to somebody else. */
-  readonly network: { readonly addon: "flannel"; readonly backend: "vxlan" | "host-gw" } | { readonly addon: "none" };
-  readonly podCidr: string;
+  readonly network: NetworkAddon;
+  /** Where all pods live, a prefix of each family; none in a VPC, where pods have addresses of the nodes' network. */
+  readonly podCidrs: readonly string[];
   /** Of the Service `kubernetes`: the first of the range. */
   readonly apiServerIp: string;
   readonly dnsIp: string;
@@ -37,14 +41,13 @@ const namespaces = ["default", "kube-node-lease", "kube-public", "kube-system"];
 /** All of it, in the order in which it must be made. */
 export function initialObjects(options: ClusterOptions): readonly Initial[] {
   const { network } = options;
-  const first = options.nodes.find((node) => node.controlPlane) ?? options.nodes[0];
   return [
     ...namespaces.map((name): Initial => ({ kind: "Namespace", object: { metadata: { name } } })),
-    ...options.nodes.map((node): Initial => ({ kind: "Node", object: nodeDraft(node) })),
-    ...(first ? kubernetesService(options.apiServerIp, first.ip) : []),
+    ...kubernetesService(options.apiServerIp, options.apiServer),
     ...corednsObjects(options.dnsIp),
-    ...kubeProxyObjects(options.mode, options.podCidr),
-    ...(network.addon === "flannel" ? flannelObjects(network.backend, options.podCidr) : []),
+    ...kubeProxyObjects(options.mode, options.podCidrs.join(","), network.addon === "aws" ? "eks" : "kubeadm"),
+    ...(network.addon === "flannel" ? flannelObjects(network.backend, options.podCidrs, network.config) : []),
+    ...(network.addon === "aws" ? awsObjects() : []),
   ];
 }
 

@@ -1,4 +1,4 @@
-/** Owns kube-proxy's DaemonSet and configuration as kubeadm installs them (cmd/kubeadm/app/phases/addons/proxy). */
+/** Owns kube-proxy's DaemonSet and configuration as kubeadm (cmd/kubeadm/app/phases/addons/proxy) or EKS installs them. */
 
 import type { Initial } from "./index";
 import { kubernetesVersion } from "./version";
@@ -12,20 +12,53 @@ export function proxyConfig(mode: string, clusterCidr: string): string {
 bindAddress: 0.0.0.0
 clientConnection:
   kubeconfig: /var/lib/kube-proxy/kubeconfig.conf
-clusterCIDR: ${clusterCidr}
+clusterCIDR: ${clusterCidr || '""'}
 kind: KubeProxyConfiguration
 mode: ${mode}
 `;
 }
 
-export function kubeProxyObjects(mode: string, clusterCidr: string): readonly Initial[] {
-  const data = { "config.conf": proxyConfig(mode, clusterCidr), "kubeconfig.conf": kubeconfig };
+/** @param clusterCidr `""`: nobody knows where pods live, as in a VPC */
+export function kubeProxyObjects(mode: string, clusterCidr: string, by: "kubeadm" | "eks"): readonly Initial[] {
+  const config = proxyConfig(mode, clusterCidr);
   return [
     { kind: "ServiceAccount", object: { metadata: { name: "kube-proxy", namespace } } },
-    { kind: "ConfigMap", object: { metadata: { name: "kube-proxy", namespace, labels: { app: "kube-proxy" } }, data } },
-    { kind: "DaemonSet", object: daemonSet() },
+    ...(by === "kubeadm"
+      ? [configMap("kube-proxy", { "config.conf": config, "kubeconfig.conf": kubeconfig })]
+      : [configMap("kube-proxy", { kubeconfig }), configMap("kube-proxy-config", { config })]),
+    { kind: "DaemonSet", object: by === "kubeadm" ? daemonSet(kubeadm) : daemonSet(eks) },
   ];
 }
+
+function configMap(name: string, data: Readonly<Record<string, string>>): Initial {
+  return { kind: "ConfigMap", object: { metadata: { name, namespace, labels: { app: "kube-proxy" } }, data } };
+}
+
+/** Where an installer takes the image from, and how it hands over the configuration. */
+interface Install {
+  readonly image: string;
+  readonly command: readonly string[];
+  readonly volumes: readonly { readonly name: string; readonly configMap: string; readonly mountPath: string }[];
+}
+
+const kubeadm: Install = {
+  image: `registry.k8s.io/kube-proxy:${kubernetesVersion}`,
+  command: [
+    "/usr/local/bin/kube-proxy",
+    "--config=/var/lib/kube-proxy/config.conf",
+    "--hostname-override=$(NODE_NAME)",
+  ],
+  volumes: [{ name: "kube-proxy", configMap: "kube-proxy", mountPath: "/var/lib/kube-proxy" }],
+};
+
+const eks: Install = {
+  image: `602401143452.dkr.ecr.us-west-2.amazonaws.com/eks/kube-proxy:${kubernetesVersion}-eksbuild.1`,
+  command: ["kube-proxy", "--v=2", "--config=/var/lib/kube-proxy-config/config", "--hostname-override=$(NODE_NAME)"],
+  volumes: [
+    { name: "kubeconfig", configMap: "kube-proxy", mountPath: "/var/lib/kube-proxy/" },
+    { name: "config", configMap: "kube-proxy-config", mountPath: "/var/lib/kube-proxy-config/" },
+  ],
+};
 
 const kubeconfig = `apiVersion: v1
 kind: Config
@@ -47,8 +80,7 @@ users:
     tokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token
 `;
 
-function daemonSet(): object {
-  const config = { name: "kube-proxy", mountPath: "/var/lib/kube-proxy" };
+function daemonSet({ image, command, volumes }: Install): object {
   return {
     metadata: { name: "kube-proxy", namespace, labels },
     spec: {
@@ -61,16 +93,12 @@ function daemonSet(): object {
           containers: [
             {
               name: "kube-proxy",
-              image: `registry.k8s.io/kube-proxy:${kubernetesVersion}`,
+              image,
               imagePullPolicy: "IfNotPresent",
-              command: [
-                "/usr/local/bin/kube-proxy",
-                "--config=/var/lib/kube-proxy/config.conf",
-                "--hostname-override=$(NODE_NAME)",
-              ],
+              command,
               securityContext: { privileged: true },
               volumeMounts: [
-                config,
+                ...volumes.map(({ name, mountPath }) => ({ name, mountPath })),
                 { name: "xtables-lock", mountPath: "/run/xtables.lock" },
                 { name: "lib-modules", mountPath: "/lib/modules", readOnly: true },
               ],
@@ -80,7 +108,7 @@ function daemonSet(): object {
           hostNetwork: true,
           serviceAccountName: "kube-proxy",
           volumes: [
-            { name: "kube-proxy", configMap: { name: "kube-proxy" } },
+            ...volumes.map(({ name, configMap: from }) => ({ name, configMap: { name: from } })),
             { name: "xtables-lock", hostPath: { path: "/run/xtables.lock", type: "FileOrCreate" } },
             { name: "lib-modules", hostPath: { path: "/lib/modules" } },
           ],

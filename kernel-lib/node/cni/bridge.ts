@@ -1,83 +1,103 @@
-/** Owns a node's bridge `cni0`: each pod hangs on it by a veth pair, with an address of the node's range. */
-import { anyIpv4, type Cidr, type Ip, macOfIp } from "../../net/address";
+/** Owns the design with one L2 network: the pods of all nodes are neighbours, through the bridges of their nodes. */
+import { addToIp, anyIpv4, anyIpv6, type Cidr, formatIp, lastOf, networkOf, parseCidr } from "../../net/address";
 import type { NodeNet } from "../node";
-import { CniError, type PodToConnect } from "./cni";
-import { HostLocal } from "./ipam";
+import { type Cni, type ConfigText, configTextFor } from "./cni";
+import { configFolder } from "./netconf";
+import { PodNetworks } from "./runtime";
 
-/** How the bridge is set up. */
+/** What the design is made with. */
 export interface BridgeOptions {
-  /** The plugin's name, as errors say it. */
-  readonly plugin: string;
-  readonly mtu: number;
-  /** Where all pods of the cluster live: pods get a route to it beside their default route, as flannel's plugin gives. */
-  readonly clusterCidr: Cidr;
+  /** Where all pods live; default 10.1.0.0/16. */
+  readonly clusterCidrs?: readonly string[];
+  /** Another configuration than the design's own, for every node. */
+  readonly config?: ConfigText | undefined;
 }
 
-interface Wire {
-  readonly ipam: HostLocal;
-  /** Pod uid → its end on the node. */
-  readonly ends: Map<string, string>;
-}
+/** The bridge that has the node's wire and its address, the one that has the pods, and the two ends that join them. */
+export const wires = { node: "br0", pods: "kube-bridge", up: "veth-node", down: "veth-kube" } as const;
 
-/** The bridge plugin, for all nodes (containernetworking plugins, plugins/main/bridge, as flannel delegates to it). */
-export class BridgePlugin {
-  readonly #options: BridgeOptions;
-  readonly #wires = new WeakMap<NodeNet, Wire>();
-
-  constructor(options: BridgeOptions) {
-    this.#options = options;
-  }
-
-  /** Connects a pod: veth pair, address, default route. The bridge comes with the first pod. @throws CniError */
-  addPod(pod: PodToConnect, node: NodeNet): Ip {
-    const { plugin, mtu, clusterCidr } = this.#options;
-    if (!node.podCidr)
-      throw new CniError(
-        plugin,
-        "loadFlannelSubnetEnv failed: open /run/flannel/subnet.env: no such file or directory",
+/**
+ * ```
+ * pod eth0 ─ veth ─ kube-bridge ─ veth-kube ═ veth-node ─ br0 192.168.1.11 ─ eth0 ─ the nodes' network
+ * ```
+ * ARP goes out on the wire, so a pod asks for a pod of another node as for one of its own.
+ */
+export function createBridgeCni({ clusterCidrs = ["10.1.0.0/16"], config }: BridgeOptions = {}): Cni {
+  const networks = clusterCidrs.map(parseCidr);
+  const pods = new PodNetworks();
+  return {
+    name: "bridge",
+    prepare: joinBridges,
+    ready: (node) => pods.state(node).ready,
+    addPod: (pod, node) => pods.add(pod, node),
+    deletePod: (pod, node) => pods.delete(pod, node),
+    syncPeers(_nodes, node) {
+      const path = `${configFolder}/10-mynet.conf`;
+      if (node.podCidrs.length === 0 || node.files.read(path) !== undefined) return;
+      node.files.write(
+        path,
+        configTextFor(node, config, () => ownConfig(networks, node.podCidrs)),
       );
-    const wire = this.#wires.get(node) ?? this.#newWire(node, node.podCidr);
-    const { ipam } = wire;
-    const ip = ipam.give(pod.uid);
-    const end = vethName(node);
-    wire.ends.set(pod.uid, end);
-    node.network.vethPair(
-      { netns: node.netns, name: end, mtu },
-      { netns: pod.netns, name: "eth0", mac: macOfIp(ip), mtu },
-    );
-    // Hairpin: a pod that reaches itself through its Service gets its own frame back.
-    node.netns.attach(end, "cni0", { hairpin: true });
-    pod.netns.addAddress("eth0", { ip, length: node.podCidr.length });
-    pod.netns.routes.add({ to: { ip: anyIpv4, length: 0 }, via: ipam.gateway, device: "eth0" });
-    if (clusterCidr.length < node.podCidr.length) {
-      pod.netns.routes.add({ to: clusterCidr, via: ipam.gateway, device: "eth0" });
-    }
-    return ip;
-  }
-
-  /** Takes a pod's veth pair and address away. */
-  deletePod(uid: string, node: NodeNet): void {
-    const wire = this.#wires.get(node);
-    const end = wire?.ends.get(uid);
-    if (!wire || end === undefined) return;
-    wire.ends.delete(uid);
-    wire.ipam.take(uid);
-    if (node.netns.devices.has(end)) node.netns.deleteDevice(end);
-  }
-
-  #newWire(node: NodeNet, podCidr: Cidr): Wire {
-    const wire = { ipam: new HostLocal(this.#options.plugin, podCidr), ends: new Map<string, string>() };
-    node.netns.addBridge("cni0", { mtu: this.#options.mtu });
-    node.netns.addAddress("cni0", { ip: wire.ipam.gateway, length: podCidr.length });
-    this.#wires.set(node, wire);
-    return wire;
-  }
+    },
+  };
 }
 
-/** `veth` and eight hexadecimal digits, as the plugin's library names them. */
-function vethName(node: NodeNet): string {
-  for (;;) {
-    const digits = Array.from({ length: 8 }, () => node.netns.random.integer(0, 15).toString(16)).join("");
-    if (!node.netns.devices.has(`veth${digits}`)) return `veth${digits}`;
+/** Puts the node's wire and its address on a bridge, and hooks the pods' bridge to it. */
+function joinBridges({ netns, network }: NodeNet): void {
+  const wire = netns.device("eth0");
+  // The address of the link itself (fe80::/64) stays with its device.
+  const addresses = wire.addresses.filter(({ ip }) => typeof ip === "number" || ip >> 118n !== 0x3fan);
+  const gateways = [anyIpv4, anyIpv6].flatMap((ip) => {
+    const route = netns.routes.list().find(({ to }) => to.length === 0 && to.ip === ip);
+    return route?.via === undefined ? [] : [{ to: route.to, via: route.via }];
+  });
+  for (const { to } of gateways) netns.routes.delete(to, "eth0");
+  for (const address of addresses) netns.deleteAddress("eth0", address);
+  // A bridge takes the MAC address of its first port.
+  netns.addBridge(wires.node, { mac: wire.mac });
+  netns.attach("eth0", wires.node);
+  for (const address of addresses) netns.addAddress(wires.node, address);
+  for (const gateway of gateways) netns.routes.add({ ...gateway, device: wires.node });
+  netns.addBridge(wires.pods);
+  network.vethPair({ netns, name: wires.up }, { netns, name: wires.down });
+  netns.attach(wires.up, wires.node);
+  netns.attach(wires.down, wires.pods);
+}
+
+/** One subnet for all nodes, and of it a part a node: else two nodes would give the same addresses. */
+function ownConfig(networks: readonly Cidr[], parts: readonly Cidr[]): string {
+  const ranges = parts.flatMap((part) => {
+    const subnet = networks.find(({ ip }) => typeof ip === typeof part.ip);
+    return subnet ? [rangeOf(subnet, part)] : [];
+  });
+  const lines = (range: readonly string[], indent: string): string => range.join(`,\n${indent}`);
+  const ipam =
+    ranges.length === 1
+      ? lines(ranges[0] ?? [], "    ")
+      : `"ranges": [\n${ranges.map((range) => `      [{\n        ${lines(range, "        ")}\n      }]`).join(",\n")}\n    ]`;
+  return `{
+  "cniVersion": "1.0.0",
+  "name": "mynet",
+  "type": "bridge",
+  "bridge": "${wires.pods}",
+  "isDefaultGateway": true,
+  "hairpinMode": true,
+  "ipam": {
+    "type": "host-local",
+    ${ipam}
   }
+}
+`;
+}
+
+function rangeOf(subnet: Cidr, part: Cidr): readonly string[] {
+  const first = networkOf(part).ip;
+  const gateway = addToIp(first, 1);
+  const last = lastOf(part);
+  return [
+    `"subnet": "${formatIp(networkOf(subnet).ip)}/${subnet.length}"`,
+    `"rangeStart": "${formatIp(gateway)}"`,
+    `"rangeEnd": "${formatIp(typeof last === "number" ? last - 1 : last)}"`,
+    `"gateway": "${formatIp(gateway)}"`,
+  ];
 }

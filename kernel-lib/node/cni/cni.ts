@@ -1,16 +1,18 @@
-/** Owns the contract of a network plugin: what the kubelet asks when a pod begins and ends, and what nodes do for peers. */
+/** Owns the contract of a network design: what the kubelet asks when a pod begins and ends, and what nodes do for peers. */
+import type { Controller } from "../../api/controller";
 import type { Kinds } from "../../api/kinds";
 import type { Key } from "../../api/meta";
 import type { Ip } from "../../net/address";
 import type { Netns } from "../../net/netns";
 import type { NodeNet } from "../node";
 
-/** A plugin's failure, in its own words; the kubelet puts it into a FailedCreatePodSandBox event and tries again. */
+/**
+ * A failure to connect a pod, in the words of who failed; the kubelet puts it into a FailedCreatePodSandBox event and
+ * tries again.
+ */
 export class CniError extends Error {
-  constructor(
-    readonly plugin: string,
-    message: string,
-  ) {
+  /** @param message all of it, as libcni says it: `plugin type="bridge" name="mynet" failed (add): …` */
+  constructor(message: string) {
     super(message);
     this.name = "CniError";
   }
@@ -20,19 +22,42 @@ export class CniError extends Error {
 export interface PodToConnect {
   readonly key: Key;
   readonly uid: string;
+  /** Of its sandbox, 64 hexadecimal digits: CNI_CONTAINERID. */
+  readonly id: string;
   /** A new namespace with only `lo` in it. */
   readonly netns: Netns;
+  /** What `hostPort`s ask for; for the portmap plugin. */
+  readonly portMappings?: readonly PortMapping[];
 }
 
-/** One plugin, for all nodes: what it holds per node it keeps by the node's name. */
+/** One `hostPort` of a container. */
+export interface PortMapping {
+  readonly hostPort: number;
+  readonly containerPort: number;
+  readonly protocol: "tcp" | "udp" | "sctp";
+}
+
+/** A text for /etc/cni/net.d, the same for all nodes or made for each. */
+export type ConfigText = string | ((node: Pick<NodeNet, "name" | "podCidrs">) => string);
+
+/** The text for one node; `own` is what the design writes by itself. */
+export function configTextFor(node: NodeNet, given: ConfigText | undefined, own: () => string): string {
+  return given === undefined ? own() : typeof given === "string" ? given : given(node);
+}
+
+/** One design, for all nodes: what it holds per node it keeps by the node. */
 export interface Cni {
   readonly name: string;
-  /** Whether the node's own set-up is there: until then the node is NotReady, and pods wait. */
+  /** Sets a machine up before anything runs on it. */
+  prepare?(node: NodeNet): void;
+  /** Whether the node's container runtime has a network to give: until then the node is NotReady, and pods wait. */
   ready(node: NodeNet): boolean;
-  /** Connects a pod: device, address, routes. @throws CniError */
+  /** Connects a pod: device, addresses, routes. @throws CniError */
   addPod(pod: PodToConnect, node: NodeNet): readonly Ip[];
   /** Takes it away again; no error if it is gone. */
-  deletePod(pod: Pick<PodToConnect, "key" | "uid">, node: NodeNet): void;
-  /** Brings routes, tunnels and neighbours in step with the cluster's nodes. */
-  syncPeers(nodes: readonly Kinds["Node"][], node: NodeNet): void;
+  deletePod(pod: PodToConnect, node: NodeNet): void;
+  /** Brings the node in step with the cluster's nodes. `nodes` is asked only when it is needed. */
+  syncPeers(nodes: () => readonly Kinds["Node"][], node: NodeNet): void;
+  /** What runs beside the nodes for this design: a cloud's route controller, say. */
+  readonly beside?: readonly Controller[];
 }

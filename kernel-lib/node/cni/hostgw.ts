@@ -1,41 +1,42 @@
-/** Owns flannel's host-gw design: no tunnel, each node is the next hop to its own pods. */
-import { parseCidr } from "../../net/address";
+/** Owns flannel's host-gw design: no tunnel, each node has a route to every other node's pods. */
+import { type Ip, parseCidr } from "../../net/address";
 import type { NodeNet } from "../node";
-import { BridgePlugin } from "./bridge";
-import type { Cni } from "./cni";
-import { type Peer, peersOf, writeFlannelRules } from "./flannel";
+import type { Cni, ConfigText } from "./cni";
+import { installFlannel, peersOf, syncHops, whenRead, writeFlannelRules } from "./flannel";
+import { PodNetworks } from "./runtime";
 
-/** Works only where nodes are neighbours on one network. */
-export function createHostGwCni({ clusterCidr = "10.244.0.0/16" }: { readonly clusterCidr?: string } = {}): Cni {
-  const cluster = parseCidr(clusterCidr);
-  const bridge = new BridgePlugin({ plugin: "flannel", mtu: 1500, clusterCidr: cluster });
-  const known = new WeakMap<NodeNet, Map<string, Peer>>();
-  return {
-    name: "host-gw",
-    ready: (node) => known.has(node),
-    addPod: (pod, node) => [bridge.addPod(pod, node)],
-    deletePod: (pod, node) => bridge.deletePod(pod.uid, node),
-    syncPeers(nodes, node) {
-      if (!node.podCidr) return;
-      const routes = known.get(node) ?? new Map<string, Peer>();
-      if (!known.has(node)) writeFlannelRules(node, cluster, node.podCidr);
-      known.set(node, routes);
-      syncRoutes(node, routes, peersOf(nodes, node));
-    },
-  };
+/** What host-gw is made with. */
+export interface HostGwOptions {
+  /** Where all pods live; default 10.244.0.0/16. */
+  readonly clusterCidrs?: readonly string[];
+  /** Another configuration than flannel's own, for every node. */
+  readonly config?: ConfigText | undefined;
 }
 
-function syncRoutes(node: NodeNet, known: Map<string, Peer>, peers: readonly Peer[]): void {
-  const route = (peer: Peer) => ({ to: peer.podCidr, via: peer.ip, device: "eth0" });
-  for (const [name, peer] of known) {
-    const now = peers.find((other) => other.name === name);
-    if (now && now.ip === peer.ip && now.podCidr.ip === peer.podCidr.ip) continue;
-    node.netns.routes.delete(peer.podCidr);
-    known.delete(name);
-  }
-  for (const peer of peers) {
-    if (known.has(peer.name)) continue;
-    node.netns.routes.add(route(peer));
-    known.set(peer.name, peer);
-  }
+/**
+ * ```
+ * pod eth0 ─ veth ─ cni0 10.244.1.1/24 ─ route 10.244.2.0/24 via 192.168.1.12 dev eth0 ─ node-2
+ * ```
+ * Works only where nodes are neighbours on one network.
+ */
+export function createHostGwCni({ clusterCidrs = ["10.244.0.0/16"], config }: HostGwOptions = {}): Cni {
+  const networks = clusterCidrs.map(parseCidr);
+  const pods = new PodNetworks();
+  const known = new WeakMap<NodeNet, Map<string, Ip>>();
+  return {
+    name: "host-gw",
+    ready: (node) => pods.state(node).ready,
+    addPod: (pod, node) => pods.add(pod, node),
+    deletePod: (pod, node) => pods.delete(pod, node),
+    syncPeers(nodes, node) {
+      if (node.podCidrs.length === 0) return;
+      const routes = known.get(node) ?? new Map<string, Ip>();
+      if (!known.has(node)) {
+        installFlannel(node, networks, 1500, config);
+        writeFlannelRules(node, networks);
+      }
+      known.set(node, routes);
+      whenRead(node, () => syncHops(node.netns.routes, routes, peersOf(nodes(), node), "eth0"));
+    },
+  };
 }

@@ -1,19 +1,36 @@
 /** Owns flannel's VXLAN design: one bridge a node, and a tunnel between nodes whose tables follow the Nodes. */
 import type { Store } from "../../api/store";
-import { type Cidr, formatCidr, type Mac, parseCidr } from "../../net/address";
+import { type Cidr, formatCidr, type Ip, type Mac, parseCidr, widthOf } from "../../net/address";
 import type { NodeNet } from "../node";
-import { BridgePlugin } from "./bridge";
-import type { Cni } from "./cni";
-import { flannelAnnotation, flannelAnnotations, type Peer, peersOf, writeFlannelRules } from "./flannel";
+import type { Cni, ConfigText } from "./cni";
+import {
+  flannelAnnotation,
+  flannelAnnotations,
+  hopsOf,
+  installFlannel,
+  type Peer,
+  peersOf,
+  whenRead,
+  writeFlannelRules,
+} from "./flannel";
+import { PodNetworks } from "./runtime";
 
 /** What a flannel network is made with. */
 export interface FlannelOptions {
   readonly store: Store;
   /** Where all pods live; default 10.244.0.0/16. */
-  readonly clusterCidr?: string;
+  readonly clusterCidrs?: readonly string[];
+  /** Another configuration than flannel's own, for every node. */
+  readonly config?: ConfigText | undefined;
 }
 
 const vni = 1;
+
+/** The tunnel's device, and where its MAC address is written down, by the family of what it carries. */
+const kinds = {
+  number: { device: `flannel.${vni}`, data: "backend-data" },
+  bigint: { device: `flannel-v6.${vni}`, data: "backend-v6-data" },
+} as const;
 
 /**
  * ```
@@ -22,37 +39,46 @@ const vni = 1;
  * ```
  * Each node's daemon writes its tunnel's MAC into its Node's annotations; the others read it there.
  */
-export function createVxlanCni({ store, clusterCidr = "10.244.0.0/16" }: FlannelOptions): Cni {
-  const cluster = parseCidr(clusterCidr);
-  const bridge = new BridgePlugin({ plugin: "flannel", mtu: 1450, clusterCidr: cluster });
+export function createVxlanCni({ store, clusterCidrs = ["10.244.0.0/16"], config }: FlannelOptions): Cni {
+  const networks = clusterCidrs.map(parseCidr);
+  const pods = new PodNetworks();
   const known = new WeakMap<NodeNet, Map<string, Tunnel>>();
   return {
     name: "vxlan",
-    ready: (node) => known.has(node),
-    addPod: (pod, node) => [bridge.addPod(pod, node)],
-    deletePod: (pod, node) => bridge.deletePod(pod.uid, node),
+    ready: (node) => pods.state(node).ready,
+    addPod: (pod, node) => pods.add(pod, node),
+    deletePod: (pod, node) => pods.delete(pod, node),
     syncPeers(nodes, node) {
-      if (!node.podCidr) return;
+      if (node.podCidrs.length === 0) return;
+      const tunnels = known.get(node) ?? new Map<string, Tunnel>();
       if (!known.has(node)) {
-        begin(node, node.podCidr, cluster, store);
-        known.set(node, new Map());
+        known.set(node, tunnels);
+        begin(node, networks, store);
+        installFlannel(node, networks, 1450, config);
       }
-      syncTunnels(node, known.get(node) ?? new Map(), peersOf(nodes, node));
+      whenRead(node, () => syncTunnels(node, tunnels, peersOf(nodes(), node)));
     },
   };
 }
 
-/** A peer as it was written into the tables. */
+/** A peer's range as it was written into the tables. */
 interface Tunnel {
-  readonly peer: Peer;
+  readonly to: Cidr;
+  readonly via: Ip;
   readonly mac: Mac;
 }
 
-function begin(node: NodeNet, podCidr: Cidr, cluster: Cidr, store: Store): void {
-  const device = node.netns.addVxlan(`flannel.${vni}`, { vni, local: node.ip, underlay: "eth0" });
-  node.netns.addAddress(device.name, { ip: podCidr.ip, length: 32 });
-  writeFlannelRules(node, cluster, podCidr);
-  const data = JSON.stringify({ VNI: vni, VtepMAC: device.mac });
+function begin(node: NodeNet, networks: readonly Cidr[], store: Store): void {
+  const data: Record<string, string> = {};
+  for (const range of node.podCidrs) {
+    const local = node.ips.find((ip) => typeof ip === typeof range.ip);
+    if (local === undefined) continue;
+    const kind = kindOf(range.ip);
+    const device = node.netns.addVxlan(kind.device, { vni, local, underlay: "eth0" });
+    node.netns.addAddress(device.name, { ip: range.ip, length: widthOf(range.ip) });
+    data[kind.data] = JSON.stringify({ VNI: vni, VtepMAC: device.mac });
+  }
+  writeFlannelRules(node, networks);
   const annotations = flannelAnnotations(node, "vxlan", data);
   store.update(
     "Node",
@@ -66,42 +92,51 @@ function begin(node: NodeNet, podCidr: Cidr, cluster: Cidr, store: Store): void 
 }
 
 function syncTunnels(node: NodeNet, known: Map<string, Tunnel>, peers: readonly Peer[]): void {
-  const wanted = new Map(peers.flatMap((peer) => tunnelTo(peer) ?? []).map((tunnel) => [tunnel.peer.name, tunnel]));
-  for (const [name, tunnel] of known) {
-    if (same(tunnel, wanted.get(name))) continue;
+  const wanted = new Map(peers.flatMap(tunnelsTo).map((tunnel) => [formatCidr(tunnel.to), tunnel]));
+  for (const [prefix, tunnel] of known) {
+    const now = wanted.get(prefix);
+    if (now && now.mac === tunnel.mac && now.via === tunnel.via) continue;
     removeTunnel(node, tunnel);
-    known.delete(name);
+    known.delete(prefix);
   }
-  for (const [name, tunnel] of wanted) {
-    if (known.has(name)) continue;
+  for (const [prefix, tunnel] of wanted) {
+    if (known.has(prefix)) continue;
     addTunnel(node, tunnel);
-    known.set(name, tunnel);
+    known.set(prefix, tunnel);
   }
 }
 
-function tunnelTo(peer: Peer): Tunnel | undefined {
-  const data = peer.annotations[`${flannelAnnotation}/backend-data`];
-  const mac = data === undefined ? undefined : /"VtepMAC":"([0-9a-f:]{17})"/.exec(data)?.[1];
-  return mac === undefined ? undefined : { peer, mac };
+const tunnels = new WeakMap<Peer, readonly Tunnel[]>();
+
+/** The same for all nodes: a peer is read once. */
+function tunnelsTo(peer: Peer): readonly Tunnel[] {
+  const before = tunnels.get(peer);
+  if (before) return before;
+  const read = hopsOf(peer).flatMap(({ to, via }): readonly Tunnel[] => {
+    const data = peer.annotations[`${flannelAnnotation}/${kindOf(to.ip).data}`];
+    const mac = data === undefined ? undefined : /"VtepMAC":"([0-9a-f:]{17})"/.exec(data)?.[1];
+    return mac === undefined ? [] : [{ to, via, mac }];
+  });
+  tunnels.set(peer, read);
+  return read;
 }
 
-function same(one: Tunnel, other: Tunnel | undefined): boolean {
-  if (!other || one.mac !== other.mac || one.peer.ip !== other.peer.ip) return false;
-  return formatCidr(one.peer.podCidr) === formatCidr(other.peer.podCidr);
+function kindOf(ip: Ip): (typeof kinds)[keyof typeof kinds] {
+  return typeof ip === "number" ? kinds.number : kinds.bigint;
 }
 
-function addTunnel(node: NodeNet, { peer, mac }: Tunnel): void {
-  const device = `flannel.${vni}`;
-  node.netns.neighbors.set(device, peer.podCidr.ip, mac);
+function addTunnel(node: NodeNet, { to, via, mac }: Tunnel): void {
+  const { device } = kindOf(to.ip);
+  node.netns.neighbors.set(device, to.ip, mac);
   const link = node.netns.devices.get(device)?.link;
-  if (link?.type === "vxlan") link.fdb.set(mac, peer.ip);
-  node.netns.routes.add({ to: peer.podCidr, via: peer.podCidr.ip, device, onlink: true });
+  if (link?.type === "vxlan") link.fdb.set(mac, via);
+  node.netns.routes.add({ to, via: to.ip, device, onlink: true });
 }
 
-function removeTunnel(node: NodeNet, { peer, mac }: Tunnel): void {
-  const device = `flannel.${vni}`;
-  node.netns.neighbors.delete(device, peer.podCidr.ip);
+function removeTunnel(node: NodeNet, { to, mac }: Tunnel): void {
+  const { device } = kindOf(to.ip);
+  node.netns.neighbors.delete(device, to.ip);
   const link = node.netns.devices.get(device)?.link;
   if (link?.type === "vxlan") link.fdb.delete(mac);
-  node.netns.routes.delete(peer.podCidr);
+  node.netns.routes.delete(to);
 }

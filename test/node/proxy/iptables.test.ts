@@ -1,5 +1,6 @@
 import { expect, type TestContext, test } from "vitest";
 import type { Kinds } from "../../../kernel-lib/api/kinds";
+import { Files } from "../../../kernel-lib/apps/files";
 import { parseCidr, parseIp } from "../../../kernel-lib/net/address";
 import { explainFlow } from "../../../kernel-lib/net/flow";
 import { Network } from "../../../kernel-lib/net/network";
@@ -173,7 +174,8 @@ function nodeWith({ config, objects }: FlowCase): NodeNet {
   for (const ip of addresses) netns.addAddress("eth0", parseCidr(`${ip}/24`));
   netns.routes.add({ to: parseCidr("0.0.0.0/0"), via: parseIp("192.168.0.1"), device: "eth0" });
   Object.assign(netns.sysctl, { ipForward: true, routeLocalnet: true });
-  const node: NodeNet = { sim, network, name: config.nodeName, ip: parseIp(config.nodeIP), netns, podCidr: undefined };
+  const [ip, files] = [parseIp(config.nodeIP), new Files(sim.clock)];
+  const node: NodeNet = { sim, network, name: config.nodeName, ip, ips: [ip], netns, files, podCidrs: [] };
   iptablesMode(optionsOf(config)).sync(viewFor(objects, config.nodeName), node);
   return node;
 }

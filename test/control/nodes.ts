@@ -1,6 +1,12 @@
 /** Owns a node as it joins: labels, the control plane's taint, addresses, what it has to give, and that it is ready. */
-import type { BootstrapNode } from "./index";
-import { kubernetesVersion } from "./version";
+import { kubernetesVersion } from "../../kernel-lib/control/bootstrap/version";
+
+export interface TestNode {
+  readonly name: string;
+  readonly ip: string;
+  readonly controlPlane?: boolean;
+  readonly zone?: string;
+}
 
 /** What every node of this cluster is made of. */
 const machine = {
@@ -9,7 +15,7 @@ const machine = {
 };
 
 /** A Node for the API; the pod range is given by node IPAM, conditions and heartbeats are the kubelet's. */
-export function nodeDraft({ name, ip, controlPlane = false, zone }: BootstrapNode): object {
+export function nodeDraft({ name, ip, controlPlane = false, zone }: TestNode): object {
   const role = "node-role.kubernetes.io/control-plane";
   return {
     metadata: {
