@@ -1,5 +1,5 @@
 /** Owns a frame as octets, with the lengths and checksums that a real kernel would write. */
-import { addToIp, broadcastMac, type Ip, type Mac } from "./address";
+import type { Ip, Mac } from "./address";
 import { checksum, Octets, utf8 } from "./bytes";
 import {
   type Arp,
@@ -8,6 +8,7 @@ import {
   type IcmpError,
   isVxlan,
   type Message,
+  type NeighborDiscovery,
   type Packet,
   type Tcp,
 } from "./packet";
@@ -20,21 +21,21 @@ export type Encode = (message: Message) => Uint8Array | undefined;
  * zeros as it is long. Not on the wire here: IP and TCP options, window scaling (a fixed window stands there).
  */
 export function frameBytes(frame: Frame, encode: Encode = () => undefined): Uint8Array {
-  const ethernet = new Octets();
-  if (frame.type === "arp") {
-    const { arp } = frame;
-    if (typeof arp.targetIp === "bigint" || typeof arp.senderIp === "bigint") {
-      const solicited = frame.target === broadcastMac ? solicitedMac(BigInt(arp.targetIp)) : frame.target;
-      return header(ethernet, solicited, frame.source, 0x86dd).raw(neighborDiscovery(arp)).bytes();
+  const { source, target } = frame;
+  switch (frame.type) {
+    case "arp":
+      return header(target, source, 0x0806).raw(arpBytes(frame.arp)).bytes();
+    case "nd":
+      return header(target, source, 0x86dd).raw(neighborDiscovery(frame.nd)).bytes();
+    case "ip": {
+      const type = typeof frame.packet.source === "number" ? 0x0800 : 0x86dd;
+      return header(target, source, type).raw(packetBytes(frame.packet, encode)).bytes();
     }
-    return header(ethernet, frame.target, frame.source, 0x0806).raw(arpBytes(arp)).bytes();
   }
-  const type = typeof frame.packet.source === "number" ? 0x0800 : 0x86dd;
-  return header(ethernet, frame.target, frame.source, type).raw(packetBytes(frame.packet, encode)).bytes();
 }
 
-function header(octets: Octets, target: Mac, source: Mac, type: number): Octets {
-  return octets.raw(macBytes(target)).raw(macBytes(source)).u16(type);
+function header(target: Mac, source: Mac, type: number): Octets {
+  return new Octets().raw(macBytes(target)).raw(macBytes(source)).u16(type);
 }
 
 function macBytes(mac: Mac): Uint8Array {
@@ -58,33 +59,40 @@ function arpBytes({ operation, senderMac, senderIp, targetMac, targetIp }: Arp):
 }
 
 const icmpv6 = 58;
+const fragmentHeader = 44;
 
-/** ARP of IPv6 (RFC 4861): a solicitation to the group of the wanted address, an advertisement back. */
-function neighborDiscovery(arp: Arp): Uint8Array {
-  const [sender, target] = [BigInt(arp.senderIp), BigInt(arp.targetIp)];
-  const solicits = arp.operation === "request";
-  const body = new Octets().u8(solicits ? 135 : 136, 0).u16(0);
-  body.u32(solicits ? 0 : 0x6000_0000).raw(ipBytes(solicits ? target : sender));
-  // Who asks without an address (duplicate address detection) names no link-layer address.
-  if (sender !== 0n) body.u8(solicits ? 1 : 2, 1).raw(macBytes(arp.senderMac));
-  const to = solicits ? addToIp(0xff02_0000_0000_0000_0000_0001_ff00_0000n, Number(target & 0xff_ffffn)) : target;
-  return ipv6(sender, to, icmpv6, 255, closed(sender, to, icmpv6, body, 2));
-}
-
-function solicitedMac(target: bigint): Mac {
-  const low = (target & 0xff_ffffn).toString(16).padStart(6, "0");
-  return `33:33:ff:${low.slice(0, 2)}:${low.slice(2, 4)}:${low.slice(4)}`;
+/** RFC 4861 sections 4.3 and 4.4: with the sender's link-layer address, unless it asks without an address of its own. */
+function neighborDiscovery({ operation, source, destination, target, mac, solicited }: NeighborDiscovery): Uint8Array {
+  const asks = operation === "solicitation";
+  // Override, and whether somebody had asked.
+  const flags = asks ? 0 : solicited ? 0x6000_0000 : 0x2000_0000;
+  const body = new Octets()
+    .u8(asks ? 135 : 136, 0)
+    .u16(0)
+    .u32(flags)
+    .raw(ipBytes(target));
+  if (!asks || BigInt(source) !== 0n) body.u8(asks ? 1 : 2, 1).raw(macBytes(mac));
+  return ipv6(source, destination, icmpv6, 255, closed(source, destination, icmpv6, body, 2));
 }
 
 /** The packet from its IP header on. */
 function packetBytes(packet: Packet, encode: Encode): Uint8Array {
-  const { source, target, ttl, id } = packet;
-  const { next, bytes } = bodyBytes(packet, encode);
-  if (typeof source === "bigint" || typeof target === "bigint") return ipv6(source, target, next, ttl, bytes);
+  const { source, target, ttl, id, dontFragment, fragment } = packet;
+  const { next, bytes: whole } = bodyBytes(packet, encode);
+  const bytes = fragment ? whole.slice(fragment.offset, fragment.offset + fragment.length) : whole;
+  const place = fragment ? fragment.offset / 8 : 0;
+  if (typeof source === "bigint" || typeof target === "bigint") {
+    if (!fragment) return ipv6(source, target, next, ttl, bytes);
+    const piece = new Octets()
+      .u8(next, 0)
+      .u16(place * 8 + (fragment.more ? 1 : 0))
+      .u32(id);
+    return ipv6(source, target, fragmentHeader, ttl, piece.raw(bytes).bytes());
+  }
+  const flags = (dontFragment ? 0x4000 : 0) | (fragment?.more ? 0x2000 : 0);
   const octets = new Octets().u8(0x45, 0).u16(20 + bytes.length, id & 0xffff);
-  // Linux does not set "don't fragment" on what a tunnel device sends, but on nearly all else.
   octets
-    .u16(carriesFrame(packet) ? 0 : 0x4000)
+    .u16(flags | place)
     .u8(ttl, next)
     .u16(0)
     .raw(ipBytes(source))
@@ -157,6 +165,8 @@ const errorCodes: { readonly [E in IcmpError]: { readonly 4: readonly number[]; 
   "port-unreachable": { 4: [3, 3], 6: [1, 4] },
   "admin-prohibited": { 4: [3, 13], 6: [1, 1] },
   "time-exceeded": { 4: [11, 0], 6: [3, 0] },
+  "fragmentation-needed": { 4: [3, 4], 6: [2, 0] },
+  "packet-too-big": { 4: [3, 4], 6: [2, 0] },
 };
 
 function icmp(body: Icmp, version: 4 | 6, encode: Encode): Octets {
@@ -166,7 +176,7 @@ function icmp(body: Icmp, version: 4 | 6, encode: Encode): Octets {
     return new Octets()
       .u8(...errorCodes[body.type][version])
       .u16(0)
-      .u32("mtu" in body ? Number(body.mtu) : 0)
+      .u32(body.mtu ?? 0)
       .raw(quoted);
   }
   const types = { echo: { 4: 8, 6: 128 }, "echo-reply": { 4: 0, 6: 129 } };

@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { describe, expect, it, type TestContext } from "vitest";
 import { dnsQuery, dnsResponse } from "../../kernel-lib/apps/dns";
 import { encodeDns, encodeMessage } from "../../kernel-lib/apps/dnswire";
-import { broadcastMac, macOfIp, parseIp, zeroMac } from "../../kernel-lib/net/address";
+import { broadcastMac, groupMac, macOfIp, parseIp, solicitedNode, zeroMac } from "../../kernel-lib/net/address";
 import { checksum } from "../../kernel-lib/net/bytes";
+import { frameBytes } from "../../kernel-lib/net/framebytes";
 import { type Frame, frameSize, type IcmpError, type Packet, type Tcp, type Vxlan } from "../../kernel-lib/net/packet";
 import { pcapFile } from "../../kernel-lib/net/pcap";
-import { frameBytes } from "../../kernel-lib/net/framebytes";
 import { requireOrSkip } from "../judges";
 
 const start = Date.UTC(2026, 0, 1) * 1000;
@@ -25,21 +25,40 @@ function segment(flags: Tcp["flags"], sequence: number, acknowledgement: number,
   return { protocol: "tcp", sourcePort: 40_000, targetPort: 80, flags, sequence, acknowledgement, payload };
 }
 
-function arp(operation: "request" | "reply", family: typeof v4): Frame {
+/** Who has the target's address? And the answer. */
+function neighbours(ends: typeof v4): readonly Frame[] {
   const [mine, yours] = [macOfIp(v4.source), macOfIp(v4.target)];
-  return operation === "request"
-    ? {
-        type: "arp",
-        source: mine,
-        target: broadcastMac,
-        arp: { operation, senderIp: family.source, senderMac: mine, targetIp: family.target, targetMac: zeroMac },
-      }
-    : {
-        type: "arp",
-        source: yours,
-        target: mine,
-        arp: { operation, senderIp: family.target, senderMac: yours, targetIp: family.source, targetMac: mine },
-      };
+  const { source, target } = ends;
+  if (typeof target === "bigint") {
+    const group = solicitedNode(target);
+    const asks = { operation: "solicitation", source, destination: group, target, mac: mine } as const;
+    const tells = {
+      operation: "advertisement",
+      source: target,
+      destination: source,
+      target,
+      mac: yours,
+      solicited: true,
+    } as const;
+    return [
+      { type: "nd", source: mine, target: groupMac(group), nd: asks },
+      { type: "nd", source: yours, target: mine, nd: tells },
+      { type: "nd", source: mine, target: groupMac(group), nd: { ...asks, source: 0n } },
+    ];
+  }
+  const asks = {
+    operation: "request",
+    senderIp: source,
+    senderMac: mine,
+    targetIp: target,
+    targetMac: zeroMac,
+  } as const;
+  const tells = { operation: "reply", senderIp: target, senderMac: yours, targetIp: source, targetMac: mine } as const;
+  return [
+    { type: "arp", source: mine, target: broadcastMac, arp: asks },
+    { type: "arp", source: yours, target: mine, arp: tells },
+    { type: "arp", source: mine, target: yours, arp: asks },
+  ];
 }
 
 function inTunnel(frame: Frame): Frame {
@@ -54,6 +73,7 @@ const errors: readonly IcmpError[] = [
   "port-unreachable",
   "admin-prohibited",
   "time-exceeded",
+  "fragmentation-needed",
 ];
 
 const query = dnsQuery(4242, { name: "my-nginx.default.svc.cluster.local.", type: "A" });
@@ -91,8 +111,7 @@ function everything(ends: typeof v4): readonly Frame[] {
     body: { protocol: "udp" as const, sourcePort: 1, targetPort: 33_434, payload: "x" },
   };
   return [
-    arp("request", ends),
-    arp("reply", ends),
+    ...neighbours(ends),
     framed({ ...ends, body: segment("S", 0, 0) }),
     framed({ ...back, body: turned(segment("S.", 0, 1)) }),
     framed({ ...ends, body: segment(".", 1, 1) }),
@@ -103,7 +122,7 @@ function everything(ends: typeof v4): readonly Frame[] {
     framed({ ...back, body: { ...dns, sourcePort: 53, targetPort: 41_000, payload: answer } }),
     framed({ ...ends, body: { ...echo, type: "echo" } }),
     framed({ ...back, body: { ...echo, type: "echo-reply" } }),
-    ...errors.map((type) => framed({ ...back, body: { protocol: "icmp", type, cause } })),
+    ...errors.map((type) => framed({ ...back, body: { protocol: "icmp", type, cause, mtu: 1400 } })),
   ];
 }
 
@@ -172,8 +191,8 @@ describe.each([
     const plain = tshark(context, everything(ends), ["_ws.col.Protocol"]);
     const six = ends === v6;
     const [neighbour, icmp] = six ? ["ICMPv6", "ICMPv6"] : ["ARP", "ICMP"];
-    expect(plain.slice(0, 12).join(" ")).toBe(
-      `${neighbour} ${neighbour} TCP TCP TCP HTTP TCP TCP DNS DNS ${icmp} ${icmp}`,
+    expect(plain.slice(0, 13).join(" ")).toBe(
+      `${neighbour} ${neighbour} ${neighbour} TCP TCP TCP HTTP TCP TCP DNS DNS ${icmp} ${icmp}`,
     );
     expect(tshark(context, everything(ends).map(inTunnel), ["_ws.col.Protocol"])).toEqual(plain);
   });
@@ -188,7 +207,7 @@ describe("what tshark reads in a capture", () => {
       "tcp.flags.str",
       "tcp.len",
     ]);
-    expect(lines.slice(2, 8).map((line) => line.split("\t").slice(1).join(" ").replace(/·+/g, "").trim())).toEqual([
+    expect(lines.slice(3, 9).map((line) => line.split("\t").slice(1).join(" ").replace(/·+/g, "").trim())).toEqual([
       "0 0 S 0",
       "0 1 AS 0",
       "1 1 A 0",
@@ -196,7 +215,7 @@ describe("what tshark reads in a capture", () => {
       "1 34 AF 0",
       "34 2 AR 0",
     ]);
-    expect(lines[2]?.split("\t")[0]).toMatch(/^(1767225600\.000010000|2026-01-01T00:00:00\.000010000Z)$/);
+    expect(lines[3]?.split("\t")[0]).toMatch(/^(1767225600\.000015000|2026-01-01T00:00:00\.000015000Z)$/);
   });
 
   it("is the DNS message, name by name", (context) => {
@@ -208,7 +227,7 @@ describe("what tshark reads in a capture", () => {
       "dns.soa.mname",
       "dns.aaaa",
     ]);
-    expect(lines[9]?.split("\t")).toEqual([
+    expect(lines[10]?.split("\t")).toEqual([
       "my-nginx.default.svc.cluster.local",
       "10.96.7.7",
       "web.default.svc.cluster.local",
@@ -219,14 +238,35 @@ describe("what tshark reads in a capture", () => {
   });
 
   it("is the error with the packet that caused it", (context) => {
-    const lines = tshark(context, everything(v4), ["icmp.type", "icmp.code", "udp.dstport"]);
-    expect(lines.slice(12).map((line) => line.replaceAll("\t", " "))).toEqual([
+    const lines = tshark(context, everything(v4), ["icmp.type", "icmp.code", "udp.dstport", "icmp.mtu"]);
+    expect(lines.slice(13).map((line) => line.replaceAll("\t", " ").trim())).toEqual([
       "3 0 33434",
       "3 1 33434",
       "3 3 33434",
       "3 13 33434",
       "11 0 33434",
+      "3 4 33434 1400",
     ]);
+  });
+});
+
+describe.each([
+  ["IPv4", v4],
+  ["IPv6", v6],
+])("the pieces of a packet of %s", (_, ends) => {
+  it("are put together again by whoever reads the capture", (context) => {
+    const payload = "x".repeat(2_000);
+    const body = { protocol: "udp" as const, sourcePort: 5000, targetPort: 6000, payload };
+    const packet: Packet = { id: 77, ttl: 64, ...ends, body };
+    const whole = { packet, lost: false };
+    const piece = (offset: number, length: number, more: boolean): Frame =>
+      framed({ ...ends, body, fragment: { whole, offset, length, more } }, 77);
+    const lines = tshark(
+      context,
+      [piece(0, 1400, true), piece(1400, 608, false)],
+      ["udp.length", "udp.checksum.status"],
+    );
+    expect(lines.at(-1)?.split("\t")).toEqual(["2008", "1"]);
   });
 });
 
@@ -240,7 +280,7 @@ describe("the octets of a frame", () => {
   });
 
   it("are cut where the capture keeps less, with the true length beside them", () => {
-    const [frame] = everything(v4).slice(5, 6);
+    const [frame] = everything(v4).slice(6, 7);
     if (!frame) throw new Error("no frame");
     const file = new DataView(pcapFile([{ at: start, frame }], { snapLength: 60 }).buffer);
     expect(file.byteLength).toBe(24 + 16 + 60);
