@@ -6,6 +6,7 @@ import { CliError } from "./error";
 import { register as registerKernel } from "./kernel";
 import { register as registerNew } from "./new";
 import { register as registerRun } from "./run";
+import { register as registerShell } from "./shell";
 import { register as registerStart } from "./start";
 
 const program = new Command("kubebook")
@@ -13,9 +14,8 @@ const program = new Command("kubebook")
   .version("0.1.0")
   .showHelpAfterError("(kubebook --help lists the commands)");
 
-for (const register of [registerStart, registerBuild, registerRun, registerCheck, registerNew, registerKernel]) {
-  register(program);
-}
+const verbs = [registerStart, registerBuild, registerRun, registerCheck, registerNew, registerKernel, registerShell];
+for (const register of verbs) register(program);
 
 program.parseAsync().catch((error: unknown) => {
   if (error instanceof CliError) {

@@ -24,7 +24,8 @@ import { wait } from "./verbs/wait";
 /** From Enter to the API server: the program starts, reads its kubeconfig and asks what resources there are. */
 const startTime = 50 * millisecond;
 
-const verbs: readonly Verb[] = [
+/** What can follow `kubectl`. */
+export const verbs: readonly Verb[] = [
   create,
   expose,
   run,

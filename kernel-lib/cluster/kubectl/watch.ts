@@ -86,7 +86,7 @@ export function watchEnd({ call, err }: Context): {
     left: () => (end === undefined ? undefined : Math.max(0, end - clock.now)),
     tell() {
       if (call.process.stopped || end === undefined || clock.now < end) return;
-      err(`^C (a minute has passed; to go on watching, start it in a second terminal: terminal("2").start)\n`);
+      err(`^C (a minute has passed; ${call.terminal?.advice})\n`);
     },
   };
 }

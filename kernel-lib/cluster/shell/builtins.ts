@@ -189,9 +189,9 @@ async function watch(call: Call): Promise<number> {
       call.out(title ? `${head}    ${call.place.hostname}: ${clock}\n\n${text}\n` : text);
     }
     shown = text;
-    const { patience } = call.terminal ?? {};
+    const { patience, advice } = call.terminal ?? {};
     if (patience !== undefined && call.cluster.sim.clock.now - begin >= patience) {
-      call.err(`^C (a minute has passed; to go on watching, start it in a second terminal: terminal("2").start)\n`);
+      call.err(`^C (a minute has passed; ${advice})\n`);
       return 130;
     }
     if (!(await call.process.sleep(interval))) return 130;

@@ -115,21 +115,24 @@ export async function typeAt(
 ): Promise<number> {
   const { process, output, tty = false } = options;
   const { clock } = shell.cluster.sim;
-  for (let line = terminal.readLine(); line !== undefined && !process.stopped; line = terminal.readLine()) {
-    const prompt = tty ? promptOf(shell, program) : "";
+  // Who sits at a keyboard sees the prompt and the line already; elsewhere they are shown as a terminal shows them.
+  const read = async (prompt: string): Promise<string | undefined> => {
+    if (terminal.ask) return terminal.ask(tty ? prompt : "");
+    const line = terminal.readLine();
+    if (tty && line !== undefined) output("stdout", `${prompt}${line}\n`);
+    return line;
+  };
+  while (!process.stopped) {
+    const line = await read(promptOf(shell, program));
+    if (line === undefined) break;
     const exit = /^\s*exit(?:\s+(\d+))?\s*$/.exec(line);
-    if (tty) output("stdout", `${prompt}${line}\n`);
     if (exit) {
       const code = Number(exit[1] ?? shell.status);
       exited(code);
       return code;
     }
     if (line.trim() === "") continue;
-    const command = completed(line, () => {
-      const next = terminal.readLine();
-      if (tty && next !== undefined) output("stdout", `> ${next}\n`);
-      return next;
-    });
+    const command = await completed(line, () => read("> "));
     const begin = clock.now;
     await shell.run(command, { process, output, terminal });
     const took = clock.now - begin;

@@ -11,6 +11,20 @@ const patience = 24 * hour;
 /** How long one that only watches (`get -w`, `logs -f`) may go on in the notebook's own prompt. */
 const watching = minute;
 
+const otherTerminal = 'to go on watching, start it in a second terminal: terminal("2").start';
+
+/** What is different at a prompt that is no notebook's. */
+export interface Typing {
+  /** Asks for a line where somebody sits: what comes after the lines of the text. */
+  readonly ask?: (prompt: string) => Promise<string | undefined>;
+  /** What is said of a command that only watched, and was ended. */
+  readonly advice?: string;
+  /** The shell ends, as bash does: at `exit` nothing more of the text is run. Otherwise it is a line like others. */
+  readonly exits?: boolean;
+  /** False: nothing is said of jobs that begin and end, as in a script. */
+  readonly notices?: boolean;
+}
+
 /** Runs text line by line at a shell's prompt. One text at a time: a second one waits for the first. */
 export class Session {
   readonly shell: Shell;
@@ -22,11 +36,11 @@ export class Session {
   }
 
   /** Types `text` at the prompt; gives the exit code of its last command. */
-  type(text: string, output: Output): Promise<number> {
+  type(text: string, output: Output, typing: Typing = {}): Promise<number> {
     const { driver } = this.shell.cluster;
     const run = this.#last.then(() =>
       driver.run(`${this.shell.place.name}: ${text.trim().split("\n")[0] ?? ""}`, (process) =>
-        this.#type(text, output, process, watching),
+        this.#type(text, output, process, watching, typing),
       ),
     );
     this.#last = run.catch(() => undefined);
@@ -46,10 +60,20 @@ export class Session {
     this.#process?.stop();
   }
 
-  async #type(text: string, output: Output, process: Process, watchLimit: Time | undefined): Promise<number> {
+  async #type(
+    text: string,
+    output: Output,
+    process: Process,
+    watchLimit: Time | undefined,
+    { ask, advice = otherTerminal, exits = false, notices = true }: Typing = {},
+  ): Promise<number> {
     const { clock } = this.shell.cluster.sim;
     const lines = text.split("\n");
-    const terminal: Terminal = { readLine: () => lines.shift(), patience: watchLimit };
+    const terminal: Terminal = {
+      readLine: () => lines.shift(),
+      ...(ask && { ask: async (prompt) => lines.shift() ?? (await ask(prompt)) }),
+      ...{ patience: watchLimit, advice, notices },
+    };
     this.#process = process;
     while (lines.length > 0 && !process.stopped) {
       const command = nextCommand(lines);
@@ -68,7 +92,8 @@ export class Session {
         if (clock.now - begin >= patience) output("stderr", "^C\n(it ran for a day of the cluster's time)\n");
         break;
       }
-      await this.#tellEndedJobs(output);
+      if (exits && this.shell.ended) break;
+      await this.#tellEndedJobs(notices ? output : () => {});
       const took = clock.now - begin;
       const cost = Math.max(second, Math.ceil(took / second) * second);
       if (cost > took) await process.sleep(cost - took);
@@ -117,13 +142,18 @@ function nextCommand(lines: string[]): string | { readonly error: string } | und
   return { error: problem };
 }
 
-/** Adds typed lines to a command for as long as it is not complete, as a shell does that shows `> `. */
-export function completed(first: string, more: () => string | undefined): string {
+/** Whether a shell would show `> ` and wait for more lines of this command. */
+export function isUnfinished(text: string): boolean {
+  const state = stateOf(text);
+  return state !== "complete" && /unexpected end of file|unexpected EOF|end-of-file/.test(state.error);
+}
+
+/** Adds typed lines to a command for as long as it is not complete. */
+export async function completed(first: string, more: () => Promise<string | undefined>): Promise<string> {
   let text = first;
   for (;;) {
-    const state = stateOf(text);
-    if (state === "complete" || !/unexpected end of file|unexpected EOF|end-of-file/.test(state.error)) return text;
-    const line = more();
+    if (!isUnfinished(text)) return text;
+    const line = await more();
     if (line === undefined) return text;
     text += `\n${line}`;
   }

@@ -87,6 +87,8 @@ export class Shell {
   readonly random;
   lastJob = 0;
   status = 0;
+  /** Whether the last line ended the shell (`exit`). */
+  ended = false;
   #nextPid: number;
   readonly #bash: Bash;
   readonly #streaming: ReadonlySet<string>;
@@ -160,7 +162,13 @@ export class Shell {
     this.#arrays = run.variables === "" ? this.#arrays : arraysOf(run.variables);
     for (const [name, body] of run.functions) this.#functions.set(name, body);
     this.status = result.status;
+    this.ended = run.status === undefined && !options.process.stopped;
     return result.status;
+  }
+
+  /** What is defined of functions. */
+  get functions(): readonly string[] {
+    return [...this.#functions.keys()];
   }
 
   /** Runs one program with its arguments, without a shell around it (`kubectl exec POD -- printenv`). */
@@ -268,7 +276,7 @@ export class Shell {
       const own = this.#begin({ process, output: run.output }, { statement });
       return (await this.#exec(own, ":", { env, folder: context.cwd })).status;
     });
-    if (run.terminal) run.output("stderr", `[${job.number}] ${job.pid}\n`);
+    if (run.terminal?.notices) run.output("stderr", `[${job.number}] ${job.pid}\n`);
     return 0;
   }
 

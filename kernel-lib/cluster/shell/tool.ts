@@ -29,11 +29,17 @@ export interface Place {
 export interface Terminal {
   /** The next typed line, without its end; undefined when nothing more is typed. */
   readLine(): string | undefined;
+  /** Waits for a line where somebody sits at a keyboard, who sees the prompt and what is typed; undefined at Ctrl-D. */
+  ask?(prompt: string): Promise<string | undefined>;
   /**
    * How long a command that only watches may go on: in a notebook's cell nobody can press Ctrl-C. Undefined in another
    * terminal, where it may go on for ever.
    */
   readonly patience: Time | undefined;
+  /** What is said when it was ended for that: how to watch on. */
+  readonly advice: string;
+  /** Whether the shell says when jobs begin. */
+  readonly notices: boolean;
 }
 
 /** One call of a command. */
