@@ -8,12 +8,27 @@ export { currentCluster, file, node, sh, startCluster, terminal } from "./cluste
 export type { NodeHandle, ShellCommand, ShellResult, ShellTag, Terminal } from "./cluster/lab";
 
 // Looking at it: the way of a packet, what the rules say, many requests at once, and charts of them.
-export { type Chart, chart } from "./cluster/charts";
+export type { BarOptions, BarRow, Measure } from "./cluster/bars";
+export type { Capture, CaptureAt, SeenFrame } from "./cluster/capture";
+export type { Chart } from "./cluster/chart";
+export { chart } from "./cluster/charts";
 export type { Explanation, Outcome } from "./cluster/explain";
 export type { Load, LoadOptions } from "./cluster/load";
-export type { Question } from "./cluster/question";
+export type { NetworkCheck, PathKind, Probe } from "./cluster/requirements";
+export type { Change, End, Header, Hop, HopKind, Reason } from "./cluster/hops";
+export type { Probe, Question } from "./cluster/question";
 export type { RequestOutcome } from "./cluster/request";
-export type { Step, Trace } from "./cluster/trace";
+export type { TimelineOptions } from "./cluster/timeline";
+export type {
+  Topology,
+  TopologyDevice,
+  TopologyMachine,
+  TopologyNode,
+  TopologyOptions,
+  TopologyPod,
+  TopologyService,
+} from "./cluster/topology";
+export type { Step, Trace, TraceQuestion } from "./cluster/trace";
 
 // Showing values on the page.
 export { type DisplayPlace, display, type MimeBundle, newDisplay } from "./cluster/display";

@@ -1,15 +1,10 @@
 /** Owns the charts of load: how requests spread over the pods, and in which order the pods were picked. */
-import { displayable, type MimeBundle } from "./display";
+import { bars } from "./bars";
+import { type Chart, drawn, frame } from "./chart";
 import { type Load, labelOf, probabilityOf } from "./load";
 import { grey } from "./palette";
-import { svgOf, type VegaLiteSpec } from "./svg";
-
-/** A chart: a spec that shows itself, with an SVG beside it and its message in words. */
-export interface Chart {
-  readonly spec: VegaLiteSpec;
-  /** What the chart says, for those who do not see it. */
-  readonly text: string;
-}
+import type { VegaLiteSpec } from "./svg";
+import { timeline } from "./timeline";
 
 export interface DistributionOptions {
   readonly title?: string;
@@ -22,7 +17,7 @@ export interface OrderOptions {
 }
 
 /** The charts by name. */
-export const chart = { distribution, order };
+export const chart = { bars, distribution, order, timeline };
 
 /** Bars of requests by pod, with a rule where the probabilities of the rules put each. */
 export async function distribution(load: Load, options: DistributionOptions = {}): Promise<Chart> {
@@ -95,25 +90,6 @@ export async function order(load: Load, options: OrderOptions = {}): Promise<Cha
   return drawn(spec, `${title}\n  ${sequence}\n  ${legend}`);
 }
 
-/** What all charts share: words, a page of any colour, and a width that a notebook has. */
-function frame(title: string, subtitle: string, description: string): VegaLiteSpec {
-  const axis = {
-    labelColor: grey,
-    titleColor: grey,
-    domainColor: grey,
-    tickColor: grey,
-    gridColor: grey,
-    gridOpacity: 0.25,
-  };
-  return {
-    $schema: "https://vega.github.io/schema/vega-lite/v5.json",
-    description,
-    title: { text: title, subtitle, anchor: "start", color: grey, subtitleColor: grey, offset: 10 },
-    background: "transparent",
-    config: { axis: { ...axis, labelLimit: 220 }, view: { stroke: null } },
-  };
-}
-
 function colour({ colours }: Load): VegaLiteSpec {
   return {
     field: "pod",
@@ -121,14 +97,4 @@ function colour({ colours }: Load): VegaLiteSpec {
     scale: { domain: Object.keys(colours), range: Object.values(colours) },
     legend: null,
   };
-}
-
-async function drawn(spec: VegaLiteSpec, text: string): Promise<Chart> {
-  const svg = await svgOf(spec);
-  const bundle: MimeBundle = { "application/vnd.vegalite.v5+json": spec, "image/svg+xml": svg, "text/plain": text };
-  return displayable(
-    { spec, text },
-    () => bundle,
-    () => text,
-  );
 }

@@ -30,6 +30,7 @@ import { iptablesMode } from "../node/proxy/iptables";
 import { KubeProxy } from "../node/proxy/proxy";
 import { minute, type Time } from "../sim/clock";
 import { createSim, type Sim } from "../sim/sim";
+import { type Capture, type CaptureAt, capture } from "./capture";
 import { displayable } from "./display";
 import { Driver, parseDuration } from "./driver";
 import { type Explanation, explain } from "./explain";
@@ -39,11 +40,13 @@ import { createRouter, createWorkstation, ipv6Of } from "./outside";
 import { nodePlace, workstationPlace } from "./places";
 import { processRunner } from "./processes";
 import type { Question } from "./question";
+import { checkNetwork, type NetworkCheck } from "./requirements";
 import { Session } from "./shell/session";
 import { Shell } from "./shell/shell";
 import type { Place, Tool } from "./shell/tool";
 import { toolNames, tools } from "./tools";
-import { type Trace, trace } from "./trace";
+import { type Topology, type TopologyOptions, topology } from "./topology";
+import { type Trace, type TraceQuestion, trace } from "./trace";
 
 const apiServerIp = "10.96.0.1";
 const dnsIp = "10.96.0.10";
@@ -174,11 +177,22 @@ export class Cluster {
   }
 
   /**
-   * Sends one real request, and shows the way of its packets with the rule that matched at each step.
+   * Sends one real request (`protocol: "udp"` one datagram, `"icmp"` one ping), and shows the way of its first packet and
+   * of the answer, with the rule, route or FDB entry that decided at each step.
    * @param question `from`: `pod/x`, `pod/ns/x`, `node/x`, `workstation`; `to`: `svc/x:80`, `pod/x:80`, `10.244.1.2:80`
    */
-  trace(question: Question): Promise<Trace> {
+  trace(question: TraceQuestion): Promise<Trace> {
     return trace(this, question);
+  }
+
+  /** The network as it is now: nodes with their devices, pods where they hang, Services, and what is outside. */
+  topology(options?: TopologyOptions): Topology {
+    return topology(this, options);
+  }
+
+  /** Every frame at a device (`{ node: "node-1", device: "flannel.1" }`, `{ pod: "curl" }`) while `run` runs. */
+  capture(at: CaptureAt, run: () => unknown): Promise<Capture> {
+    return capture(this, at, run);
   }
 
   /** Every outcome that a new connection may have, with its probability, as the rules say it. */
@@ -189,6 +203,14 @@ export class Cluster {
   /** Really sends requests, each a connection of its own, and says who answered which. */
   load(options: LoadOptions): Promise<Load> {
     return load(this, options);
+  }
+
+  /**
+   * Checks what Kubernetes asks of a network by really sending datagrams: every pod to every pod, nodes to pods, and back.
+   * Who answered, and as whom the sender was seen; shows as a table.
+   */
+  checkNetwork(): Promise<NetworkCheck> {
+    return checkNetwork(this);
   }
 
   /** A few lines about the cluster: what a notebook shows of it. */

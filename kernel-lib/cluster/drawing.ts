@@ -234,3 +234,8 @@ export function escapeXml(text: string): string {
 export function textsOf(marks: readonly Mark[]): readonly TextMark[] {
   return marks.flatMap((mark) => (mark.type === "text" ? [mark] : mark.type === "group" ? textsOf(mark.marks) : []));
 }
+
+/** `1 pod`, `2 pods`. */
+export function counted(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? "" : "s"}`;
+}

@@ -45,11 +45,13 @@ export function ask(ground: Ground, question: Question, probe: Probe = "tcp"): A
   };
 }
 
-function readSource({ network, store }: Ground, from: string): Netns {
+/** The namespace of `pod/x`, `node/x`, `workstation`, `router`. @throws Error if there is none */
+export function readSource({ network, store }: Ground, from: string): Netns {
   const [kind = "", ...path] = from.split("/");
   const name = path.join("/");
-  const wanted = kind === "pod" ? keyIn(path) : kind === "node" ? name : kind === "workstation" ? kind : undefined;
-  if (wanted === undefined || (kind !== "workstation" && name === "")) {
+  const machine = kind === "workstation" || kind === "router";
+  const wanted = kind === "pod" ? keyIn(path) : kind === "node" ? name : machine ? kind : undefined;
+  if (wanted === undefined || machine === (name !== "")) {
     throw new Error(`from: ${JSON.stringify(from)} is none of pod/[namespace/]name, node/name, workstation`);
   }
   if (kind === "pod" && !store.get("Pod", wanted)) throw notFound("pods", wanted);

@@ -4,7 +4,7 @@ import { formatCidr, formatIp } from "../net/address";
 import type { Device } from "../net/device";
 import type { Netns } from "../net/netns";
 import { displayable, type MimeBundle } from "./display";
-import { svgOfDrawing } from "./drawing";
+import { counted, svgOfDrawing } from "./drawing";
 import type { Ground } from "./question";
 import { tableHtml, tableText } from "./table";
 import { drawTopology } from "./topologydiagram";
@@ -109,11 +109,6 @@ function show(found: Topology): Topology {
 function captionOf({ nodes, services }: Topology): string {
   const pods = nodes.reduce((sum, node) => sum + node.pods.length, 0);
   return `${counted(nodes.length, "node")}, ${counted(pods, "pod")}, ${counted(services.length, "Service")}`;
-}
-
-/** `1 pod`, `2 pods`. */
-export function counted(count: number, word: string): string {
-  return `${count} ${word}${count === 1 ? "" : "s"}`;
 }
 
 function describe({ nodes, machines, services }: Topology): string {

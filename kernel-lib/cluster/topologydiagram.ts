@@ -1,5 +1,15 @@
 /** Owns the picture of a cluster's network: machines outside, the network, nodes with their devices, pods, and Services. */
-import { type Box, type BoxMark, type Drawing, ink, type Mark, shorten, type TextMark, textWidth } from "./drawing";
+import {
+  type Box,
+  type BoxMark,
+  counted,
+  type Drawing,
+  ink,
+  type Mark,
+  shorten,
+  type TextMark,
+  textWidth,
+} from "./drawing";
 import type { Topology, TopologyDevice, TopologyMachine, TopologyNode, TopologyPod, TopologyService } from "./topology";
 
 /** As many boxes as a reader can take in; the rest is counted. */
@@ -204,7 +214,7 @@ function drawNode({ node, frame, y }: Row, columns: Columns): Mark {
     thickness: 2,
   });
   const onNode = node.pods.filter(({ hostNetwork }) => hostNetwork).length;
-  const note = onNode === 0 ? "" : `${onNode} ${onNode === 1 ? "pod" : "pods"} on the node's own network`;
+  const note = onNode === 0 ? "" : `${counted(onNode, "pod")} on the node's own network`;
   return {
     type: "group",
     name: `node ${node.name}`,
@@ -379,7 +389,7 @@ function drawServices(
   const marks: Mark[] = [];
   let [x, line] = [columns.frame, y];
   const texts = services.slice(0, most.services).map(({ name, ips, ports, pods }) => {
-    const behind = `${pods} ${pods === 1 ? "endpoint" : "endpoints"}`;
+    const behind = counted(pods, "endpoint");
     return `${name} · ${ips[0] ?? "headless"}${ports[0] === undefined ? "" : `:${ports[0]}`} · ${behind}`;
   });
   if (texts.length > 0)
