@@ -14,9 +14,9 @@ export type { Chart } from "./cluster/chart";
 export { chart } from "./cluster/charts";
 export type { Explanation, Outcome } from "./cluster/explain";
 export type { Load, LoadOptions } from "./cluster/load";
-export type { NetworkCheck, PathKind, Probe } from "./cluster/requirements";
+export type { NetworkCheck, NetworkProbe, PathKind } from "./cluster/requirements";
 export type { Change, End, Header, Hop, HopKind, Reason } from "./cluster/hops";
-export type { Probe, Question } from "./cluster/question";
+export type { Question } from "./cluster/question";
 export type { RequestOutcome } from "./cluster/request";
 export type { TimelineOptions } from "./cluster/timeline";
 export type {
