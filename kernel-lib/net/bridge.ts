@@ -184,7 +184,8 @@ export class Bridge {
   /** To the host itself, as if it had come in by the bridge device. */
   #up(frame: Frame, bridge: Device, passage: Passage | undefined): void {
     bridge.counted(frame);
-    bridge.netns.receiveFrame(frame, bridge, passage);
+    const mine = frame.target === bridge.mac || isGroupMac(frame.target) ? frame : { ...frame, target: bridge.mac };
+    bridge.netns.receiveFrame(mine, bridge, passage);
   }
 
   #isPort(mac: Mac): boolean {

@@ -1,4 +1,5 @@
 /** Owns iptables: the tables of a namespace, running their rules on packets, and printing them. */
+import type { Family } from "./address";
 import { chainOf, checkJumps } from "./jumps";
 import { decide, describeNat, type Manipulation, type NatRequest, translate } from "./nat";
 import { type Hook, priority, type Verdict } from "./netfilter";
@@ -60,12 +61,15 @@ type Outcome = Verdict | "return" | "next";
 
 export class Iptables {
   readonly #netns: Netns;
+  readonly #family: Family;
   readonly #tables = new Map<TableName, Map<string, Chain>>();
   readonly #recent: RecentLists = new Map();
   #tracking = false;
 
-  constructor(netns: Netns) {
+  /** @param family `IPv6`: these are the tables of `ip6tables` */
+  constructor(netns: Netns, family: Family = "IPv4") {
     this.#netns = netns;
+    this.#family = family;
   }
 
   // ── Writing rules ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -91,9 +95,9 @@ export class Iptables {
 
   /** Adds a rule to a chain unless it is there already (`-C`, then `-A` or `-I`). */
   ensure(table: TableName, chain: string, rule: Rule, where: "append" | "prepend"): void {
-    const text = ruleText(chain, rule);
+    const text = ruleText(chain, rule, this.#family);
     const target = this.#chain(table, chain);
-    if (target.rules.some((other) => ruleText(chain, other.rule) === text)) return;
+    if (target.rules.some((other) => ruleText(chain, other.rule, this.#family) === text)) return;
     this.insert(table, chain, rule, where === "append" ? target.rules.length + 1 : 1);
   }
 
@@ -105,7 +109,8 @@ export class Iptables {
   /** `-I CHAIN NUMBER`, numbers from 1. */
   insert(table: TableName, chain: string, rule: Rule, number: number): void {
     const target = this.#chain(table, chain);
-    if (number < 1 || number > target.rules.length + 1) throw new RangeError("iptables: Index of insertion too big.");
+    if (number < 1 || number > target.rules.length + 1)
+      throw new RangeError(`${this.#tool()}: Index of insertion too big.`);
     const rules = target.rules.map((other) => other.rule);
     rules.splice(number - 1, 0, rule);
     const chains = this.#table(table);
@@ -115,9 +120,9 @@ export class Iptables {
 
   /** `-D`: takes away the first rule that reads the same; false if there is none. */
   delete(table: TableName, chain: string, rule: Rule): boolean {
-    const text = ruleText(chain, rule);
+    const text = ruleText(chain, rule, this.#family);
     const { rules } = this.#chain(table, chain);
-    const at = rules.findIndex((other) => ruleText(chain, other.rule) === text);
+    const at = rules.findIndex((other) => ruleText(chain, other.rule, this.#family) === text);
     if (at >= 0) rules.splice(at, 1);
     return at >= 0;
   }
@@ -125,7 +130,7 @@ export class Iptables {
   /** `-N`. */
   newChain(table: TableName, chain: string): void {
     const chains = this.#table(table);
-    if (chains.has(chain)) throw new RangeError("iptables: Chain already exists.");
+    if (chains.has(chain)) throw new RangeError(`${this.#tool()}: Chain already exists.`);
     chains.set(chain, newChain(chain, undefined));
   }
 
@@ -133,9 +138,10 @@ export class Iptables {
   deleteChain(table: TableName, chain: string): void {
     const chains = this.#table(table);
     const target = this.#chain(table, chain);
-    if (target.rules.length > 0) throw new RangeError("iptables: Directory not empty.");
+    if (target.rules.length > 0) throw new RangeError(`${this.#tool()}: Directory not empty.`);
     for (const { rules } of chains.values()) {
-      if (rules.some(({ rule }) => chainOf(rule.target) === chain)) throw new RangeError("iptables: Too many links.");
+      if (rules.some(({ rule }) => chainOf(rule.target) === chain))
+        throw new RangeError(`${this.#tool()}: Too many links.`);
     }
     if (target.policy === undefined) chains.delete(chain);
   }
@@ -143,7 +149,7 @@ export class Iptables {
   /** `-P`. */
   setPolicy(table: TableName, chain: string, policy: "ACCEPT" | "DROP"): void {
     const target = this.#chain(table, chain);
-    if (target.policy === undefined) throw new RangeError("iptables: Bad built-in chain name.");
+    if (target.policy === undefined) throw new RangeError(`${this.#tool()}: Bad built-in chain name.`);
     target.policy = policy;
   }
 
@@ -184,7 +190,7 @@ export class Iptables {
       for (const chain of chains) {
         for (const compiled of chain.rules) {
           const count = options.counters ? `[${compiled.packets}:${compiled.bytes}] ` : "";
-          lines.push(count + textOf(chain.name, compiled));
+          lines.push(count + textOf(chain.name, compiled, this.#family));
         }
       }
       lines.push("COMMIT");
@@ -217,7 +223,7 @@ export class Iptables {
         compiled.bytes += packetSize(passage.packet);
       }
       const { target } = compiled.rule;
-      if (passage.watched) noteRule(table, chain.name, index, compiled, passage);
+      if (passage.watched) noteRule(table, chain.name, index, compiled, passage, this.#family);
       if (!target) continue;
       if (target.target === "jump" || target.target === "goto") {
         const next = chains.get(target.chain);
@@ -230,7 +236,7 @@ export class Iptables {
       const outcome = this.#perform(target, passage);
       if (outcome === "next") continue;
       if (outcome === "drop" || outcome === "reject") {
-        passage.why = `${outcome === "drop" ? "dropped" : "rejected"} by ${table}/${chain.name}: ${textOf(chain.name, compiled)}`;
+        passage.why = `${outcome === "drop" ? "dropped" : "rejected"} by ${table}/${chain.name}: ${textOf(chain.name, compiled, this.#family)}`;
       }
       return outcome;
     }
@@ -317,14 +323,20 @@ export class Iptables {
         name === "nat"
           ? (passage: Passage) => this.#runNat(chains, chain, manipulation, passage)
           : (passage: Passage) => this.#runTable(name, chains, chain, passage);
-      this.#netns.netfilter.add({ name: `iptables ${name}/${chainName}`, hook, priority: at, run });
+      this.#netns.netfilter.add({
+        name: `${this.#tool()} ${name}/${chainName}`,
+        hook,
+        priority: at,
+        family: this.#family,
+        run,
+      });
     }
     return chains;
   }
 
   #chain(table: TableName, chain: string): Chain {
     const found = this.#table(table).get(chain);
-    if (!found) throw new RangeError("iptables: No chain/target/match by that name.");
+    if (!found) throw new RangeError(`${this.#tool()}: No chain/target/match by that name.`);
     return found;
   }
 
@@ -333,9 +345,13 @@ export class Iptables {
     return { rule, test: compile(rule, this.#netns, this.#recent), text: undefined, packets: 0, bytes: 0 };
   }
 
+  #tool(): "iptables" | "ip6tables" {
+    return this.#family === "IPv4" ? "iptables" : "ip6tables";
+  }
+
   /** Connections are tracked from when a rule first needs them, as in Linux. */
   #track(): void {
-    if (!this.#tracking) trackConnections(this.#netns);
+    if (!this.#tracking) trackConnections(this.#netns, this.#family);
     this.#tracking = true;
   }
 }
@@ -351,8 +367,8 @@ function newChain(name: string, policy: Chain["policy"]): Chain {
   return { name, policy, rules: [], packets: 0, bytes: 0 };
 }
 
-function textOf(chain: string, compiled: CompiledRule): string {
-  compiled.text ??= ruleText(chain, compiled.rule);
+function textOf(chain: string, compiled: CompiledRule, family: Family): string {
+  compiled.text ??= ruleText(chain, compiled.rule, family);
   return compiled.text;
 }
 
@@ -367,7 +383,14 @@ function entriesOf(tables: TableChains): readonly (readonly [TableName, Chains])
   return Object.entries(tables) as [TableName, Chains][];
 }
 
-function noteRule(table: TableName, chain: string, index: number, compiled: CompiledRule, passage: Passage): void {
-  const rule = { table, chain, number: index + 1, text: textOf(chain, compiled) };
+function noteRule(
+  table: TableName,
+  chain: string,
+  index: number,
+  compiled: CompiledRule,
+  passage: Passage,
+  family: Family,
+): void {
+  const rule = { table, chain, number: index + 1, text: textOf(chain, compiled, family) };
   passage.note("rule", `${table}/${chain}`, () => rule.text, { rule });
 }

@@ -37,7 +37,8 @@ export function deleteDevice(netns: Netns, device: Device): void {
   netns.devices.delete(name);
   netns.routes.deleteDevice(name);
   netns.neighbors.deleteDevice(device);
-  detachPort(device);
+  // It stays known whose port it was: frames that are still under way to it were not for itself.
+  if (device.master?.link.type === "bridge") device.master.link.removePort(device);
   const { link } = device;
   if (link.type === "physical") link.segment.unplug(device);
   if (link.type === "bridge") for (const port of [...link.ports]) detachPort(port);
@@ -54,7 +55,9 @@ export function deleteDevice(netns: Netns, device: Device): void {
  * fib_frontend.c, fib_disable_ip). Up: what follows from the addresses comes back, routes by hand do not.
  */
 export function linkChanged(netns: Netns, device: Device): void {
-  const { name, writtenAddresses } = device;
+  const { name, writtenAddresses, link } = device;
+  // The other end of the wire sees its carrier go, and forgets whom it has heard there (neigh_carrier_down).
+  if (!device.up && link.type === "veth" && link.peer) link.peer.netns.neighbors.flush(link.peer.name);
   if (device.up) {
     for (const address of writtenAddresses) connect(netns, device, address);
     netns.giveLinkLocal(device);

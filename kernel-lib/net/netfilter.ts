@@ -1,4 +1,5 @@
 /** Owns netfilter: the five hooks of a namespace, and the functions on each in the order of their priority. */
+import type { Family } from "./address";
 import type { Passage } from "./passage";
 
 /**
@@ -30,38 +31,48 @@ export interface HookFunction {
   readonly name: string;
   readonly hook: Hook;
   readonly priority: number;
+  /** Only for packets of this family; default: for both. */
+  readonly family?: Family;
   run(passage: Passage): Verdict;
+}
+
+type Hooks = Record<Hook, HookFunction[]>;
+
+function emptyHooks(): Hooks {
+  return { prerouting: [], input: [], forward: [], output: [], postrouting: [] };
 }
 
 /** The hook functions of one namespace. */
 export class Netfilter {
-  readonly #functions: Record<Hook, HookFunction[]> = {
-    prerouting: [],
-    input: [],
-    forward: [],
-    output: [],
-    postrouting: [],
-  };
+  readonly #ipv4 = emptyHooks();
+  readonly #ipv6 = emptyHooks();
 
   /** Adds a function: after those of the same priority. Gives back what removes it. */
   add(added: HookFunction): () => void {
-    const list = this.#functions[added.hook];
-    const at = list.findIndex((other) => other.priority > added.priority);
-    list.splice(at < 0 ? list.length : at, 0, added);
+    const lists = [this.#ipv4, this.#ipv6].map((hooks) => hooks[added.hook]);
+    const chosen = lists.filter(
+      (_, index) => added.family === undefined || (added.family === "IPv4") === (index === 0),
+    );
+    for (const list of chosen) {
+      const at = list.findIndex((other) => other.priority > added.priority);
+      list.splice(at < 0 ? list.length : at, 0, added);
+    }
     return () => {
-      const index = list.indexOf(added);
-      if (index >= 0) list.splice(index, 1);
+      for (const list of chosen) {
+        const index = list.indexOf(added);
+        if (index >= 0) list.splice(index, 1);
+      }
     };
   }
 
   /** The functions of a hook, in the order in which they run. */
-  functions(hook: Hook): readonly HookFunction[] {
-    return this.#functions[hook];
+  functions(hook: Hook, family: Family = "IPv4"): readonly HookFunction[] {
+    return (family === "IPv4" ? this.#ipv4 : this.#ipv6)[hook];
   }
 
   /** Runs a hook: the first verdict that is not `accept` ends it. */
   run(hook: Hook, passage: Passage): Verdict {
-    const list = this.#functions[hook];
+    const list = (typeof passage.packet.source === "number" ? this.#ipv4 : this.#ipv6)[hook];
     for (let index = 0; index < list.length; index++) {
       const verdict = (list[index] as HookFunction).run(passage);
       if (verdict !== "accept") return verdict;

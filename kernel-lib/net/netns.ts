@@ -1,11 +1,12 @@
 /** Owns a network namespace: what a kernel holds for it, and the way of a packet through it. */
 import type { Random } from "../sim/random";
-import { type Cidr, formatIp, type Ip, isLoopback, isMulticast, type Mac, randomMac, zeroMac } from "./address";
+import { type Cidr, family, formatIp, type Ip, isLoopback, isMulticast, type Mac, randomMac } from "./address";
 import { Bridge } from "./bridge";
 import { Conntrack } from "./conntrack";
-import { Device, type Link, loopback, loopbackDelay } from "./device";
-import { cutUp, Fragments } from "./fragments";
+import { Device, type Link, loopback } from "./device";
+import { Fragments } from "./fragments";
 import { Iptables } from "./iptables";
+import { leave } from "./leave";
 import {
   addAddress,
   attachPort,
@@ -20,32 +21,18 @@ import { deliver, reject, sendError } from "./local";
 import { Neighbors } from "./neighbor";
 import { type Hook, Netfilter } from "./netfilter";
 import type { Network } from "./network";
-import { type Frame, fitsIn, frameSize, type IcmpError, type Packet } from "./packet";
+import type { Frame, IcmpError, Packet } from "./packet";
 import { describePacket } from "./packetdata";
 import type { EndedMore, Fate, PacketEventKind, Passage } from "./passage";
 import { PathMtus } from "./pathmtu";
-import { describeRoute, type RouteResult, Routes } from "./route";
+import { describeRoute, type RouteResult, Routes, refusalOf } from "./route";
+import type { Failure } from "./socket";
 import { Sockets } from "./sockets";
+import { freshSysctl, type Sysctl } from "./sysctl";
 import { Transit } from "./transit";
 import { Vxlan, type VxlanOptions } from "./vxlan";
 import { VxlanFdb } from "./vxlanfdb";
 import { Port, type Segment } from "./wire";
-
-/** Kernel settings that a node's software turns on; the defaults are a fresh namespace's. */
-export interface Sysctl {
-  /** net.ipv4.ip_forward */
-  ipForward: boolean;
-  /** net.bridge.bridge-nf-call-iptables */
-  bridgeNfCallIptables: boolean;
-  /** net.bridge.bridge-nf-call-ip6tables */
-  bridgeNfCallIp6tables: boolean;
-  /** net.ipv4.conf.all.route_localnet */
-  routeLocalnet: boolean;
-  /** net.ipv6.conf.all.forwarding */
-  ipv6Forward: boolean;
-  /** net.ipv6.conf.all.disable_ipv6: no link-local addresses */
-  disableIpv6: boolean;
-}
 
 /**
  * ```
@@ -67,17 +54,11 @@ export class Netns {
   readonly netfilter = new Netfilter();
   readonly conntrack: Conntrack;
   readonly iptables: Iptables;
+  readonly ip6tables: Iptables;
   readonly sockets: Sockets;
   readonly random: Random;
   readonly pathMtus: PathMtus;
-  readonly sysctl: Sysctl = {
-    ipForward: false,
-    bridgeNfCallIptables: false,
-    bridgeNfCallIp6tables: false,
-    routeLocalnet: false,
-    ipv6Forward: false,
-    disableIpv6: false,
-  };
+  readonly sysctl: Sysctl = freshSysctl();
   readonly #fragments = new Fragments();
   #indexes = 0;
   #ipv6 = false;
@@ -91,6 +72,7 @@ export class Netns {
     this.neighbors = new Neighbors(this);
     this.conntrack = new Conntrack(network.sim.clock);
     this.iptables = new Iptables(this);
+    this.ip6tables = new Iptables(this, "IPv6");
     this.sockets = new Sockets(this);
     this.pathMtus = new PathMtus(network.sim.clock);
     this.addDevice("lo", loopback, { mac: "00:00:00:00:00:00", mtu: 65536 });
@@ -117,7 +99,7 @@ export class Netns {
       this.end(passage, "drop", "route", "a packet from 127.0.0.0/8 may not leave (route_localnet is off)");
       return;
     }
-    this.#leave(passage, route);
+    leave(this, passage, route);
   }
 
   /** A packet that is said to have come in by a device, without the frame around it. */
@@ -163,7 +145,10 @@ export class Netns {
   /** A piece of a packet waits for the others where it ends, and where rules want to see the whole (nf_defrag_ipv4). */
   #gather(passage: Passage, device: Device): void {
     const { packet } = passage;
-    if (!this.routes.isLocal(packet.target) && this.netfilter.functions("prerouting").length === 0) {
+    if (
+      !this.routes.isLocal(packet.target) &&
+      this.netfilter.functions("prerouting", family(packet.target)).length === 0
+    ) {
       this.enter(passage, device);
       return;
     }
@@ -197,7 +182,7 @@ export class Netns {
     if (!route) return;
     passage.packet = { ...packet, ttl: packet.ttl - 1 };
     passage.output = route.device;
-    if (this.hook("forward", passage)) this.#leave(passage, route);
+    if (this.hook("forward", passage)) leave(this, passage, route);
   }
 
   /** Runs the functions of a hook; true if the packet may go on. */
@@ -249,69 +234,12 @@ export class Netns {
       return undefined;
     }
     const { type } = found.route;
-    if (type === "blackhole") {
-      this.end(passage, "drop", "route", `blackhole route for ${formatIp(target)}`);
-      return undefined;
-    }
-    if (type === "unreachable" || type === "prohibit") {
-      this.unreachable(passage, type === "prohibit" ? "admin-prohibited" : "host-unreachable", "route");
-      return undefined;
-    }
+    if (type === "blackhole") this.end(passage, "drop", "route", `blackhole route for ${formatIp(target)}`);
+    else if (type === "unreachable") this.unreachable(passage, "host-unreachable", "route");
+    else if (type === "prohibit") this.unreachable(passage, "admin-prohibited", "route");
+    if (refusalOf(found.route)) return undefined;
     if (passage.watched) passage.note("route", found.device, () => describeRoute(found));
     return found;
-  }
-
-  /** Postrouting, and out by the device that the route names. */
-  #leave(passage: Passage, route: RouteResult): void {
-    passage.output = route.device;
-    if (!this.hook("postrouting", passage)) return;
-    const device = this.devices.get(route.device);
-    if (!device?.up) {
-      this.unreachable(passage, "net-unreachable", route.device);
-      return;
-    }
-    if (device.link.type === "loopback") {
-      this.network.conveyor.after(loopbackDelay, () => this.#loop(passage, device));
-      return;
-    }
-    const { packet } = passage;
-    const mtu = this.#mtuOf(route, device, passage);
-    if (fitsIn(packet, mtu)) this.#transmit(passage, route, device);
-    else if (packet.dontFragment || (typeof packet.target === "bigint" && passage.input !== undefined)) {
-      this.end(passage, "drop", device.name, `longer than the MTU of ${mtu}, and not to be cut up`);
-      sendError(this, packet, typeof packet.target === "number" ? "fragmentation-needed" : "packet-too-big", mtu);
-    } else {
-      for (const piece of cutUp(packet, mtu, () => this.network.number())) {
-        const each = this.passage(piece, passage.input);
-        each.note("send", device.name, () => `a piece of ${describePacket(packet)}`);
-        this.#transmit(each, route, device);
-      }
-    }
-  }
-
-  #transmit(passage: Passage, route: RouteResult, device: Device): void {
-    const send = (mac: Mac | undefined): void => {
-      if (mac === undefined) {
-        this.unreachable(passage, "host-unreachable", device.name);
-        return;
-      }
-      if (passage.watched) {
-        passage.note("transmit", device.name, () => `out by ${device.name} to ${formatIp(route.nextHop)}, ${mac}`, {
-          device: device.name,
-          sourceMac: device.mac,
-          targetMac: mac,
-        });
-      }
-      device.transmit({ type: "ip", source: device.mac, target: mac, packet: passage.packet });
-    };
-    this.neighbors.resolve(device, route.nextHop, send, passage.packet.source);
-  }
-
-  /** What is known of the whole way counts only for this namespace's own packets. */
-  #mtuOf({ route }: RouteResult, device: Device, passage: Passage): number {
-    const mtu = Math.min(route.mtu ?? device.mtu, device.mtu);
-    if (passage.input !== undefined) return mtu;
-    return Math.min(mtu, this.pathMtus.get(passage.packet.target)?.mtu ?? mtu);
   }
 
   /** The largest packet that can be sent to an address, as far as this namespace knows. */
@@ -319,28 +247,6 @@ export class Netns {
     const found = this.routes.lookup(ip);
     const device = this.devices.get(found?.device ?? "")?.mtu ?? 1500;
     return Math.min(found?.route.mtu ?? device, device, this.pathMtus.get(ip)?.mtu ?? device);
-  }
-
-  /** Over `lo` a packet comes in again, and keeps its connection. */
-  #loop(passage: Passage, device: Device): void {
-    const next = this.passage(passage.packet, device.name);
-    if (passage.connection) next.connection = passage.connection;
-    if (passage.direction) next.direction = passage.direction;
-    if (passage.state) next.state = passage.state;
-    next.mark = passage.mark;
-    next.note("receive", device.name, () => `came in by ${device.name}`, { device: device.name });
-    this.#showLoop(passage.packet, device);
-    if (this.hook("prerouting", next)) this.enter(next, device);
-  }
-
-  /** `lo` shows each packet twice, out and in, as tcpdump sees it there. */
-  #showLoop(packet: Packet, device: Device): void {
-    const frame: Frame = { type: "ip", source: zeroMac, target: zeroMac, packet };
-    if (this.network.conveyor.dry) return;
-    if (device.tapped) device.seen(frame, "out");
-    device.counters.txPackets++;
-    device.counters.txBytes += frameSize(frame);
-    device.counted(frame);
   }
 
   /** Nobody here wants the packet, and its sender is told so. */
@@ -446,8 +352,14 @@ export class Netns {
   /** The route that a packet from here would take, and the source address it would have (`ip route get`). */
   routeGet(ip: Ip): (RouteResult & { readonly source: Ip | undefined }) | undefined {
     const found = this.routes.lookup(ip);
-    if (!found || ["blackhole", "unreachable", "prohibit"].includes(found.route.type)) return undefined;
+    if (!found || refusalOf(found.route)) return undefined;
     return { ...found, source: this.#sourceOf(found, ip) };
+  }
+
+  /** How a call fails that would send to `ip`, if it does: there is no route, or one that refuses. */
+  routeFailure(ip: Ip): Failure | undefined {
+    const found = this.routes.lookup(ip);
+    return found ? refusalOf(found.route) : { outcome: "unreachable", errno: "ENETUNREACH" };
   }
 
   /** The source address that packets to `ip` get. */

@@ -11,6 +11,8 @@ import {
   widthOf,
 } from "./address";
 
+import type { Failure } from "./socket";
+
 /** One route, as `ip route` shows it. */
 export interface Route {
   readonly to: Cidr;
@@ -248,6 +250,20 @@ export class Routes {
     const near = found?.route.scope === "link" && (device === undefined || found.device === device);
     if (!found || !near) throw new RangeError("Error: Nexthop has invalid gateway.");
     return found.device;
+  }
+}
+
+/** How a local call fails on a route that leads nowhere (net/ipv4/fib_semantics.c, fib_props); undefined for others. */
+export function refusalOf({ type }: Route): Failure | undefined {
+  switch (type) {
+    case "blackhole":
+      return { outcome: "unreachable", errno: "EINVAL" };
+    case "unreachable":
+      return { outcome: "unreachable", errno: "EHOSTUNREACH" };
+    case "prohibit":
+      return { outcome: "unreachable", errno: "EACCES" };
+    default:
+      return undefined;
   }
 }
 

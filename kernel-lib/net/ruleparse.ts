@@ -9,13 +9,13 @@ import { orMark, xorMark } from "./rule";
  * Reads `*table`, `:CHAIN …` and `-A CHAIN …` lines. Every declared chain is in the result, built-in ones too.
  * Throws, with the line's number, where `iptables-restore` would.
  */
-export function parseRules(text: string): TableChains {
+export function parseRules(text: string, tool = "iptables-restore"): TableChains {
   const tables: { [Table in TableName]?: { [chain: string]: Rule[] } } = {};
   let chains: { [chain: string]: Rule[] } | undefined;
   for (const [index, raw] of text.split("\n").entries()) {
     const line = raw.trim();
     const fail = (what: string): never => {
-      throw new RangeError(`iptables-restore: line ${index + 1} failed: ${what}`);
+      throw new RangeError(`${tool}: line ${index + 1} failed: ${what}`);
     };
     if (line === "" || line.startsWith("#")) continue;
     if (line.startsWith("*")) {
@@ -123,6 +123,7 @@ function portMatch(option: string, protocol: Rule["protocol"], matches: Extensio
 
 function readProtocol(word: string): Protocol {
   const name = word.toLowerCase();
+  if (name === "ipv6-icmp" || name === "icmpv6") return "icmp";
   if (name === "tcp" || name === "udp" || name === "sctp" || name === "icmp") return name;
   throw new RangeError(`unknown protocol "${word}" specified`);
 }
@@ -135,13 +136,14 @@ function readTarget({ name, options }: Extension): Target {
     case "RETURN":
       return { target: name };
     case "REJECT": {
-      const how = value("--reject-with");
-      if (how === undefined) return { target: "REJECT" };
+      const said = value("--reject-with");
+      if (said === undefined) return { target: "REJECT" };
+      const how = rejectNames6[said] ?? said;
       if (!isRejectType(how)) throw new RangeError(`unknown reject type "${how}"`);
       return { target: "REJECT", with: how };
     }
     case "DNAT": {
-      const [, ip = "", port] = /^\[?([^\]]+?)\]?(?::(\d+))?$/.exec(value("--to-destination") ?? "") ?? [];
+      const [, ip = "", port] = readDestination(value("--to-destination") ?? "");
       return { target: "DNAT", ip: parseIp(ip), ...(port === undefined ? {} : { port: Number(port) }) };
     }
     case "SNAT":
@@ -171,6 +173,21 @@ function readMark(options: Options): Target {
   }
   throw new RangeError("MARK: one of the --set-xmark, --or-mark, --xor-mark options is required");
 }
+
+/** `10.244.1.2:80`, `[fd00::2]:80`, or an address alone: the whole, the address, the port. */
+function readDestination(text: string): readonly (string | undefined)[] {
+  const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(text);
+  if (bracketed) return bracketed;
+  if (text.split(":").length > 2) return [text, text];
+  return /^([^:]+)(?::(\d+))?$/.exec(text) ?? [];
+}
+
+/** ip6tables' names for the same answers. */
+const rejectNames6: { readonly [name: string]: string } = {
+  "icmp6-port-unreachable": "icmp-port-unreachable",
+  "icmp6-addr-unreachable": "icmp-host-unreachable",
+  "icmp6-adm-prohibited": "icmp-admin-prohibited",
+};
 
 function isRejectType(
   how: string,

@@ -1,17 +1,18 @@
 /** Owns the text of iptables rules, exactly as `iptables-save` (1.8.9) prints them. */
-import { type Cidr, formatCidr, formatIp, networkOf } from "./address";
+import { type Cidr, type Family, formatCidr, formatIp, formatSocketAddress, networkOf } from "./address";
 import type { Inverted, Invertible, Match, PortMatch, Rule, Target } from "./rule";
 
 /** A rule as its line in `iptables-save`, without counters: `-A CHAIN … -j …`. */
-export function ruleText(chain: string, rule: Rule): string {
+export function ruleText(chain: string, rule: Rule, family: Family = "IPv4"): string {
   const words = [`-A ${chain}`];
   if (rule.source && !isEverywhere(rule.source)) words.push(option("-s", rule.source, cidrText));
   if (rule.destination && !isEverywhere(rule.destination)) words.push(option("-d", rule.destination, cidrText));
   if (rule.input) words.push(option("-i", rule.input, String));
   if (rule.output) words.push(option("-o", rule.output, String));
-  if (rule.protocol) words.push(option("-p", rule.protocol, String));
-  for (const match of rule.matches ?? []) words.push(matchText(match));
-  if (rule.target) words.push(targetText(rule.target));
+  if (rule.protocol)
+    words.push(option("-p", rule.protocol, (name) => (name === "icmp" && family === "IPv6" ? "ipv6-icmp" : name)));
+  for (const match of rule.matches ?? []) words.push(matchText(match, family));
+  if (rule.target) words.push(targetText(rule.target, family));
   return words.join(" ");
 }
 
@@ -41,7 +42,7 @@ function portText(port: PortMatch): string {
   return port.from === port.to ? String(port.from) : `${port.from}:${port.to}`;
 }
 
-function matchText(match: Match): string {
+function matchText(match: Match, family: Family): string {
   const words = [`-m ${match.match}`];
   switch (match.match) {
     case "comment":
@@ -73,7 +74,7 @@ function matchText(match: Match): string {
       words.push(`--${match.mode}`);
       if (match.mode === "rcheck" && match.seconds !== undefined) words.push(`--seconds ${match.seconds}`);
       if (match.mode === "rcheck" && match.reap) words.push("--reap");
-      words.push(`--name ${match.name} --mask 255.255.255.255 --rsource`);
+      words.push(`--name ${match.name} --mask ${family === "IPv4" ? "255.255.255.255" : allOnes} --rsource`);
       break;
   }
   return words.join(" ");
@@ -82,16 +83,18 @@ function matchText(match: Match): string {
 /** The order in which iptables prints states (extensions/libxt_conntrack.c). */
 const stateOrder = ["INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT"] as const;
 
-function targetText(target: Target): string {
+function targetText(target: Target, family: Family): string {
   switch (target.target) {
     case "jump":
       return `-j ${target.chain}`;
     case "goto":
       return `-g ${target.chain}`;
     case "REJECT":
-      return `-j REJECT --reject-with ${target.with ?? "icmp-port-unreachable"}`;
+      return `-j REJECT --reject-with ${rejectText(target.with ?? "icmp-port-unreachable", family)}`;
     case "DNAT":
-      return `-j DNAT --to-destination ${formatIp(target.ip)}${target.port === undefined ? "" : `:${target.port}`}`;
+      return `-j DNAT --to-destination ${
+        target.port === undefined ? formatIp(target.ip) : formatSocketAddress(target.ip, target.port)
+      }`;
     case "SNAT":
       return `-j SNAT --to-source ${formatIp(target.ip)}`;
     case "MASQUERADE":
@@ -101,6 +104,20 @@ function targetText(target: Target): string {
     default:
       return `-j ${target.target}`;
   }
+}
+
+const allOnes = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
+
+/** What ip6tables calls the same answers. */
+const rejectTexts6 = {
+  "icmp-port-unreachable": "icmp6-port-unreachable",
+  "icmp-host-unreachable": "icmp6-addr-unreachable",
+  "icmp-admin-prohibited": "icmp6-adm-prohibited",
+  "tcp-reset": "tcp-reset",
+} as const;
+
+function rejectText(how: keyof typeof rejectTexts6, family: Family): string {
+  return family === "IPv4" ? how : rejectTexts6[how];
 }
 
 function maskText(mask: number | undefined): string {

@@ -13,7 +13,9 @@ export type Errno =
   | "EADDRINUSE"
   | "EADDRNOTAVAIL"
   | "EPIPE"
-  | "EMSGSIZE";
+  | "EMSGSIZE"
+  | "EINVAL"
+  | "EACCES";
 
 /** How a connection fails, in one word, and by which error number. */
 export interface Failure {

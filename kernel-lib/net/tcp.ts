@@ -57,7 +57,7 @@ export class TcpLayer {
     const local = { ip, port };
     const connection = this.#add(local, remote, options.owner ?? "", handlers);
     if (found) connection.connect(options.timeout);
-    else connection.failLater({ outcome: "unreachable", errno: "ENETUNREACH" });
+    else connection.failLater(this.#netns.routeFailure(options.ip) ?? { outcome: "unreachable", errno: "ENETUNREACH" });
     return connection;
   }
 

@@ -1,16 +1,17 @@
 /** Owns how connection tracking sits on a namespace's hooks: first and last, with Linux's priorities. */
-import { formatSocketAddress } from "./address";
+import { type Family, formatSocketAddress } from "./address";
 import type { Connection, Tuple } from "./conntrack";
 import { type HookFunction, priority } from "./netfilter";
 import type { Netns } from "./netns";
 import type { Passage } from "./passage";
 
-/** Every packet gets its connection where it enters, and a new connection is kept where its first packet leaves. */
-export function trackConnections(netns: Netns): void {
+/** Every packet of a family gets its connection where it enters, and a new connection is kept where its first packet leaves. */
+export function trackConnections(netns: Netns, family: Family): void {
   const enter = (hook: HookFunction["hook"]): HookFunction => ({
     name: "conntrack",
     hook,
     priority: priority.conntrack,
+    family,
     run(passage) {
       // Met conntrack before: over lo, or sent through output by IPVS after input.
       if (passage.connection) return "accept";
@@ -28,6 +29,7 @@ export function trackConnections(netns: Netns): void {
     name: "conntrack confirm",
     hook,
     priority: priority.confirm,
+    family,
     run(passage) {
       const { connection } = passage;
       if (!connection || connection.confirmed || passage.dry) return "accept";

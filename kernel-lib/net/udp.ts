@@ -128,8 +128,9 @@ export class UdpLayer {
     }
     const bound = socket.local.ip !== anyIpv4 && socket.local.ip !== anyIpv6;
     const source = bound ? socket.local.ip : this.#netns.sourceFor(to.ip);
-    if (source === undefined || !this.#netns.routes.lookup(to.ip)) {
-      const failure: Failure = { outcome: "unreachable", errno: "ENETUNREACH" };
+    const refused = this.#netns.routeFailure(to.ip);
+    if (source === undefined || refused) {
+      const failure: Failure = refused ?? { outcome: "unreachable", errno: "ENETUNREACH" };
       network.sim.clock.after(0, () => socket.handlers.failed?.(socket, failure));
       return;
     }

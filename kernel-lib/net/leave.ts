@@ -1,0 +1,85 @@
+/** Owns a packet's way out of a namespace: postrouting, its size, the next hop's address, and the device. */
+import { formatIp, type Mac, zeroMac } from "./address";
+import { type Device, loopbackDelay } from "./device";
+import { cutUp } from "./fragments";
+import { sendError } from "./local";
+import type { Netns } from "./netns";
+import { type Frame, fitsIn, frameSize, type Packet } from "./packet";
+import { describePacket } from "./packetdata";
+import type { Passage } from "./passage";
+import type { RouteResult } from "./route";
+
+/** Postrouting, and out by the device that the route names. */
+export function leave(netns: Netns, passage: Passage, route: RouteResult): void {
+  passage.output = route.device;
+  if (!netns.hook("postrouting", passage)) return;
+  const device = netns.devices.get(route.device);
+  if (!device?.up) {
+    netns.unreachable(passage, "net-unreachable", route.device);
+    return;
+  }
+  const { packet } = passage;
+  if (device.link.type === "loopback") {
+    countLoop(packet, device);
+    netns.network.conveyor.after(loopbackDelay, () => comeBack(netns, passage, device));
+    return;
+  }
+  const mtu = mtuOf(netns, route, device, passage);
+  if (fitsIn(packet, mtu)) transmit(netns, passage, route, device);
+  else if (packet.dontFragment || (typeof packet.target === "bigint" && passage.input !== undefined)) {
+    netns.end(passage, "drop", device.name, `longer than the MTU of ${mtu}, and not to be cut up`);
+    sendError(netns, packet, typeof packet.target === "number" ? "fragmentation-needed" : "packet-too-big", mtu);
+  } else {
+    for (const piece of cutUp(packet, mtu, () => netns.network.number())) {
+      const each = netns.passage(piece, passage.input);
+      each.note("send", device.name, () => `a piece of ${describePacket(packet)}`);
+      transmit(netns, each, route, device);
+    }
+  }
+}
+
+function transmit(netns: Netns, passage: Passage, route: RouteResult, device: Device): void {
+  const send = (mac: Mac | undefined): void => {
+    if (mac === undefined) {
+      netns.unreachable(passage, "host-unreachable", device.name);
+      return;
+    }
+    if (passage.watched) {
+      passage.note("transmit", device.name, () => `out by ${device.name} to ${formatIp(route.nextHop)}, ${mac}`, {
+        device: device.name,
+        sourceMac: device.mac,
+        targetMac: mac,
+      });
+    }
+    device.transmit({ type: "ip", source: device.mac, target: mac, packet: passage.packet });
+  };
+  netns.neighbors.resolve(device, route.nextHop, send, passage.packet.source);
+}
+
+/** What is known of the whole way counts only for this namespace's own packets. */
+function mtuOf(netns: Netns, { route }: RouteResult, device: Device, passage: Passage): number {
+  const mtu = route.mtu === undefined ? device.mtu : Math.min(route.mtu, device.mtu);
+  if (passage.input !== undefined) return mtu;
+  return Math.min(mtu, netns.pathMtus.get(passage.packet.target)?.mtu ?? mtu);
+}
+
+/** Over `lo` a packet comes in again, and keeps its connection. */
+function comeBack(netns: Netns, passage: Passage, device: Device): void {
+  const next = netns.passage(passage.packet, device.name);
+  if (passage.connection) next.connection = passage.connection;
+  if (passage.direction) next.direction = passage.direction;
+  if (passage.state) next.state = passage.state;
+  next.mark = passage.mark;
+  next.note("receive", device.name, () => `came in by ${device.name}`, { device: device.name });
+  device.counted({ type: "ip", source: zeroMac, target: zeroMac, packet: passage.packet });
+  if (netns.hook("prerouting", next)) netns.enter(next, device);
+}
+
+/** `lo` shows each packet twice, out and in, as tcpdump sees it there. */
+function countLoop(packet: Packet, device: Device): void {
+  if (device.netns.network.conveyor.dry) return;
+  const frame: Frame = { type: "ip", source: zeroMac, target: zeroMac, packet };
+  device.counters.txPackets++;
+  device.counters.txBytes += frameSize(frame);
+  if (device.tapped) device.seen(frame, "out");
+}

@@ -1,0 +1,29 @@
+/** Owns the kernel's settings of a namespace, as far as something here asks for them. */
+
+/** Kernel settings that a node's software turns on; the defaults are a fresh namespace's. */
+export interface Sysctl {
+  /** net.ipv4.ip_forward */
+  ipForward: boolean;
+  /** net.bridge.bridge-nf-call-iptables */
+  bridgeNfCallIptables: boolean;
+  /** net.bridge.bridge-nf-call-ip6tables */
+  bridgeNfCallIp6tables: boolean;
+  /** net.ipv4.conf.all.route_localnet */
+  routeLocalnet: boolean;
+  /** net.ipv6.conf.all.forwarding */
+  ipv6Forward: boolean;
+  /** net.ipv6.conf.all.disable_ipv6: no link-local addresses */
+  disableIpv6: boolean;
+}
+
+/** A fresh namespace's. */
+export function freshSysctl(): Sysctl {
+  return {
+    ipForward: false,
+    bridgeNfCallIptables: false,
+    bridgeNfCallIp6tables: false,
+    routeLocalnet: false,
+    ipv6Forward: false,
+    disableIpv6: false,
+  };
+}
