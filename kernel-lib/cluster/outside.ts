@@ -24,6 +24,7 @@ export function createRouter(network: Network, lan: Segment, dualStack: boolean)
   router.addAddress("eth1", parseCidr("203.0.113.2/30"));
   router.routes.add({ to: { ip: anyIpv4, length: 0 }, via: parseIp("203.0.113.1"), device: "eth1" });
   router.sysctl.ipForward = true;
+  router.sysctl.ipv6Forward = dualStack;
   const provider = network.netns("internet");
   provider.addPhysical("eth0", line);
   provider.addAddress("eth0", parseCidr("203.0.113.1/30"));

@@ -1,5 +1,5 @@
 /** Owns Kubernetes' requirements of a pod network as checks that are really made: who reaches whom, and seen as whom. */
-import { family, formatIp, type Ip } from "../net/address";
+import { anyIpv6, family, formatIp, type Ip } from "../net/address";
 import type { Netns } from "../net/netns";
 import type { Message } from "../net/packet";
 import { SocketError, type UdpSocket } from "../net/socket";
@@ -135,11 +135,11 @@ function pathOf(from: Station, to: Station): PathKind | undefined {
   return `${from.kind} → pod, ${where}`;
 }
 
-/** Answers each datagram with its own name. Undefined where the port is taken. */
+/** Answers each datagram with its own name; a socket of `::` hears both families. Undefined where the port is taken. */
 function listen(station: Station, seen: Map<string, { by: string; source: Ip }>): UdpSocket | undefined {
   try {
     return station.netns.sockets.openUdp(
-      { port, owner: "network check" },
+      { ip: anyIpv6, port, owner: "network check" },
       {
         received(socket, { payload, source }) {
           const question = textOf(payload);
@@ -156,7 +156,7 @@ function listen(station: Station, seen: Map<string, { by: string; source: Ip }>)
 
 function ask({ netns }: Station, answered: Map<string, string>): UdpSocket {
   return netns.sockets.openUdp(
-    { owner: "network check" },
+    { ip: anyIpv6, owner: "network check" },
     {
       received(_socket, { payload }) {
         const [question = "", by = ""] = textOf(payload).split(" ");

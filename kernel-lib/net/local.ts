@@ -19,6 +19,8 @@ export function deliver(netns: Netns, passage: Passage): void {
     for (const device of netns.devices.values()) {
       const { link } = device;
       if (link.type !== "vxlan" || link.port !== body.targetPort || link.vni !== body.payload.vni) continue;
+      // Each listens on a socket of its own address's family.
+      if (typeof link.local !== typeof packet.target) continue;
       netns.end(passage, "consume", device.name, () => `VXLAN ${link.vni}: for ${device.name}`);
       link.receive(body.payload, packet.source, device);
       return;

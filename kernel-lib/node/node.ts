@@ -68,8 +68,10 @@ export function createNode(sim: Sim, network: Network, segment: Segment, options
     netns.addAddress("eth0", address);
     netns.routes.add({ to: { ip: anyIpv6, length: 0 }, via: addToIp(networkOf(address).ip, 1), device: "eth0" });
   }
+  netns.sysctl.ipv6Forward = options.ipv6 !== undefined;
   netns.sysctl.ipForward = true;
   netns.sysctl.bridgeNfCallIptables = true;
+  netns.sysctl.bridgeNfCallIp6tables = true;
   netns.iptables.restore(kubeletChains);
   const ips = options.ipv6 === undefined ? [ip] : [ip, options.ipv6];
   return { sim, network, name: options.name, ip, ips, netns, files: new Files(sim.clock), podCidrs: [] };

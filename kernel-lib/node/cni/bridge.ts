@@ -1,5 +1,5 @@
 /** Owns the design with one L2 network: the pods of all nodes are neighbours, through the bridges of their nodes. */
-import { addToIp, anyIpv4, anyIpv6, type Cidr, formatIp, lastOf, networkOf, parseCidr } from "../../net/address";
+import { addToIp, type Cidr, formatIp, lastOf, networkOf, parseCidr } from "../../net/address";
 import type { NodeNet } from "../node";
 import { type Cni, type ConfigText, configTextFor } from "./cni";
 import { configFolder } from "./netconf";
@@ -47,8 +47,8 @@ function joinBridges({ netns, network }: NodeNet): void {
   const wire = netns.device("eth0");
   // The address of the link itself (fe80::/64) stays with its device.
   const addresses = wire.addresses.filter(({ ip }) => typeof ip === "number" || ip >> 118n !== 0x3fan);
-  const gateways = [anyIpv4, anyIpv6].flatMap((ip) => {
-    const route = netns.routes.list().find(({ to }) => to.length === 0 && to.ip === ip);
+  const gateways = (["IPv4", "IPv6"] as const).flatMap((family) => {
+    const route = netns.routes.list(family).find(({ to }) => to.length === 0);
     return route?.via === undefined ? [] : [{ to: route.to, via: route.via }];
   });
   for (const { to } of gateways) netns.routes.delete(to, "eth0");

@@ -54,7 +54,7 @@ export function createVxlanCni({ store, clusterCidrs = ["10.244.0.0/16"], config
       if (!known.has(node)) {
         known.set(node, tunnels);
         begin(node, networks, store);
-        installFlannel(node, networks, 1450, config);
+        installFlannel(node, networks, node.podCidrs.some(({ ip }) => typeof ip === "bigint") ? 1430 : 1450, config);
       }
       whenRead(node, () => syncTunnels(node, tunnels, peersOf(nodes(), node)));
     },
@@ -74,7 +74,9 @@ function begin(node: NodeNet, networks: readonly Cidr[], store: Store): void {
     const local = node.ips.find((ip) => typeof ip === typeof range.ip);
     if (local === undefined) continue;
     const kind = kindOf(range.ip);
-    const device = node.netns.addVxlan(kind.device, { vni, local, underlay: "eth0" });
+    // 20 octets more around each frame, for the longer header of IPv6.
+    const mtu = typeof local === "bigint" ? { mtu: node.netns.device("eth0").mtu - 70 } : {};
+    const device = node.netns.addVxlan(kind.device, { vni, local, underlay: "eth0", ...mtu });
     node.netns.addAddress(device.name, { ip: range.ip, length: widthOf(range.ip) });
     data[kind.data] = JSON.stringify({ VNI: vni, VtepMAC: device.mac });
   }
