@@ -85,13 +85,13 @@ export class Echoes {
   }
 
   /** An ICMP error about a request. */
-  failed(from: Ip, cause: Packet, type: IcmpError, mtu: number | undefined): void {
+  failed({ source: from, ttl }: Packet, cause: Packet, type: IcmpError, mtu: number | undefined): void {
     const { body } = cause;
     if (body.protocol !== "icmp" || "cause" in body) return;
     const error = describeError(type, mtu, family(cause.target));
     const more = mtu === undefined ? {} : { mtu };
     const { sequence } = body;
-    this.#open.get(body.identifier)?.answered({ result: "error", from, sequence, error, type, ...more });
+    this.#open.get(body.identifier)?.answered({ result: "error", from, sequence, error, type, ttl, ...more });
   }
 
   closeAll(): void {

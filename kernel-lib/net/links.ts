@@ -56,8 +56,7 @@ export function deleteDevice(netns: Netns, device: Device): void {
  */
 export function linkChanged(netns: Netns, device: Device): void {
   const { name, writtenAddresses, link } = device;
-  // The other end of the wire sees its carrier go, and forgets whom it has heard there (neigh_carrier_down).
-  if (!device.up && link.type === "veth" && link.peer) link.peer.netns.neighbors.flush(link.peer.name);
+  if (!device.up && link.type === "veth" && link.peer) carrierLost(link.peer);
   if (device.up) {
     for (const address of writtenAddresses) connect(netns, device, address);
     netns.giveLinkLocal(device);
@@ -68,6 +67,12 @@ export function linkChanged(netns: Netns, device: Device): void {
   }
   netns.routes.deleteDevice(name, true);
   netns.neighbors.deleteDevice(device);
+  if (device.master?.link.type === "bridge") device.master.link.forget(device);
+}
+
+/** Nothing is at the other end any more: whom it has heard there is forgotten (neigh_carrier_down, br_fdb_delete_by_port). */
+export function carrierLost(device: Device): void {
+  device.netns.neighbors.flush(device.name);
   if (device.master?.link.type === "bridge") device.master.link.forget(device);
 }
 

@@ -299,8 +299,9 @@ export class Netns {
 
   /** A physical device, plugged into a segment. */
   addPhysical(name: string, segment: Segment, options: { readonly mac?: Mac; readonly mtu?: number } = {}): Device {
-    const device = this.addDevice(name, new Port(segment), options);
-    segment.plug(device);
+    const port = new Port(segment);
+    const device = this.addDevice(name, port, options);
+    port.plug(device);
     return device;
   }
 

@@ -5,13 +5,14 @@ import type { Entry } from "../sim/journal";
 import type { Sim } from "../sim/sim";
 import type { Ip, Mac } from "./address";
 import type { Device } from "./device";
+import { carrierLost } from "./links";
 import type { Hook } from "./netfilter";
 import { Netns } from "./netns";
 import type { Packet } from "./packet";
 import { packetEvent } from "./packetdata";
 import type { Ended, PacketEventKind, PacketEventMore } from "./passage";
 
-import { Segment, VethEnd, vethDelay, type Wire } from "./wire";
+import { Cable, Segment, VethEnd, type Wire } from "./wire";
 
 /** How long a frame needs between two nodes, unless a segment says otherwise. */
 export const segmentDelay: Time = 50 * microsecond;
@@ -92,8 +93,10 @@ export class Network {
 
   /** `ip link add NAME type veth peer name NAME`, each end in its namespace. */
   vethPair(one: VethOptions, other: VethOptions, options: Partial<Wire> = {}): readonly [Device, Device] {
-    const wire: Wire = { delay: options.delay ?? vethDelay, loss: options.loss ?? 0, cut: options.cut ?? false };
-    const links = [new VethEnd(wire), new VethEnd(wire)] as const;
+    const wire = new Cable(options, () => {
+      for (const { peer } of links) if (peer) carrierLost(peer);
+    });
+    const links: readonly [VethEnd, VethEnd] = [new VethEnd(wire), new VethEnd(wire)];
     const first = one.netns.addDevice(one.name, links[0], one);
     const second = other.netns.addDevice(other.name, links[1], other);
     links[0].peer = second;

@@ -131,6 +131,8 @@ export interface SocketIcmpError {
   readonly type: IcmpError;
   /** Of the next hop, where a packet was too long for it. */
   readonly mtu?: number;
+  /** What was left of the error's own time to live. */
+  readonly ttl?: number;
   /** The packet that it is about. */
   readonly cause: Packet;
 }
@@ -172,6 +174,8 @@ export type EchoResult =
       /** `message-too-long`: this host refuses to send it. */
       readonly type: IcmpError | "message-too-long";
       readonly mtu?: number;
+      /** What was left of the error's own time to live. */
+      readonly ttl?: number;
     };
 
 export interface EchoOptions {

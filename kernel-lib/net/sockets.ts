@@ -122,7 +122,7 @@ export class Sockets implements SocketCalls {
   }
 
   #receiveError(passage: Passage, cause: Packet, type: IcmpError, mtu: number | undefined): void {
-    const { source } = passage.packet;
+    const { source, ttl } = passage.packet;
     this.#netns.end(passage, "consume", "icmp", `ICMP: ${describeError(type, mtu, family(source))}`);
     if (passage.dry) return;
     const tooLong = type === "fragmentation-needed" || type === "packet-too-big";
@@ -131,8 +131,14 @@ export class Sockets implements SocketCalls {
     if (protocol === "tcp" && tooLong) this.#tcp.shrink(cause);
     else if (protocol === "tcp") this.#tcp.failed(cause, failureOf(type));
     else if (protocol === "udp") {
-      this.#udp.failed(cause, failureOf(type), { from: source, type, cause, ...(mtu === undefined ? {} : { mtu }) });
-    } else this.#echoes.failed(source, cause, type, mtu);
+      this.#udp.failed(cause, failureOf(type), {
+        from: source,
+        type,
+        cause,
+        ttl,
+        ...(mtu === undefined ? {} : { mtu }),
+      });
+    } else this.#echoes.failed(passage.packet, cause, type, mtu);
   }
 }
 

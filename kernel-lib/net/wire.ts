@@ -4,6 +4,7 @@ import { microsecond } from "../sim/clock";
 import type { Random } from "../sim/random";
 import { isGroupMac, type Mac } from "./address";
 import type { Device } from "./device";
+import { carrierLost } from "./links";
 import type { Network } from "./network";
 import { type Frame, fitsIn } from "./packet";
 
@@ -20,6 +21,31 @@ export interface Wire {
   loss: number;
   /** Nothing comes through, and both ends see that there is no carrier. */
   cut: boolean;
+}
+
+/** A wire of its own; `lost` is called when it is cut, for both ends see their carrier go. */
+export class Cable implements Wire {
+  delay: Time;
+  loss: number;
+  #cut: boolean;
+
+  constructor(
+    options: Partial<Wire>,
+    private readonly lost: () => void,
+  ) {
+    this.delay = options.delay ?? vethDelay;
+    this.loss = options.loss ?? 0;
+    this.#cut = options.cut ?? false;
+  }
+
+  get cut(): boolean {
+    return this.#cut;
+  }
+
+  set cut(cut: boolean) {
+    this.#cut = cut;
+    if (cut) this.lost();
+  }
 }
 
 /** Whether this frame is one of those that get lost. A walk that only asks takes both possibilities. */
@@ -47,7 +73,7 @@ export class VethEnd {
   #random: Random | undefined;
 
   /** @param wire one for both ends */
-  constructor(readonly wire: Wire = { delay: vethDelay, loss: 0, cut: false }) {}
+  constructor(readonly wire: Wire) {}
 
   carrier(): boolean {
     return this.peer?.up === true && !this.wire.cut;
@@ -79,10 +105,26 @@ export class VethEnd {
 /** The plug of a physical device in a segment. */
 export class Port {
   readonly type = "physical";
-  /** This device's own cable. */
-  cut = false;
+  #cut = false;
+  #device: Device | undefined;
 
   constructor(readonly segment: Segment) {}
+
+  /** Its end of the cable is this device. */
+  plug(device: Device): void {
+    this.#device = device;
+    this.segment.plug(device);
+  }
+
+  /** This device's own cable. */
+  get cut(): boolean {
+    return this.#cut;
+  }
+
+  set cut(cut: boolean) {
+    this.#cut = cut;
+    if (cut && this.#device) carrierLost(this.#device);
+  }
 
   carrier(): boolean {
     return !this.cut && !this.segment.cut;
@@ -102,7 +144,7 @@ export class Segment implements Wire {
   readonly #known = new Map<Mac, Device>();
   #random: Random | undefined;
   loss = 0;
-  cut = false;
+  #cut = false;
   /** The largest IP packet that the switch takes; what is larger is lost without a word. */
   mtu: number | undefined;
 
@@ -113,6 +155,15 @@ export class Segment implements Wire {
     public delay: Time,
   ) {
     this.#network = network;
+  }
+
+  get cut(): boolean {
+    return this.#cut;
+  }
+
+  set cut(cut: boolean) {
+    this.#cut = cut;
+    if (cut) for (const device of this.#plugged) carrierLost(device);
   }
 
   get devices(): Iterable<Device> {
