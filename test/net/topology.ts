@@ -16,47 +16,84 @@ export interface Lab {
   readonly pods: ReadonlyMap<string, Netns>;
 }
 
-/** `count` nodes 192.168.1.11…, each with a bridge, two pods and a flannel.1 to the others, as flannel writes it. */
-export function overlay(count: number, seed = 1): Lab {
+/** How large an overlay is, and whether nodes learn of their peers only when they need to. */
+interface OverlayOptions {
+  readonly podsEach?: number;
+  readonly deferred?: boolean;
+}
+
+/**
+ * `count` nodes 192.168.1.11…, each with a bridge, two pods and a flannel.1 to the others, as flannel writes it. More
+ * than 200 nodes are in 192.168.0.0/16, and their pods in 10.0.0.0/8.
+ */
+export function overlay(count: number, seed = 1, options: OverlayOptions = {}): Lab {
   const sim = createSim(seed);
   const network = new Network(sim);
   const lan = network.segment("lan");
   const pods = new Map<string, Netns>();
   const router = network.netns("router");
+  const large = count > 200;
   router.addPhysical("eth0", lan);
-  router.addAddress("eth0", parseCidr("192.168.1.1/24"));
+  router.addAddress("eth0", parseCidr(large ? "192.168.0.1/16" : "192.168.1.1/24"));
   router.sysctl.ipForward = true;
-  const nodes = Array.from({ length: count }, (_, index) => overlayNode(network, lan, index + 1, pods));
+  const plans = Array.from({ length: count }, (_, index): NodePlan => {
+    const number = index + 1;
+    const ip = large ? addToIp(parseIp("192.168.1.0"), number) : parseIp(`192.168.1.${10 + number}`);
+    return { number, ip, prefix: large ? 16 : 24, pods: large ? index * 256 + 0x0a000000 : 0x0af40000 + number * 256 };
+  });
+  const nodes = plans.map((plan) => overlayNode(network, lan, plan, pods, options.podsEach ?? 2));
   for (const [here, node] of nodes.entries()) {
-    for (const [there, peer] of nodes.entries()) {
-      if (here === there) continue;
-      const gateway = parseIp(`10.244.${there + 1}.0`);
-      const mac = peer.device("flannel.1").mac;
-      node.routes.add({ to: { ip: gateway, length: 24 }, via: gateway, device: "flannel.1", onlink: true });
-      node.neighbors.set("flannel.1", gateway, mac);
-      const { link } = node.device("flannel.1");
-      if (link.type === "vxlan") link.fdb.set(mac, parseIp(`192.168.1.${11 + there}`));
-    }
+    const meet = (): void => {
+      for (const [there, peer] of nodes.entries()) {
+        const plan = plans[there];
+        if (here !== there && plan) know(node, peer, plan);
+      }
+    };
+    if (options.deferred) node.defer(meet);
+    else meet();
   }
   return { sim, network, lan, nodes, pods };
 }
 
-function overlayNode(network: Network, lan: Segment, number: number, pods: Map<string, Netns>): Netns {
+interface NodePlan {
+  readonly number: number;
+  readonly ip: Ip;
+  readonly prefix: number;
+  /** The network of its pods, a /24. */
+  readonly pods: number;
+}
+
+/** What flannel writes on a node about a peer. */
+function know(node: Netns, peer: Netns, plan: NodePlan): void {
+  const { mac } = peer.device("flannel.1");
+  node.routes.add({ to: { ip: plan.pods, length: 24 }, via: plan.pods, device: "flannel.1", onlink: true });
+  node.neighbors.set("flannel.1", plan.pods, mac);
+  const { link } = node.device("flannel.1");
+  if (link.type === "vxlan") link.fdb.set(mac, plan.ip);
+}
+
+function overlayNode(
+  network: Network,
+  lan: Segment,
+  plan: NodePlan,
+  pods: Map<string, Netns>,
+  podsEach: number,
+): Netns {
+  const { number, ip, prefix } = plan;
   const node = network.netns(`node-${number}`);
-  const ip = parseIp(`192.168.1.${10 + number}`);
   node.addPhysical("eth0", lan);
-  node.addAddress("eth0", { ip, length: 24 });
-  node.routes.add({ to: parseCidr("0.0.0.0/0"), via: parseIp("192.168.1.1") });
+  node.addAddress("eth0", { ip, length: prefix });
+  node.routes.add({ to: parseCidr("0.0.0.0/0"), via: parseIp(prefix === 24 ? "192.168.1.1" : "192.168.0.1") });
   node.sysctl.ipForward = true;
   node.sysctl.bridgeNfCallIptables = true;
   node.sysctl.routeLocalnet = true;
   node.addBridge("cni0", { mtu: 1450 });
-  node.addAddress("cni0", parseCidr(`10.244.${number}.1/24`));
+  node.addAddress("cni0", { ip: plan.pods + 1, length: 24 });
   node.addVxlan("flannel.1", { vni: 1, local: ip, underlay: "eth0" });
-  node.addAddress("flannel.1", parseCidr(`10.244.${number}.0/32`));
-  for (const host of [2, 3]) {
+  node.addAddress("flannel.1", { ip: plan.pods, length: 32 });
+  for (let host = 2; host < 2 + podsEach; host++) {
     const name = `pod-${number}-${host}`;
-    pods.set(name, addPod(network, node, name, parseIp(`10.244.${number}.${host}`)));
+    pods.set(name, addPod(network, node, name, plan.pods + host));
   }
   return node;
 }
