@@ -20,7 +20,7 @@ interface Mount {
 interface Watch {
   /** The folder with a slash after it. */
   readonly inside: string;
-  readonly react: () => void;
+  readonly react: (path: string) => void;
 }
 
 /**
@@ -37,6 +37,7 @@ export class Files {
   /** @param initial path → text: what the image brings */
   constructor(clock: Clock, initial: { readonly [path: string]: string } = {}) {
     this.#clock = clock;
+    this.#folders.set("/", clock.now);
     for (const [path, text] of Object.entries(initial)) this.write(path, text);
   }
 
@@ -72,13 +73,13 @@ export class Files {
   }
 
   /** Calls `react` after each file that is written or removed in a folder, as inotify(7) would. */
-  watch(folder: string, react: () => void): void {
+  watch(folder: string, react: (path: string) => void): void {
     this.#watches.push({ inside: `${normal(folder)}/`, react });
   }
 
   #tell(path: string): void {
     for (const { inside, react } of this.#watches)
-      if (path.startsWith(inside) || inside.startsWith(`${path}/`)) react();
+      if (path.startsWith(inside) || inside.startsWith(`${path}/`)) react(path);
   }
 
   /** Makes a folder and those that lead to it. */

@@ -89,5 +89,8 @@ async function textOf(input: AsyncIterable<string | Buffer>): Promise<string> {
 /** Runs lines as `bash < file` does; gives the exit code of the last command. */
 export async function runLines(cluster: Cluster, text: string, output: Output): Promise<number> {
   const lines = text.replaceAll("\r\n", "\n").replace(/^\uFEFF/, "");
-  return cluster.session().type(lines, output, { exits: true, advice: watchAdvice, notices: false });
+  const session = cluster.session();
+  const exitCode = await session.type(lines, output, { exits: true, advice: watchAdvice, notices: false });
+  await session.end(output);
+  return exitCode;
 }

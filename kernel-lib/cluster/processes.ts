@@ -32,7 +32,7 @@ export function processRunner(cluster: Cluster): ProcessRunner {
           if (!shells.has(name)) program.exit(await shell.runDirectly([name, ...args], options));
           else {
             const script = scriptOf(shell, args);
-            if (script !== undefined) program.exit(await shell.run(script, options));
+            if (script !== undefined) program.exit(await shell.run(script, { ...options, whole: true }));
             // A shell that reads its input ends at once without one, and waits for what is typed with one.
             else if (!program.stdin) program.exit(0);
             else program.exit(await typedEnd(cluster, container, self));

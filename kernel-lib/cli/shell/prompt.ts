@@ -49,6 +49,7 @@ export async function runPrompt(cluster: Cluster, desk: Desk): Promise<number> {
     stop();
     if (shell.ended) break;
   }
+  await session.end(output);
   keyboard.close();
   return exitCode;
 }

@@ -3,7 +3,8 @@
 import { rfc3339Micro } from "../../api/time";
 import { second, type Time } from "../../sim/clock";
 import type { PauseEnd, Process } from "../driver";
-import { processesOf } from "../runtime/processes";
+import { namespaceLinks, processesOf } from "../runtime/processes";
+import { lsOf } from "./ls";
 import { endingOf, jobLine } from "./session";
 import { quote, Shell } from "./shell";
 import { type Call, Failed, type Tool, type Tools } from "./tool";
@@ -400,6 +401,13 @@ async function sudo(call: Call): Promise<number> {
   });
 }
 
+/** A trap for the end of a script has become a function by now (transform.ts); signals do not reach scripts. */
+function trap(call: Call): number {
+  const signals = call.args.slice(1).filter((name) => name !== "EXIT" && name !== "0");
+  if (call.args.length < 2) return 0;
+  throw new Failed(`bash: trap: ${signals.join(" ")}: only EXIT, with its commands in quotes, can be trapped here`);
+}
+
 /** Everything that must be ours in every shell. */
 export const builtinTools: Tools = {
   sleep,
@@ -409,6 +417,7 @@ export const builtinTools: Tools = {
   watch,
   jobs,
   kill,
+  ls: lsOf((call) => namespaceLinks(call.cluster, call.place)),
   fg: foreground,
   yes,
   sudo,
@@ -418,6 +427,7 @@ export const builtinTools: Tools = {
   hostname: print((call) => call.place.hostname),
   whoami: print((call) => call.place.user),
   alias,
+  trap,
   unalias,
   which,
   __timestart: (call) => {

@@ -6,7 +6,11 @@ import type { Files } from "../../apps/files";
 export type Output = (stream: "stdout" | "stderr", text: string) => void;
 
 /** Paths that stand for the terminal: the shell's transform sends output there as it comes. */
-export const terminalPaths = { stdout: "/dev/.terminal/stdout", stderr: "/dev/.terminal/stderr" } as const;
+export const terminalPaths = {
+  stdin: "/dev/.terminal/stdin",
+  stdout: "/dev/.terminal/stdout",
+  stderr: "/dev/.terminal/stderr",
+} as const;
 
 /** Where a line leaves what `declare -p` prints at its end. */
 export const variablesPath = "/dev/.terminal/variables";
@@ -58,9 +62,10 @@ export function resolvePath(base: string, path: string): string {
 }
 
 /** What a path means when it is no file: the terminal, the place where variables are saved, or nothing. */
-type DeviceName = "stdout" | "stderr" | "variables" | "null";
+type DeviceName = "stdin" | "stdout" | "stderr" | "variables" | "null";
 
 const devices: Readonly<Record<string, DeviceName>> = {
+  [terminalPaths.stdin]: "stdin",
   [terminalPaths.stdout]: "stdout",
   [terminalPaths.stderr]: "stderr",
   "/dev/stdout": "stdout",
@@ -83,12 +88,21 @@ export class PlaceFileSystem implements IFileSystem {
   readonly #output: Output;
   readonly #variables: (text: string) => void;
   readonly #links: Links;
+  readonly #input: () => Promise<string>;
 
   /**
    * @param output told what is written to the paths of the terminal
+   * @param input the next typed line with its end; empty when nothing more is typed
    * @param variables told what is written to `variablesPath`
    */
-  constructor(files: Files, output: Output, variables: (text: string) => void, links: Links) {
+  constructor(
+    files: Files,
+    output: Output,
+    variables: (text: string) => void,
+    links: Links,
+    input: () => Promise<string>,
+  ) {
+    this.#input = input;
     this.#files = files;
     this.#links = links;
     this.#output = output;
@@ -106,11 +120,11 @@ export class PlaceFileSystem implements IFileSystem {
   }
 
   async readFile(path: string): Promise<string> {
-    return this.#read(path);
+    return devices[path] === "stdin" ? this.#input() : this.#read(path);
   }
 
   async readFileBuffer(path: string): Promise<Uint8Array> {
-    return new TextEncoder().encode(this.#read(path));
+    return new TextEncoder().encode(await this.readFile(path));
   }
 
   async writeFile(path: string, content: Content, encoding?: Encoding): Promise<void> {
@@ -204,7 +218,7 @@ export class PlaceFileSystem implements IFileSystem {
     const text = withoutMark(written);
     const device = devices[path];
     if (device) {
-      if (text === "" || device === "null") return;
+      if (text === "" || device === "null" || device === "stdin") return;
       if (device === "variables") this.#variables(text);
       else this.#output(device, text);
       return;

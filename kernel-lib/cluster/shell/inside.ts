@@ -59,7 +59,7 @@ async function runProgram(
   const shell = shellIn(cluster, container);
   if (!shells.has(name)) return shell.runDirectly([name, ...args], withInput(options));
   const script = scriptOf(shell, args);
-  if (typeof script === "string") return shell.run(script, withInput(options));
+  if (typeof script === "string") return shell.run(script, { ...withInput(options), whole: true });
   if (options.terminal) return typeAt(shell, name, options.terminal, options);
   return shell.run(options.stdin ?? "", { process: options.process, output: options.output });
 }

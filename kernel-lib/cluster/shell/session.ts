@@ -5,6 +5,7 @@ import type { Process } from "../driver";
 import type { Output } from "./filesystem";
 import type { Shell } from "./shell";
 import type { Terminal } from "./tool";
+import { exitTrapName } from "./transform";
 
 /** How long a command at the prompt may take before we press Ctrl-C for the learner. */
 const patience = 24 * hour;
@@ -53,6 +54,14 @@ export class Session {
     return driver.start(`${this.shell.place.name}: ${text.trim()}`, async (process) => {
       await this.#type(text, output, process, undefined);
     });
+  }
+
+  /** The shell ends: what a `trap … EXIT` of its lines has left is run. */
+  async end(output: Output): Promise<void> {
+    if (!this.shell.functions.includes(exitTrapName)) return;
+    const code = this.shell.status;
+    await this.type(exitTrapName, output);
+    this.shell.status = code;
   }
 
   /** Ctrl-C. */

@@ -17,7 +17,7 @@ import type { Process } from "../driver";
 import { namespaceLinks } from "../runtime/processes";
 import { type Output, PlaceFileSystem, variablesPath, withoutMark } from "./filesystem";
 import { type Call, Failed, type Place, type Terminal, type Tool } from "./tool";
-import { rewrite, simpleStatement, terminalMark } from "./transform";
+import { callExitTrap, rewrite, simpleStatement, terminalMark } from "./transform";
 
 /** Far above what a script needs; what passes them is a loop that never lets time pass. */
 const limits = {
@@ -29,7 +29,7 @@ const limits = {
 };
 
 /** Builtins of every shell, whatever executables its place has. */
-const builtins = "echo printf pwd true false kill jobs type alias unalias".split(" ");
+const builtins = "echo printf pwd true false kill jobs type alias unalias trap".split(" ");
 /** What just-bash brings and a Linux machine has not. */
 const foreign = new Set(["html-to-markdown", "xan", "sqlite3", "js-exec", "python3", "python", "help"]);
 
@@ -52,6 +52,8 @@ interface Run {
   readonly functions: Map<string, CommandNode>;
   readonly background: StatementNode[];
   readonly direct: boolean;
+  /** The text is all that the shell runs: it ends with it. */
+  readonly whole: boolean;
   /** Run instead of the text: a statement that was parsed before. */
   readonly statement: StatementNode | undefined;
   /** `$?` at the end of the script; undefined if it did not get there. */
@@ -70,6 +72,8 @@ export interface RunOptions {
   /** Variables instead of the shell's own: the run then changes nothing of the shell. */
   readonly env?: ReadonlyMap<string, string>;
   readonly folder?: string;
+  /** The text is a whole script, and the shell ends with it (`sh -c`): what it has set for its end is run. */
+  readonly whole?: boolean;
 }
 
 /** A bash whose state lasts from line to line. */
@@ -118,10 +122,15 @@ export class Shell {
     const keepVariables = (text: string): void => {
       this.#current().variables += text;
     };
+    const typed = async (): Promise<string> => {
+      const { terminal } = this.#current();
+      const line = terminal?.ask ? await terminal.ask("") : terminal?.readLine();
+      return line === undefined ? "" : `${line}\n`;
+    };
     const bundled = getCommandNames().filter((tool) => has(tool) && !foreign.has(tool));
     this.commands = new Set([...bundled, ...this.#streaming]);
     this.#bash = new Bash({
-      fs: new PlaceFileSystem(place.files, output, keepVariables, namespaceLinks(cluster, place)),
+      fs: new PlaceFileSystem(place.files, output, keepVariables, namespaceLinks(cluster, place), typed),
       cwd: place.folder,
       env: Object.fromEntries(place.env),
       commands: bundled as CommandName[],
@@ -207,6 +216,7 @@ export class Shell {
       functions: new Map(this.#functions),
       background: [],
       direct,
+      whole: options.whole ?? false,
       statement,
       status: undefined,
       variables: "",
@@ -250,8 +260,12 @@ export class Shell {
     const { aliases } = this;
     const common = { streaming: this.#streaming, background };
     // A script of its own knows neither the functions nor the aliases of the shell that started it.
-    if (run.nested) return rewrite(ast, { ...common, aliases: new Map(), functions: new Map() }, false);
+    if (run.nested) {
+      callExitTrap(ast);
+      return rewrite(ast, { ...common, aliases: new Map(), functions: new Map() }, false);
+    }
     run.nested = true;
+    if (run.whole) callExitTrap(ast);
     const rewriting = { ...common, aliases, functions: run.functions };
     const before = [...run.functions.values()].map((body): StatementNode => {
       const statement = simpleStatement([]);

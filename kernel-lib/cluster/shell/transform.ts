@@ -93,11 +93,17 @@ function one(command: CommandNode, rewriting: Rewriting, ends: Ends): CommandNod
     case "SimpleCommand":
       return simple(command, rewriting, ends);
     case "FunctionDef": {
-      // Where its caller's output goes is not known here: the call itself is connected, not what is inside.
-      const body = one(command.body, rewriting, neither) as typeof command.body;
-      const rewritten = { ...command, body };
-      rewriting.functions.set(command.name, rewritten);
-      return rewritten;
+      // Where a caller's output goes is not known here. So there are two: one for calls whose output is collected, and a
+      // twin for calls at the terminal, in which what is inside is connected to it.
+      const twin = twinOf(command.name);
+      const copy = JSON.parse(JSON.stringify(command.body)) as typeof command.body;
+      const collected = { ...command, body: one(command.body, rewriting, neither) as typeof command.body };
+      rewriting.functions.set(command.name, collected);
+      rewriting.functions.set(twin, { ...collected, name: twin });
+      const both = { input: true, output: true };
+      const connected = { ...command, name: twin, body: one(copy, rewriting, both) as typeof command.body };
+      rewriting.functions.set(twin, connected);
+      return { type: "Group", body: [statementOf(collected), statementOf(connected)], redirections: [] };
     }
     case "If":
       return {
@@ -123,7 +129,7 @@ function one(command: CommandNode, rewriting: Rewriting, ends: Ends): CommandNod
   }
 }
 
-function simple(given: SimpleCommandNode, rewriting: Rewriting, ends: Ends): SimpleCommandNode {
+function simple(given: SimpleCommandNode, rewriting: Rewriting, ends: Ends): CommandNode {
   const command = withoutAlias(given, rewriting.aliases);
   const name = literalOf(command.name);
   const other = name !== undefined && Object.hasOwn(renamed, name) ? renamed[name] : undefined;
@@ -132,6 +138,18 @@ function simple(given: SimpleCommandNode, rewriting: Rewriting, ends: Ends): Sim
   const touched = (fd: number): boolean =>
     command.redirections.some((each) => (each.fd ?? (each.operator.startsWith("<") ? 0 : 1)) === fd);
   const output = ends.output && !touched(1);
+  const twin =
+    ends.output && ends.input && command.redirections.length === 0 ? rewriting.functions.get(name) : undefined;
+  if (twin && rewriting.functions.has(twinOf(name))) return { ...command, name: word(twinOf(name)) };
+  if (name === "trap") {
+    const left = exitTrap(command);
+    if (left) return one(left, rewriting, neither);
+  }
+  // What is typed comes line by line, as long as the command asks for more.
+  if (name === "read" && ends.input && !touched(0)) {
+    const typed: Redirection = { type: "Redirection", operator: "<", fd: 0, target: word(terminalPaths.stdin) };
+    return { ...command, redirections: [...command.redirections, typed] };
+  }
   if (rewriting.streaming.has(name)) {
     const mark = `${ends.input && !touched(0) ? "i" : ""}${output && !touched(2) ? "o" : ""}`;
     return mark ? { ...renamedCommand, args: [word(terminalMark + mark), ...command.args] } : renamedCommand;
@@ -144,6 +162,64 @@ function simple(given: SimpleCommandNode, rewriting: Rewriting, ends: Ends): Sim
   const first = [appendTo(1, terminalPaths.stdout)];
   if (!touched(2)) first.push(appendTo(2, terminalPaths.stderr));
   return { ...renamedCommand, redirections: [...first, ...command.redirections] };
+}
+
+/** The name of a function's twin that runs at the terminal. */
+function twinOf(name: string): string {
+  return `__terminal_${name}`;
+}
+
+/** The function that `trap … EXIT` leaves; whoever ends the script calls it. */
+export const exitTrapName = "__on_exit";
+
+/** `trap 'commands' EXIT` → its commands are kept for a function; `trap - EXIT` → none. Undefined: another trap. */
+function exitTrap(command: SimpleCommandNode): CommandNode | undefined {
+  const [body, ...signals] = command.args;
+  if (!body || signals.length === 0) return undefined;
+  if (!signals.map(literalOf).every((signal) => signal === "EXIT" || signal === "0")) return undefined;
+  const [keep, ...rest] = parse(`__trap=:; ${exitTrapName}() { eval "$__trap"; }`).statements;
+  const [assigning] = keep?.pipelines[0]?.commands ?? [];
+  if (!keep || assigning?.type !== "SimpleCommand") return undefined;
+  if (assigning.assignments[0] && literalOf(body) !== "-") assigning.assignments[0].value = body;
+  return { type: "Group", body: [keep, ...rest], redirections: [] };
+}
+
+/** A script that sets a trap for its end calls it there, and before each `exit`. Changes the script in place. */
+export function callExitTrap(script: ScriptNode): void {
+  const seen = { trap: false };
+  replaceExits(script as unknown as Node, seen, false);
+  if (!seen.trap) return;
+  replaceExits(script as unknown as Node, seen, true);
+  script.statements = [
+    ...parse(`${exitTrapName}() { :; }`).statements,
+    ...script.statements,
+    ...parse(`__code=$?; ${exitTrapName}; (exit $__code)`).statements,
+  ];
+}
+
+/** Looks for traps, and in a second walk puts the call before every `exit`. What is in `$( )` or `( )` is its own shell. */
+function replaceExits(node: Node, seen: { trap: boolean }, replace: boolean): void {
+  for (const [name, value] of Object.entries(node)) {
+    if (isNode(value)) replaceExits(value, seen, replace);
+    if (!Array.isArray(value)) continue;
+    for (const [at, each] of value.entries()) {
+      if (!isNode(each) || each.type === "Subshell" || each.type === "CommandSubstitution") continue;
+      const isCommand = name === "commands" && each.type === "SimpleCommand";
+      const command = isCommand ? (each as unknown as SimpleCommandNode) : undefined;
+      const said = command ? literalOf(command.name) : undefined;
+      if (command && said === "trap" && exitTrap(command)) seen.trap = true;
+      if (command && said === "exit" && replace) value[at] = exitThroughTrap(command);
+      else replaceExits(each, seen, replace);
+    }
+  }
+}
+
+function exitThroughTrap(command: SimpleCommandNode): CommandNode {
+  const [keep, ...rest] = parse(`__code=$?; ${exitTrapName}; exit $__code`).statements;
+  const [assigning] = keep?.pipelines[0]?.commands ?? [];
+  const [code] = command.args;
+  if (assigning?.type === "SimpleCommand" && assigning.assignments[0] && code) assigning.assignments[0].value = code;
+  return { type: "Group", body: keep ? [keep, ...rest] : rest, redirections: [] };
 }
 
 /** Puts the words of an alias in the place of its name; once, so that `alias ls='ls -l'` ends. */
@@ -219,6 +295,11 @@ export function literalOf(given: WordNode | null): string | undefined {
 
 function word(text: string): WordNode {
   return { type: "Word", parts: [{ type: "SingleQuoted", value: text }] };
+}
+
+function statementOf(command: CommandNode): StatementNode {
+  const pipeline = { type: "Pipeline" as const, commands: [command], negated: false, timed: false, timePosix: false };
+  return { type: "Statement", pipelines: [pipeline], operators: [], background: false };
 }
 
 /** A statement of one simple command. */
