@@ -10,6 +10,7 @@ import { tryParseCidr } from "../net/address";
 import type { Sim } from "../sim/sim";
 import type { Cni } from "./cni/cni";
 import { configFolder } from "./cni/netconf";
+import { logReload } from "./cni/runtime";
 import type { Container } from "./container";
 import { defaultFigures, type NodeFigures } from "./figures";
 import { NodeImages } from "./images";
@@ -72,7 +73,10 @@ export class Kubelet implements Controller {
       removed: (worker) => this.#removed(worker),
     };
     parts.cni.prepare?.(node);
-    node.files.watch(configFolder, () => this.#checkNetworkSoon());
+    node.files.watch(configFolder, (path) => {
+      logReload(node, path);
+      this.#checkNetworkSoon();
+    });
     this.watches = {
       Pod: (key, now, before) => ((now ?? before)?.spec.nodeName === node.name ? [key] : []),
       Node: (_key, now, before) => (sameForPeers(now, before) ? [] : [nodesKey]),

@@ -75,6 +75,7 @@ export function removeIpMasq({ node, network, pod }: PluginCall): void {
   for (const rule of iptables.rules("nat", "POSTROUTING") ?? []) {
     if (rule.target?.target === "jump" && rule.target.chain === chain) iptables.delete("nat", "POSTROUTING", rule);
   }
+  iptables.restore({ nat: { [chain]: [] } });
   iptables.deleteChain("nat", chain);
 }
 

@@ -32,6 +32,7 @@ export const portmap: Plugin = {
     for (const rule of iptables.rules("nat", entry) ?? []) {
       if (rule.target?.target === "jump" && rule.target.chain === chain) iptables.delete("nat", entry, rule);
     }
+    iptables.restore({ nat: { [chain]: [] } });
     iptables.deleteChain("nat", chain);
   },
 };

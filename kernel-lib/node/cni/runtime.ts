@@ -1,4 +1,5 @@
 /** Owns what the container runtime does with CNI: it reads the node's configuration, and calls its plugins in a row. */
+import { rfc3339 } from "../../api/time";
 import type { Ip } from "../../net/address";
 import type { NodeNet } from "../node";
 import { bridge } from "./bridgeplugin";
@@ -107,5 +108,21 @@ export class PodNetworks {
       const why = error instanceof JsonError ? `failed to load netconf: ${error.message}` : error.message;
       throw new CniError(`plugin type=${JSON.stringify(plugin.type)}${named} failed (${what}): ${why}`);
     }
+  }
+}
+
+const log = "/var/log/syslog";
+
+/** What containerd writes when a file of /etc/cni/net.d changed, and there is no network to be had any more. */
+export function logReload({ name, files, sim }: NodeNet, path: string): void {
+  try {
+    loadNetwork(files);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const at = rfc3339(sim.clock.now);
+    const event = `failed to reload cni configuration after receiving fs change event(WRITE ${JSON.stringify(path)})`;
+    const message = `msg=${JSON.stringify(event)} error=${JSON.stringify(error.message)}`;
+    const line = `${at} ${name} containerd[612]: time="${at}" level=error ${message}\n`;
+    files.write(log, (files.read(log) ?? "") + line);
   }
 }

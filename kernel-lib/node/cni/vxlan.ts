@@ -42,7 +42,7 @@ const kinds = {
 export function createVxlanCni({ store, clusterCidrs = ["10.244.0.0/16"], config }: FlannelOptions): Cni {
   const networks = clusterCidrs.map(parseCidr);
   const pods = new PodNetworks();
-  const known = new WeakMap<NodeNet, Map<string, Tunnel>>();
+  const daemons = new WeakMap<NodeNet, Daemon>();
   return {
     name: "vxlan",
     ready: (node) => pods.state(node).ready,
@@ -50,13 +50,13 @@ export function createVxlanCni({ store, clusterCidrs = ["10.244.0.0/16"], config
     deletePod: (pod, node) => pods.delete(pod, node),
     syncPeers(nodes, node) {
       if (node.podCidrs.length === 0) return;
-      const tunnels = known.get(node) ?? new Map<string, Tunnel>();
-      if (!known.has(node)) {
-        known.set(node, tunnels);
-        begin(node, networks, store);
+      const daemon = daemons.get(node) ?? begin(node, networks);
+      announce(node, daemon, store);
+      if (!daemons.has(node)) {
+        daemons.set(node, daemon);
         installFlannel(node, networks, node.podCidrs.some(({ ip }) => typeof ip === "bigint") ? 1430 : 1450, config);
       }
-      whenRead(node, () => syncTunnels(node, tunnels, peersOf(nodes(), node)));
+      whenRead(node, () => syncTunnels(node, daemon.tunnels, peersOf(nodes(), node)));
     },
   };
 }
@@ -68,7 +68,14 @@ interface Tunnel {
   readonly mac: Mac;
 }
 
-function begin(node: NodeNet, networks: readonly Cidr[], store: Store): void {
+/** What the daemon of one node holds. */
+interface Daemon {
+  readonly tunnels: Map<string, Tunnel>;
+  /** What it says of itself in its Node. */
+  readonly annotations: { readonly [name: string]: string };
+}
+
+function begin(node: NodeNet, networks: readonly Cidr[]): Daemon {
   const data: Record<string, string> = {};
   for (const range of node.podCidrs) {
     const local = node.ips.find((ip) => typeof ip === typeof range.ip);
@@ -81,7 +88,13 @@ function begin(node: NodeNet, networks: readonly Cidr[], store: Store): void {
     data[kind.data] = JSON.stringify({ VNI: vni, VtepMAC: device.mac });
   }
   writeFlannelRules(node, networks);
-  const annotations = flannelAnnotations(node, "vxlan", data);
+  return { tunnels: new Map(), annotations: flannelAnnotations(node, "vxlan", data) };
+}
+
+/** Says where the node's tunnel ends; again, if its Node is a new one. */
+function announce(node: NodeNet, { annotations }: Daemon, store: Store): void {
+  const said = store.get("Node", node.name)?.metadata.annotations ?? {};
+  if (Object.entries(annotations).every(([name, text]) => said[name] === text)) return;
   store.update(
     "Node",
     node.name,
