@@ -157,12 +157,12 @@ export class Bridge {
       if (from) this.#up(frame, bridge, undefined);
       return;
     }
-    if (frame.target === bridge.mac || this.#isPort(frame.target)) {
+    const to = frame.target === bridge.mac ? bridge : this.#portOf(frame.target, bridge);
+    if (to === bridge || (!to && this.#isPort(frame.target))) {
       this.#up(frame, bridge, passage);
       return;
     }
     if (from && bridge.tapped && !netns.network.conveyor.dry) bridge.seen(frame, "in");
-    const to = this.#portOf(frame.target, bridge);
     if (to === from && from !== undefined && !from.hairpin) {
       netns.frameLost(frame, from, `${from.name} is not in hairpin mode: a bridge sends no frame back`);
       return;
@@ -177,7 +177,9 @@ export class Bridge {
       this.#flood(carried, bridge, from);
       return;
     }
-    netns.noteFrame(carried, "bridge", bridge, () => `${bridge.name}: ${carried.target} is behind ${to.name}`, to);
+    if (netns.network.conveyor.watched) {
+      netns.noteFrame(carried, "bridge", bridge, () => `${bridge.name}: ${carried.target} is behind ${to.name}`, to);
+    }
     this.#out(carried, to);
   }
 
@@ -189,7 +191,7 @@ export class Bridge {
   }
 
   #isPort(mac: Mac): boolean {
-    return this.#learnt.get(mac) === undefined && this.ports.some((port) => port.mac === mac);
+    return this.ports.some((port) => port.mac === mac);
   }
 
   #flood(frame: Frame, bridge: Device, from: Device | undefined): void {

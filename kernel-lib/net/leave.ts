@@ -39,21 +39,32 @@ export function leave(netns: Netns, passage: Passage, route: RouteResult): void 
 }
 
 function transmit(netns: Netns, passage: Passage, route: RouteResult, device: Device): void {
-  const send = (mac: Mac | undefined): void => {
-    if (mac === undefined) {
-      netns.unreachable(passage, "host-unreachable", device.name);
-      return;
-    }
-    if (passage.watched) {
-      passage.note("transmit", device.name, () => `out by ${device.name} to ${formatIp(route.nextHop)}, ${mac}`, {
-        device: device.name,
-        sourceMac: device.mac,
-        targetMac: mac,
-      });
-    }
-    device.transmit({ type: "ip", source: device.mac, target: mac, packet: passage.packet });
-  };
-  netns.neighbors.resolve(device, route.nextHop, send, passage.packet.source);
+  const { neighbors } = netns;
+  const known = neighbors.known(device, route.nextHop);
+  if (known !== undefined) out(passage, route, device, known);
+  else {
+    const { source } = passage.packet;
+    neighbors.resolve(
+      device,
+      route.nextHop,
+      (mac) => {
+        if (mac === undefined) netns.unreachable(passage, "host-unreachable", device.name);
+        else out(passage, route, device, mac);
+      },
+      source,
+    );
+  }
+}
+
+function out(passage: Passage, route: RouteResult, device: Device, mac: Mac): void {
+  if (passage.watched) {
+    passage.note("transmit", device.name, () => `out by ${device.name} to ${formatIp(route.nextHop)}, ${mac}`, {
+      device: device.name,
+      sourceMac: device.mac,
+      targetMac: mac,
+    });
+  }
+  device.transmit({ type: "ip", source: device.mac, target: mac, packet: passage.packet });
 }
 
 /** What is known of the whole way counts only for this namespace's own packets. */

@@ -134,26 +134,33 @@ export class Neighbors {
 
   // ── Use ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** The MAC address of a neighbour, for a packet that goes to it now; undefined if it must be asked for. */
+  known(device: Device, ip: Ip): Mac | undefined {
+    const entry = this.#entries.get(device)?.get(ip);
+    if (!entry || entry.mac === undefined || entry.state === "FAILED") return undefined;
+    const { conveyor, sim } = this.#netns.network;
+    if (!conveyor.dry) {
+      entry.used = sim.clock.now;
+      if (entry.state === "STALE") this.#enter(entry, "DELAY");
+    }
+    return entry.mac;
+  }
+
   /**
    * Calls `then` with the MAC address of a neighbour: at once if it is known, else when it answers, or with undefined.
    * @param source whose packet it is: who asks says this address if it is its own
    */
   resolve(device: Device, ip: Ip, then: (mac: Mac | undefined) => void, source?: Ip): void {
-    const known = this.#entries.get(device)?.get(ip);
-    if (known?.mac !== undefined && known.state !== "FAILED") {
-      const { conveyor, sim } = this.#netns.network;
-      if (!conveyor.dry) {
-        known.used = sim.clock.now;
-        if (known.state === "STALE") this.#enter(known, "DELAY");
-      }
-      then(known.mac);
+    const mac = this.known(device, ip);
+    if (mac !== undefined) {
+      then(mac);
       return;
     }
     if (this.#netns.network.conveyor.dry) {
       then(this.#look(device, ip));
       return;
     }
-    const entry = known ?? this.#entry(device, ip);
+    const entry = this.#entry(device, ip);
     entry.used = this.#netns.network.sim.clock.now;
     if (entry.waiting.length >= waitingLimit) entry.waiting.shift()?.(undefined);
     entry.waiting.push(then);

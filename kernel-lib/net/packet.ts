@@ -179,8 +179,21 @@ export function frameSize(frame: Frame): number {
   return 14 + (frame.type === "ip" ? packetSize(frame.packet) : frame.type === "arp" ? 28 : 72);
 }
 
+/** A packet is measured at every hop, and its text is the same each time. */
+let lastText = "";
+let lastLength = 0;
+
 /** How many octets UTF-8 needs for the text. */
 export function utf8Length(text: string): number {
+  if (text === "") return 0;
+  if (text !== lastText) {
+    lastLength = countOctets(text);
+    lastText = text;
+  }
+  return lastLength;
+}
+
+function countOctets(text: string): number {
   let length = text.length;
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at);

@@ -61,12 +61,10 @@ export class Vxlan {
     const payload: VxlanMessage = { type: "vxlan", size: 8 + frameSize(frame), vni: this.vni, frame };
     const body: Udp = { protocol: "udp", sourcePort: flowPort(frame), targetPort: this.port, payload };
     const outer = netns.network.packet(this.local, peer, body);
-    netns.noteFrame(
-      frame,
-      "encapsulate",
-      device,
-      () => `${device.name}: FDB says ${frame.target} is at ${formatIp(peer)}; into a UDP packet to it`,
-    );
+    if (netns.network.conveyor.watched) {
+      const found = `${device.name}: FDB says ${frame.target} is at ${formatIp(peer)}; into a UDP packet to it`;
+      netns.noteFrame(frame, "encapsulate", device, () => found);
+    }
     netns.send(outer);
   }
 
@@ -75,7 +73,9 @@ export class Vxlan {
     const { frame } = message;
     const { netns } = device;
     if (this.learning && !netns.network.conveyor.dry) this.fdb.learn(frame.source, from);
-    netns.noteFrame(frame, "decapsulate", device, () => `${device.name}: taken out of the UDP packet`);
+    if (netns.network.conveyor.watched) {
+      netns.noteFrame(frame, "decapsulate", device, () => `${device.name}: taken out of the UDP packet`);
+    }
     netns.receive(frame, device);
   }
 }
@@ -84,8 +84,13 @@ export class Vxlan {
 function flowPort(frame: Frame): number {
   if (frame.type !== "ip") return 32768;
   const { packet } = frame;
-  let hash = Number(BigInt.asUintN(32, BigInt(packet.source))) ^ (sourcePort(packet.body) << 16);
-  hash = Math.imul(hash ^ Number(BigInt.asUintN(32, BigInt(packet.target))), 0x9e3779b1);
+  let hash = low(packet.source) ^ (sourcePort(packet.body) << 16);
+  hash = Math.imul(hash ^ low(packet.target), 0x9e3779b1);
   hash = Math.imul(hash ^ targetPort(packet.body) ^ (hash >>> 15), 0x85ebca6b);
   return 32768 + (((hash ^ (hash >>> 13)) >>> 0) % 28232);
+}
+
+/** The last 32 bits. */
+function low(ip: Ip): number {
+  return typeof ip === "number" ? ip : Number(BigInt.asUintN(32, ip));
 }

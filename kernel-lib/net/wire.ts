@@ -50,7 +50,6 @@ export class Cable implements Wire {
 
 /** Whether this frame is one of those that get lost. A walk that only asks takes both possibilities. */
 function isLost(wire: Wire, from: Device, random: () => Random): boolean {
-  if (wire.loss <= 0) return false;
   const { conveyor } = from.netns.network;
   if (conveyor.dry) return conveyor.choose(from.netns, [1 - wire.loss, wire.loss]) === 1;
   return random().float() < wire.loss;
@@ -89,7 +88,7 @@ export class VethEnd {
       from.netns.frameLost(frame, from, "the wire is cut");
       return;
     }
-    if (isLost(wire, from, () => this.#stream(from))) {
+    if (wire.loss > 0 && isLost(wire, from, () => this.#stream(from))) {
       from.netns.frameLost(frame, from, "lost on the wire");
       return;
     }
@@ -216,6 +215,7 @@ export class Segment implements Wire {
     if (this.mtu !== undefined && frame.type === "ip" && !fitsIn(frame.packet, this.mtu)) {
       return `${this.name} takes no more than ${this.mtu} octets: dropped without a word`;
     }
+    if (this.loss <= 0) return undefined;
     const { random } = this.#network.sim;
     const lost = isLost(this, from, () => {
       this.#random ??= random.fork(`segment/${this.name}`);
