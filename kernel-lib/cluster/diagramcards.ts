@@ -79,7 +79,7 @@ function changeTexts({ kind, field, from, to, text }: Change): readonly string[]
     case "untranslated":
       return [`NAT undone: ${side}`, `→ ${to}`];
     case "encapsulated":
-      return [text, from ?? "", `→ ${to}`];
+      return [...text.split(/(?<=:) /), from ?? "", `→ ${to}`];
     case "decapsulated":
       return [text];
   }
@@ -97,7 +97,7 @@ function endText(hop: Hop): string {
   const { end } = hop;
   if (!end) return "";
   if (!isBad(hop)) return `✓ ${end.why}`;
-  return end.fate === "lost" ? "✕ nothing was heard of it again" : `✕ ${end.why.replace(/: -A .*/, "")}`;
+  return `✕ ${end.why.replace(/: -A .*/, "")}`;
 }
 
 /** A card has room for what decided; every rule is in the table. */

@@ -48,7 +48,7 @@ export interface Reason {
   readonly rule?: MatchedRule;
 }
 
-/** How the way ends. `lost`: it left, and nothing was heard of it again. */
+/** How the way ends. `lost`: it left, and got nowhere. */
 export interface End {
   readonly fate: "deliver" | "consume" | "drop" | "reject" | "lost";
   readonly why: string;
@@ -102,7 +102,10 @@ function visits(lines: readonly Line[]): readonly (readonly Line[])[] {
   return found;
 }
 
-/** The tunnel device of a node is a hop of its own: before it the packet is itself, behind it the outer one. */
+/**
+ * The tunnel device of a node is a hop of its own: before it the packet is itself, behind it the outer one. And so is
+ * each bridge, where a node has several one behind the other.
+ */
 function split(lines: readonly Line[], tunnels: ReadonlySet<string>): readonly (readonly Line[])[] {
   const found: Line[][] = [[]];
   for (const [at, line] of lines.entries()) {
@@ -112,7 +115,8 @@ function split(lines: readonly Line[], tunnels: ReadonlySet<string>): readonly (
     const enters = event.kind === "encapsulate" || fails;
     const leaves = before?.kind === "decapsulate" && event.device !== before.device;
     const left = before !== undefined && lines[at - 2]?.event.kind === "decapsulate" && before.kind === "receive";
-    if ((enters || leaves || left) && found.at(-1)?.length !== 0) found.push([]);
+    const nextBridge = event.kind === "receive" && before?.kind === "bridge";
+    if ((enters || leaves || left || nextBridge) && found.at(-1)?.length !== 0) found.push([]);
     found.at(-1)?.push(line);
   }
   return found;
@@ -204,11 +208,14 @@ const fates: ReadonlySet<PacketEventKind> = new Set(["deliver", "consume", "drop
 
 function endOf(lines: readonly Line[]): End | undefined {
   const found = last(lines, ({ event }) => fates.has(event.kind));
-  return found && { fate: found.event.kind as End["fate"], why: found.entry.what };
+  if (!found) return undefined;
+  const sent = lines[lines.indexOf(found) - 1]?.event.kind === "transmit";
+  const fate = found.event.kind === "drop" && sent ? "lost" : (found.event.kind as End["fate"]);
+  return { fate, why: found.entry.what };
 }
 
 function lost(lastly: string): End {
-  return { fate: "lost", why: `${lastly}, and nothing was heard of it again` };
+  return { fate: "lost", why: `nothing was heard of it again (${lastly})` };
 }
 
 function changesOf({ entry, event }: Line, all: readonly PacketEvent[]): readonly Change[] {

@@ -1,6 +1,6 @@
 /** Owns a trace as a timeline: one lane a place, time from left to right, a mark for whatever happened. */
 import { type Chart, drawn, frame } from "./chart";
-import { ink } from "./drawing";
+import { ink, shorten } from "./drawing";
 import { grey } from "./palette";
 import type { VegaLiteSpec } from "./svg";
 import type { Step, Trace } from "./trace";
@@ -65,7 +65,7 @@ function pointOf(step: Step, order: number): readonly Point[] {
   const found = marks.find(({ kinds }) => (kinds as readonly string[]).includes(step.kind));
   if (!found) return [];
   const { time, where, way, packet, what } = step;
-  const place = where.replace(/^.*\//, "");
+  const place = shorten(where.replace(/^.*\//, ""), 150, 10);
   return [{ time, place, mark: found.what, way, packet, happened: what, order }];
 }
 

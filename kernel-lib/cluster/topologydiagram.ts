@@ -17,7 +17,7 @@ const most = { nodes: 6, podsOfNode: 3, services: 6, routes: 4 };
 
 const margin = 14;
 const space = { chips: 16, rows: 14, inside: 12 };
-const size = { outside: 140, device: 118, pod: 136, chip: 50, head: 24, more: 92 };
+const size = { outside: 172, device: 118, pod: 136, chip: 50, head: 24, more: 92 };
 const top = 62;
 
 /** Where a node's columns begin. */
@@ -25,7 +25,8 @@ interface Columns {
   readonly bus: number;
   readonly frame: number;
   readonly physical: number;
-  readonly tunnel: number;
+  /** Tunnels, and bridges that no pod hangs on. */
+  readonly middle: number;
   readonly bridge: number;
   readonly pods: number;
   readonly end: number;
@@ -64,27 +65,30 @@ export function drawTopology(topology: Topology, title: string, description: str
   };
 }
 
+/** The bridge that the node's pods hang on; without pods the last one made. */
+function podBridge({ devices, pods }: TopologyNode): TopologyDevice | undefined {
+  const bridges = devices.filter(({ kind }) => kind === "bridge");
+  return bridges.find(({ name }) => pods.some(({ bridge }) => bridge === name)) ?? bridges.at(-1);
+}
+
+/** What stands between the node's plug and that bridge. */
+function middleOf(node: TopologyNode): readonly TopologyDevice[] {
+  const bridge = podBridge(node);
+  return node.devices.filter((device) => device.kind !== "physical" && device !== bridge);
+}
+
 function columnsFor(nodes: readonly TopologyNode[]): Columns {
-  const has = (kind: TopologyDevice["kind"]): boolean =>
-    nodes.some((node) => node.devices.some((device) => device.kind === kind));
   const step = size.device + space.chips;
   const bus = margin + size.outside + 34;
   const frame = bus + 42;
   const physical = frame + space.inside;
-  const tunnel = physical + step;
-  const bridge = tunnel + (has("tunnel") ? step : 0);
-  const pods = bridge + (has("bridge") ? step : 0) + 6;
+  const middle = physical + step;
+  const bridge = middle + Math.max(0, ...nodes.map((node) => middleOf(node).length)) * step;
+  const pods = bridge + (nodes.some(podBridge) ? step : 0) + 6;
   const widest = Math.max(1, ...nodes.map((node) => shownPods(node).length));
   const folded = nodes.some((node) => hiddenPods(node) !== "");
-  return {
-    bus,
-    frame,
-    physical,
-    tunnel,
-    bridge,
-    pods,
-    end: pods + widest * (size.pod + space.chips) + (folded ? size.more : 0),
-  };
+  const end = pods + widest * (size.pod + space.chips) + (folded ? size.more : 0);
+  return { bus, frame, physical, middle, bridge, pods, end };
 }
 
 function rowsFor(nodes: readonly TopologyNode[], columns: Columns): readonly Row[] {
@@ -156,7 +160,10 @@ function drawBus(machines: readonly TopologyMachine[], rows: readonly Row[], { b
 }
 
 function machineBox(machines: readonly TopologyMachine[], at: number): Box {
-  const heights = machines.map(({ routes }) => size.chip + Math.min(routes.length, most.routes + 1) * 12);
+  const heights = machines.map(({ routes, addresses }) => {
+    const lines = Math.min(routes.length, most.routes + 1) + Math.min(addresses.length, 2);
+    return lines < 2 ? size.chip : size.chip + (lines - 2) * 13 + 6;
+  });
   const y = top + size.head + heights.slice(0, at).reduce((sum, height) => sum + height + 30, 0);
   return { x: margin, y, width: size.outside, height: heights[at] ?? size.chip };
 }
@@ -167,7 +174,7 @@ function outsideHeight(machines: readonly TopologyMachine[]): number {
 }
 
 function drawMachine({ name, kind, addresses, routes }: TopologyMachine, box: Box): Mark {
-  const lines = routes.slice(0, most.routes).map((route) => route.replace(" via ", " → "));
+  const lines = routes.slice(0, most.routes).map((route) => route.replace(/\/(32|128) /, " ").replace(" via ", " → "));
   if (routes.length > most.routes) lines.push(`+ ${routes.length - most.routes} more routes`);
   return chip({
     box,
@@ -175,109 +182,97 @@ function drawMachine({ name, kind, addresses, routes }: TopologyMachine, box: Bo
     name: kind === "router" ? "" : name,
     lines: [...addresses.slice(0, kind === "router" ? 2 : 1), ...lines],
     colour: ink.text,
-    radius: kind === "router" ? 22 : 4,
+    radius: kind === "router" ? 18 : 4,
     hint: `${name} ${addresses.join(" ")} ${routes.join(", ")}`.trim(),
   });
 }
 
 /** Tunnels run from each node to each other one: drawn as one dashed line through their devices. */
 function drawMesh(rows: readonly Row[], columns: Columns): readonly Mark[] {
-  const ends = rows.filter(({ node }) => node.devices.some(({ kind }) => kind === "tunnel"));
-  const x = columns.tunnel + size.device / 2;
-  return ends.slice(1).map((row, at): Mark => {
-    const above = ends[at] ?? row;
-    return {
-      type: "line",
-      points: [
-        [x, above.y + size.chip],
-        [x, row.y],
-      ],
-      stroke: ink.tunnel,
-      thickness: 3,
-      dashed: true,
-    };
+  const ends = rows.flatMap(({ node, y }) => {
+    const at = middleOf(node).findIndex(({ kind }) => kind === "tunnel");
+    return at < 0 ? [] : [{ x: columns.middle + at * (size.device + space.chips) + size.device / 2, y }];
+  });
+  return ends.slice(1).map((end, at): Mark => {
+    const above = ends[at] ?? end;
+    const points = [
+      [above.x, above.y + size.chip],
+      [end.x, end.y],
+    ] as const;
+    return { type: "line", points, stroke: ink.tunnel, thickness: 3, dashed: true };
   });
 }
 
 function drawNode({ node, frame, y }: Row, columns: Columns): Mark {
-  const device = (kind: TopologyDevice["kind"]): TopologyDevice | undefined =>
-    node.devices.find((each) => each.kind === kind);
-  const [physical, tunnel, bridge] = [device("physical"), device("tunnel"), device("bridge")];
-  const middle = y + size.chip / 2;
-  const wire = (from: number, to: number, stroke: string): Mark => ({
-    type: "line",
-    points: [
-      [from, middle],
-      [to, middle],
-    ],
-    stroke,
-    thickness: 2,
-  });
   const onNode = node.pods.filter(({ hostNetwork }) => hostNetwork).length;
   const note = onNode === 0 ? "" : `${counted(onNode, "pod")} on the node's own network`;
+  const label = { type: "text", y: frame.y + 16 } as const;
   return {
     type: "group",
     name: `node ${node.name}`,
     marks: [
       { type: "box", ...frame, radius: 10, stroke: ink.text, thickness: 1.2, fill: ink.text, fillOpacity: 0.05 },
-      { type: "text", x: frame.x + space.inside, y: frame.y + 16, text: "node", size: 9.5, colour: ink.faint },
-      { type: "text", x: frame.x + space.inside + 25, y: frame.y + 16, text: node.name, size: 11.5, bold: true },
+      { ...label, x: frame.x + space.inside, text: "node", size: 9.5, colour: ink.faint },
+      { ...label, x: frame.x + space.inside + 25, text: node.name, size: 11.5, bold: true },
       ...(note === ""
         ? []
         : [
             {
-              type: "text",
+              ...label,
               x: columns.end - space.inside,
-              y: frame.y + 16,
               text: note,
               size: 9.5,
               anchor: "end",
               colour: ink.faint,
             } as const,
           ]),
-      ...(tunnel ? [wire(columns.physical + size.device, columns.tunnel, ink.tunnel)] : []),
-      ...(bridge ? [wire((tunnel ? columns.tunnel : columns.physical) + size.device, columns.bridge, ink.text)] : []),
-      ...drawDevices(physical, tunnel, bridge, columns, y),
-      ...drawPods(node, bridge, columns, y),
+      ...drawDevices(node, columns, y),
+      ...drawPods(node, columns, y),
     ],
   };
 }
 
-function drawDevices(
-  physical: TopologyDevice | undefined,
-  tunnel: TopologyDevice | undefined,
-  bridge: TopologyDevice | undefined,
-  columns: Columns,
-  y: number,
-): readonly Mark[] {
-  const shown = [
-    { device: physical, x: columns.physical, label: "device", colour: ink.text, radius: 2 },
-    { device: tunnel, x: columns.tunnel, label: "tunnel", colour: ink.tunnel, radius: 12 },
-    { device: bridge, x: columns.bridge, label: "bridge", colour: ink.text, radius: 2 },
+const looks = {
+  physical: { label: "device", colour: ink.text, radius: 2, thickness: 1.3 },
+  tunnel: { label: "tunnel", colour: ink.tunnel, radius: 12, thickness: 1.3 },
+  bridge: { label: "bridge", colour: ink.text, radius: 2, thickness: 2 },
+} as const;
+
+/** The node's devices from its plug to its pods, with a line from each to the next. */
+function drawDevices(node: TopologyNode, columns: Columns, y: number): readonly Mark[] {
+  const step = size.device + space.chips;
+  const bridge = podBridge(node);
+  const placed = [
+    ...node.devices
+      .filter(({ kind }) => kind === "physical")
+      .slice(0, 1)
+      .map((device) => ({ device, x: columns.physical })),
+    ...middleOf(node).map((device, at) => ({ device, x: columns.middle + at * step })),
+    ...(bridge ? [{ device: bridge, x: columns.bridge }] : []),
   ];
-  return shown.flatMap(({ device, x, label, colour, radius }): readonly Mark[] => {
-    if (!device) return [];
+  const middle = y + size.chip / 2;
+  return placed.flatMap(({ device, x }, at): readonly Mark[] => {
+    const before = placed[at - 1];
+    const points = [
+      [(before?.x ?? x) + size.device, middle],
+      [x, middle],
+    ] as const;
     const box = { x, y, width: size.device, height: size.chip };
-    const hint = `${device.kind} ${device.name} ${device.addresses.join(" ")}`;
-    const lines = device.addresses.slice(0, 1);
+    const hint = `${device.kind} ${device.name} ${device.addresses.join(" ")}`.trim();
     return [
-      chip({ box, label, name: device.name, lines, colour, radius, hint, thickness: label === "bridge" ? 2 : 1.3 }),
+      ...(before ? [{ type: "line", points, stroke: looks[device.kind].colour, thickness: 2 } as const] : []),
+      chip({ box, ...looks[device.kind], name: device.name, lines: device.addresses.slice(0, 1), hint }),
     ];
   });
 }
 
 /** Pods hang on a rail under them, which is the bridge's, or the node's where there is none. */
-function drawPods(
-  node: TopologyNode,
-  bridge: TopologyDevice | undefined,
-  columns: Columns,
-  y: number,
-): readonly Mark[] {
+function drawPods(node: TopologyNode, columns: Columns, y: number): readonly Mark[] {
   const pods = shownPods(node).map((pod, at) => {
     return { pod, box: { x: columns.pods + at * (size.pod + space.chips), y, width: size.pod, height: size.chip } };
   });
   const more = hiddenPods(node);
-  const begin = (bridge ? columns.bridge : columns.physical) + size.device / 2;
+  const begin = (podBridge(node) ? columns.bridge : columns.physical) + size.device / 2;
   const rail = y + size.chip + 12;
   const last = pods.at(-1);
   const drops = [begin, ...pods.map(({ box }) => box.x + box.width / 2)];
@@ -375,7 +370,7 @@ function chip({ box, label, labelColour, name, lines, colour, radius, thickness,
   const small = { size: 9, colour: labelColour ?? ink.faint };
   if (labelColour === undefined) put(label, 13, small);
   put(shorten(name, room, 11, { bold: true }), labelColour === undefined ? 14 : 16, { size: 11, bold: true });
-  for (const line of lines) put(shorten(line, room, 9.5, { mono: true }), 13, { size: 9.5, mono: true });
+  for (const line of lines) put(shorten(line, room, 9.2, { mono: true }), 13, { size: 9.2, mono: true });
   if (labelColour !== undefined) put(label, 13, small);
   return { type: "group", hint, marks };
 }
