@@ -7,6 +7,7 @@ import type { Verb } from "./context";
 import { parseFlags } from "./flags";
 import { statusMessage } from "./resources";
 import { apply } from "./verbs/apply";
+import { cp } from "./verbs/cp";
 import { create } from "./verbs/create";
 import { deleteVerb } from "./verbs/delete";
 import { describe } from "./verbs/describe";
@@ -15,6 +16,7 @@ import { expose } from "./verbs/expose";
 import { get } from "./verbs/get";
 import { annotate, label } from "./verbs/label";
 import { logs } from "./verbs/logs";
+import { patch, set } from "./verbs/patch";
 import { rollout } from "./verbs/rollout";
 import { run } from "./verbs/run";
 import { scale } from "./verbs/scale";
@@ -29,6 +31,7 @@ export const verbs: readonly Verb[] = [
   create,
   expose,
   run,
+  set,
   get,
   deleteVerb,
   rollout,
@@ -36,7 +39,9 @@ export const verbs: readonly Verb[] = [
   describe,
   logs,
   exec,
+  cp,
   apply,
+  patch,
   wait,
   label,
   annotate,
@@ -78,7 +83,7 @@ export const kubectl: Tool = async (call) => {
 /** `create deployment`, `rollout status`: what a usage line calls a verb that has verbs of its own. */
 function commandOf(verb: Verb, given: readonly string[]): string {
   const [first] = given;
-  return (verb.name === "create" || verb.name === "rollout") && first && !first.startsWith("-")
+  return (verb.name === "create" || verb.name === "rollout" || verb.name === "set") && first && !first.startsWith("-")
     ? `${verb.name} ${first}`
     : verb.name;
 }

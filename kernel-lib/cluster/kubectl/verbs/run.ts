@@ -1,6 +1,7 @@
 /** Owns `kubectl run`: a pod from an image, and a terminal at it. */
 import type { Kinds } from "../../../api/kinds";
 import { keyOf } from "../../../api/meta";
+import { mergePatch, strategicMerge } from "../../../api/patch";
 import { executableName } from "../../../apps/image";
 import { minute } from "../../../sim/clock";
 import { scriptOf, shellIn, typeAt } from "../../shell/inside";
@@ -30,6 +31,8 @@ export const run: Verb = {
     { name: "attach", type: "bool" },
     { name: "output", short: "o", type: "string" },
     { name: "expose", type: "bool" },
+    { name: "overrides", type: "string" },
+    { name: "override-type", type: "string" },
     { name: "pod-running-timeout", type: "duration" },
     dryRunFlag,
   ],
@@ -53,7 +56,7 @@ async function runPod(context: Context): Promise<number> {
   if (flags.is("tty") && !flags.is("stdin"))
     throw new Failed("error: -i/--stdin is required for containers with -t/--tty=true");
   if (flags.is("rm") && !attach) throw new Failed("error: --rm should only be used for attached containers");
-  const draft = podFor(context, name, image, restart);
+  const draft = overridden(podFor(context, name, image, restart), flags);
   if (dryRunOf(flags) !== "none" || !attach) {
     createOrPrint(context, "Pod", draft, "created");
     return 0;
@@ -99,6 +102,23 @@ function podFor(context: Context, name: string, image: string, restart: string):
     spec: { containers: [container], dnsPolicy: "ClusterFirst", restartPolicy: restart },
     status: {},
   };
+}
+
+/** The pod with what `--overrides` puts over it: as JSON merge patch (RFC 7386) unless the strategic one is asked for. */
+function overridden(pod: object, flags: Context["flags"]): object {
+  const text = flags.text("overrides");
+  if (text === undefined || text === "") return pod;
+  const type = flags.text("override-type") ?? "merge";
+  if (type !== "merge" && type !== "strategic") {
+    throw new Failed(`error: invalid override type: ${type}: this kubectl has merge and strategic`);
+  }
+  let patch: unknown;
+  try {
+    patch = JSON.parse(text);
+  } catch {
+    throw new Failed("error: Invalid JSON Patch");
+  }
+  return (type === "merge" ? mergePatch(pod, patch) : strategicMerge(pod, patch, "Pod")) as object;
 }
 
 /** Waits until the pod runs (or has ended), and connects the terminal to its first program. */
