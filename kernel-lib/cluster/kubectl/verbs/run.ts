@@ -118,7 +118,7 @@ function overridden(pod: object, flags: Context["flags"]): object {
   } catch {
     throw new Failed("error: Invalid JSON Patch");
   }
-  return (type === "merge" ? mergePatch(pod, patch) : strategicMerge(pod, patch, "Pod")) as object;
+  return (type === "merge" ? mergePatch(pod, patch) : strategicMerge(pod, patch)) as object;
 }
 
 /** Waits until the pod runs (or has ended), and connects the terminal to its first program. */
