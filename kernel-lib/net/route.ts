@@ -88,7 +88,8 @@ export class Routes {
 
   /** Adds a route. Throws as `ip route` says it, if there is one already or its next hop cannot be reached. */
   add(options: RouteOptions): Route {
-    this.#before.all();
+    // What the kernel adds by itself, for an address, asks nothing of the others.
+    if (options.protocol !== "kernel") this.#before.all();
     this.#found.clear();
     const route = completed(options, this.#deviceTowards(options));
     if (route.type === "local" || route.type === "broadcast") {

@@ -1,6 +1,7 @@
 /** Owns the list of measurements: each part of the house measures itself, and says what it aims at. */
 import { benchCheck } from "./check";
 import { benchCluster } from "./cluster";
+import { benchCni } from "./cni";
 import { benchKernel } from "./kernel";
 import { benchNet } from "./net";
 import { benchStart } from "./start";
@@ -16,6 +17,7 @@ export interface Measurement {
 
 const parts: Readonly<Record<string, () => Promise<readonly Measurement[]>>> = {
   net: benchNet,
+  cni: benchCni,
   cluster: benchCluster,
   kernel: benchKernel,
   check: benchCheck,
