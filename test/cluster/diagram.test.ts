@@ -40,7 +40,8 @@ describe.each(designs)("the picture of a way in design %s", (cni) => {
       expect(numbers).toEqual(numbers.map((_, at) => at + 1));
       expect(numbers.length, `${trace.from} → ${trace.to}`).toBeGreaterThan(1);
       const cards = namesIn(drawn(trace).marks).filter((name) => name.startsWith("card "));
-      expect(cards.toSorted()).toEqual(numbers.map((number) => `card ${number}`).toSorted());
+      expect(new Set(cards)).toEqual(new Set(numbers.map((number) => `card ${number}`)));
+      expect(cards).toHaveLength(numbers.length);
     }
   });
 
