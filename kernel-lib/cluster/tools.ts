@@ -2,11 +2,17 @@
 import { getCommandNames } from "just-bash";
 import { kubectl } from "./kubectl/kubectl";
 import { bridgeTools } from "./linux/bridge";
+import { conntrack } from "./linux/conntrack";
 import { curl } from "./linux/curl";
 import { dnsTools } from "./linux/dns";
 import { ip } from "./linux/ip/ip";
 import { iptablesTools } from "./linux/iptables";
-import { ping } from "./linux/ping";
+import { nc } from "./linux/nc";
+import { arping } from "./linux/probe/arping";
+import { ping } from "./linux/probe/ping";
+import { tracepath } from "./linux/probe/tracepath";
+import { traceroute } from "./linux/probe/traceroute";
+import { socketTools } from "./linux/ss";
 import { ssh } from "./linux/ssh";
 import { sysctl } from "./linux/sysctl";
 import { tcpdump } from "./linux/tcpdump/tcpdump";
@@ -22,11 +28,17 @@ export const tools: ReadonlyMap<string, Tool> = new Map(
     kubectl,
     curl,
     wget,
+    arping,
     ping,
+    tracepath,
+    traceroute,
     ssh,
     ...dnsTools,
     ...bridgeTools,
+    conntrack,
     ip,
+    nc,
+    ...socketTools,
     sysctl,
     tcpdump,
     ...iptablesTools,

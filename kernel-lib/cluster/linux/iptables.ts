@@ -1,8 +1,10 @@
-/** Owns the commands that show netfilter: iptables-save, `iptables -S` and `-L`, conntrack. */
-import { formatIp } from "../../net/address";
+/** Owns iptables and ip6tables: their rules listed (`-S`, `-L`), saved, restored; changes by hand: iptableschange.ts. */
+import type { Iptables } from "../../net/iptables";
 import type { TableName } from "../../net/rule";
-import { second } from "../../sim/clock";
+import { parseRules } from "../../net/ruleparse";
 import { type Call, Failed, type Tool, type Tools } from "../shell/tool";
+import { mayAdministrate } from "./ip/words";
+import { change, changeOf, shortened } from "./iptableschange";
 
 const tableNames: readonly TableName[] = ["mangle", "nat", "filter"];
 
@@ -24,7 +26,7 @@ function tableOf(args: readonly string[]): TableName | undefined {
 }
 
 function needRoot(call: Call, command: string): void {
-  if (call.place.user === "root" && call.place.kind !== "container") return;
+  if (mayAdministrate(call)) return;
   throw new Failed(
     `${command} v1.8.11 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)`,
     4,
@@ -32,19 +34,42 @@ function needRoot(call: Call, command: string): void {
 }
 
 const iptablesSave: Tool = (call) => {
-  needRoot(call, "iptables-save");
+  needRoot(call, call.name);
   const table = tableOf(call.args);
   const counters = call.args.some((arg) => arg === "-c" || arg === "--counters");
-  call.out(call.place.netns.iptables.save({ counters, ...(table && { tables: [table] }) }));
+  call.out(kernelOf(call).save({ counters, ...(table && { tables: [table] }) }));
   return 0;
 };
 
+/** The rules of the family that the command's name says. */
+function kernelOf(call: Call): Iptables {
+  return call.name.startsWith("ip6") ? call.place.netns.ip6tables : call.place.netns.iptables;
+}
+
 const iptables: Tool = (call) => {
-  needRoot(call, "iptables");
-  const table = tableOf(call.args) ?? "filter";
-  const letters = call.args.filter((arg) => /^-[a-zA-Z]+$/.test(arg)).join("");
-  const at = call.args.findIndex((arg) => /^-[a-zA-Z]*[LS]/.test(arg) || arg === "--list" || arg === "--list-rules");
-  const next = call.args[at + 1];
+  if (call.args.includes("-V") || call.args.includes("--version")) {
+    call.out(`${call.name} v1.8.11 (nf_tables)\n`);
+    return 0;
+  }
+  needRoot(call, call.name);
+  const words = shortened(call.args);
+  const table = tableOf(words) ?? "filter";
+  const at = words.indexOf("-t");
+  const command = words.filter((word, index) => (at < 0 || (index !== at && index !== at + 1)) && !/^-t./.test(word));
+  const letter = changeOf(command);
+  if (letter !== undefined && !command.some((word) => /^-[a-zA-Z]*L/.test(word))) {
+    change(kernelOf(call), call.name, table, letter, command);
+    return 0;
+  }
+  const letters = command.filter((word) => /^-[a-zA-Z]+$/.test(word)).join("");
+  const listed = command.findIndex((word) => /^-[a-zA-Z]*[LS]/.test(word));
+  if (listed < 0) {
+    throw new Failed(
+      `${call.name} v1.8.11 (nf_tables): no command specified\nTry \`${call.name} -h' or '${call.name} --help' for more information.`,
+      2,
+    );
+  }
+  const next = command[listed + 1];
   const chain = next !== undefined && !next.startsWith("-") ? next : undefined;
   const listing = savedRules(call, table, chain);
   if (letters.includes("S")) {
@@ -52,14 +77,8 @@ const iptables: Tool = (call) => {
     call.out(lines.map((line) => `${line}\n`).join(""));
     return 0;
   }
-  if (!letters.includes("L") && !call.args.includes("--list")) {
-    throw new Failed(
-      "iptables: this cluster's rules are kube-proxy's and the network's: they can be listed (-L, -S), not changed here",
-      2,
-    );
-  }
   const verbose = letters.includes("v");
-  const numbers = call.args.includes("--line-numbers");
+  const numbers = command.includes("--line-numbers");
   call.out(listing.map((each) => tableText(call, table, each, { verbose, numbers })).join("\n"));
   return 0;
 };
@@ -79,7 +98,7 @@ const builtIn: Readonly<Record<TableName, readonly string[]>> = {
 };
 
 function savedRules(call: Call, table: TableName, wanted: string | undefined): readonly Listed[] {
-  const { iptables: kernel } = call.place.netns;
+  const kernel = kernelOf(call);
   const saved = kernel.save({ tables: [table] });
   const lines = saved === "" ? builtIn[table].map((chain) => `:${chain} ACCEPT`) : saved.split("\n");
   const chains = lines.flatMap((line) => {
@@ -100,7 +119,7 @@ function tableText(
   listed: Listed,
   { verbose, numbers }: { verbose: boolean; numbers: boolean },
 ): string {
-  const { iptables: kernel } = call.place.netns;
+  const kernel = kernelOf(call);
   const counters = kernel.counters(table, listed.chain);
   const policy = /^-P \S+ (\S+)/.exec(listed.head)?.[1];
   const references = kernel
@@ -195,41 +214,32 @@ function wordsProtocol(words: readonly string[]): string {
   return words[words.indexOf("-p") + 1] ?? "tcp";
 }
 
-/** conntrack -L: one line a connection, both directions, as conntrack-tools prints it. */
-const conntrack: Tool = (call) => {
-  needRoot(call, "conntrack");
-  const command = call.args[0];
-  if (command !== "-L" && command !== "--dump")
-    throw new Failed("conntrack: this cluster's connections can be listed (-L)", 2);
-  const option = (...names: readonly string[]): string | undefined => {
-    const at = call.args.findIndex((arg) => names.includes(arg));
-    return at < 0 ? undefined : call.args[at + 1];
-  };
-  const [protocol, source, target] = [option("-p", "--proto"), option("-s", "--src"), option("-d", "--dst")];
-  const [dport, replySource] = [option("--dport"), option("-r", "--reply-src")];
-  const { now } = call.cluster.sim.clock;
-  let shown = 0;
-  for (const connection of call.place.netns.conntrack.list()) {
-    const { original, reply } = connection;
-    if (protocol !== undefined && original.protocol !== protocol) continue;
-    if (source !== undefined && formatIp(original.source) !== source) continue;
-    if (target !== undefined && formatIp(original.target) !== target) continue;
-    if (dport !== undefined && original.targetPort !== Number(dport)) continue;
-    if (replySource !== undefined && formatIp(reply.source) !== replySource) continue;
-    const left = Math.max(0, Math.round((connection.expires - now) / second));
-    const number = { tcp: 6, udp: 17, icmp: 1, sctp: 132 }[original.protocol];
-    const state = connection.tcp ? `${connection.tcp} ` : "";
-    const side = (tuple: typeof original): string =>
-      `src=${formatIp(tuple.source)} dst=${formatIp(tuple.target)} sport=${tuple.sourcePort} dport=${tuple.targetPort}`;
-    const unreplied = connection.seenReply ? "" : "[UNREPLIED] ";
-    const assured = connection.assured ? "[ASSURED] " : "";
-    call.out(
-      `${original.protocol.padEnd(8)} ${number} ${left} ${state}${side(original)} ${unreplied}${side(reply)} ${assured}mark=0 use=1\n`,
-    );
-    shown++;
+const iptablesRestore: Tool = (call) => {
+  needRoot(call, call.name);
+  const noflush = call.args.some((arg) => arg === "-n" || arg === "--noflush");
+  let tables: ReturnType<typeof parseRules>;
+  try {
+    tables = parseRules(call.stdin);
+  } catch (error) {
+    if (error instanceof RangeError) throw new Failed(error.message, 2);
+    throw error;
   }
-  call.err(`conntrack v1.4.8 (conntrack-tools): ${shown} flow entries have been shown.\n`);
+  const kernel = kernelOf(call);
+  for (const table of tableNames) {
+    if (noflush || !tables[table]) continue;
+    // Without --noflush a table that is named loses what is not in the text.
+    const old = kernel.chains(table).filter((chain) => tables[table]?.[chain] === undefined);
+    kernel.restore({ [table]: Object.fromEntries(old.map((chain) => [chain, []])) });
+  }
+  kernel.restore(tables);
   return 0;
 };
 
-export const iptablesTools: Tools = { "iptables-save": iptablesSave, iptables, conntrack };
+export const iptablesTools: Tools = {
+  "iptables-save": iptablesSave,
+  "ip6tables-save": iptablesSave,
+  "iptables-restore": iptablesRestore,
+  "ip6tables-restore": iptablesRestore,
+  iptables,
+  ip6tables: iptables,
+};

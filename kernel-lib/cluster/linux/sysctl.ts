@@ -1,5 +1,5 @@
 /** Owns sysctl: the kernel settings of a network namespace that decide about packets, read and written. */
-import type { Sysctl } from "../../net/netns";
+import type { Sysctl } from "../../net/sysctl";
 import { type Call, Failed, type Tool } from "../shell/tool";
 import { readFlags } from "./flags";
 import { mayAdministrate } from "./ip/words";

@@ -151,7 +151,7 @@ function statisticsOf({ counters }: Device): string {
   const values = (bytes: number, count: number, lost: number): string =>
     line([bytes, count, 0, lost, 0, 0].map(String), widths);
   const titles = (way: string, last: readonly string[]): string =>
-    `    ${way}: ${line(["bytes", "packets", "errors", "dropped", ...last], [width - 3, packets, 6, dropped, 7, 7])}           \n`;
+    `    ${way}:${line(["bytes", "packets", "errors", "dropped", ...last], [width - 3, packets, 6, dropped, 7, 7])}           \n`;
   return (
     titles("RX", [" missed", "  mcast"]) +
     `    ${values(rxBytes, rxPackets, rxDropped)} \n` +
