@@ -95,8 +95,12 @@ class Scan {
 
   wrong(context: string): void {
     const letter = this.#text[this.#at];
+    if (letter === undefined) {
+      this.said ??= "unexpected end of JSON input";
+      return;
+    }
     const shown = letter === "'" ? `'\\''` : letter === '"' ? `'"'` : `'${JSON.stringify(letter).slice(1, -1)}'`;
-    this.said ??= letter === undefined ? "unexpected end of JSON input" : `invalid character ${shown} ${context}`;
+    this.said ??= `invalid character ${shown} ${context}`;
   }
 
   blanks(): void {
