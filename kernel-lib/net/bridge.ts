@@ -33,6 +33,8 @@ export class Bridge {
   readonly type = "bridge";
   readonly ports: Device[] = [];
   readonly #learnt = new Map<Mac, Learnt>();
+  /** What was flooded already: where bridges make a ring, and no STP cuts it, a storm would have no end. */
+  readonly #flooded = new WeakSet<Frame>();
 
   addPort(port: Device): void {
     this.ports.push(port);
@@ -195,6 +197,11 @@ export class Bridge {
   }
 
   #flood(frame: Frame, bridge: Device, from: Device | undefined): void {
+    if (this.#flooded.has(frame)) {
+      if (!isGroupMac(frame.target)) bridge.netns.frameLost(frame, bridge, `${bridge.name}: it came round in a ring`);
+      return;
+    }
+    this.#flooded.add(frame);
     const ports = this.ports.filter((port) => port !== from || port.hairpin);
     if (isGroupMac(frame.target)) {
       for (const port of ports) this.#out(frame, port);

@@ -1,6 +1,16 @@
 /** Owns a network namespace: what a kernel holds for it, and the way of a packet through it. */
 import type { Random } from "../sim/random";
-import { type Cidr, family, formatIp, type Ip, isLoopback, isMulticast, type Mac, randomMac } from "./address";
+import {
+  type Cidr,
+  family,
+  formatIp,
+  type Ip,
+  isGroupMac,
+  isLoopback,
+  isMulticast,
+  type Mac,
+  randomMac,
+} from "./address";
 import { Bridge } from "./bridge";
 import { Conntrack } from "./conntrack";
 import { Device, type Link, loopback } from "./device";
@@ -21,7 +31,7 @@ import { deliver, reject, sendError } from "./local";
 import { Neighbors } from "./neighbor";
 import { type Hook, Netfilter } from "./netfilter";
 import type { Network } from "./network";
-import type { Frame, IcmpError, Packet } from "./packet";
+import { type Frame, type IcmpError, isVxlan, type Packet } from "./packet";
 import { describePacket } from "./packetdata";
 import type { EndedMore, Fate, PacketEventKind, Passage } from "./passage";
 import { PathMtus } from "./pathmtu";
@@ -216,10 +226,21 @@ export class Netns {
     const words = typeof why === "string" ? why : why();
     passage.note(fate, about, () => words);
     conveyor.ended?.({ fate, netns: this.name, packet: passage.packet, why: words, ...more });
-    const whole = passage.packet.fragment?.whole;
-    if (!whole || whole.lost || fate === "consume") return;
-    whole.lost = true;
-    this.end(this.passage(whole.packet, passage.input), "drop", about, `a piece of it is lost: ${words}`);
+    if (fate === "drop" || fate === "reject") this.#endInner(passage, about, words);
+  }
+
+  /** With a tunnel's packet the one inside is lost, with a piece the whole. */
+  #endInner(passage: Passage, about: string, why: string): void {
+    const { fragment, body } = passage.packet;
+    if (fragment) {
+      if (fragment.whole.lost) return;
+      fragment.whole.lost = true;
+      this.end(this.passage(fragment.whole.packet, passage.input), "drop", about, `a piece of it is lost: ${why}`);
+    } else if (body.protocol === "udp" && isVxlan(body.payload)) {
+      const { frame } = body.payload;
+      if (frame.type !== "ip" || isGroupMac(frame.target)) return;
+      this.end(this.passage(frame.packet, passage.input), "drop", about, `the packet around it is lost: ${why}`);
+    }
   }
 
   passage(packet: Packet, input: string | undefined): Transit {
