@@ -1,4 +1,9 @@
-/** Owns one shell: a bash at a place, its state between lines, its jobs, and the commands of ours that it knows. */
+/**
+ * Owns one shell: a bash at a place, its state between lines, its jobs, and the commands of ours that it knows.
+ *
+ * Not simulated: a pipeline's commands run one after another (`kubectl get -w | grep` shows nothing before its end), traps
+ * of signals, options that last from line to line (`set -e`), `select`, symbolic links other than those of /proc.
+ */
 import {
   Bash,
   type CommandName,
