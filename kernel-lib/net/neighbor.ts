@@ -2,7 +2,7 @@
 import type { Time, Timer } from "../sim/clock";
 import { second } from "../sim/clock";
 import type { Random } from "../sim/random";
-import { formatIp, type Ip, isLoopback, type Mac } from "./address";
+import { formatIp, type Ip, isLinkLocal, isLoopback, type Mac } from "./address";
 import type { Device } from "./device";
 import type { Netns } from "./netns";
 import type { Frame } from "./packet";
@@ -243,8 +243,7 @@ export class Neighbors {
 
   #ask(entry: Entry, source: Ip | undefined): void {
     const { device, ip } = entry;
-    const own = source !== undefined && this.#netns.routes.isLocal(source) ? source : undefined;
-    const sender = own ?? this.#netns.sourceOn(device, ip) ?? (typeof ip === "number" ? 0 : 0n);
+    const sender = this.#sender(device, ip, source);
     const frame = solicitation(device, sender, ip, entry.state === "PROBE" ? entry.mac : undefined);
     entry.asked++;
     this.#note(device, frame);
@@ -254,13 +253,28 @@ export class Neighbors {
     device.transmit(frame);
   }
 
+  /**
+   * The address that asks: of a packet of this host its own. Else ARP takes one of the same network (arp_announce 0), and
+   * neighbour discovery the device's link-local one (net/ipv6/ndisc.c, ndisc_solicit).
+   */
+  #sender(device: Device, ip: Ip, source: Ip | undefined): Ip {
+    const fallback = this.#netns.sourceOn(device, ip);
+    if (typeof ip === "number") {
+      return source !== undefined && this.#netns.routes.isLocal(source) ? source : (fallback ?? 0);
+    }
+    const { addresses } = device;
+    if (addresses.some((address) => address.ip === source)) return source ?? 0n;
+    return addresses.find((address) => isLinkLocal(address.ip))?.ip ?? fallback ?? 0n;
+  }
+
   #unanswered(entry: Entry, source: Ip | undefined): void {
     entry.timer = undefined;
     if (entry.asked < questions) {
       this.#ask(entry, source);
       return;
     }
-    this.#tell(entry.device, () => `nobody answers for ${formatIp(entry.ip)}`);
+    const protocol = typeof entry.ip === "number" ? "ARP:" : "ND:";
+    this.#tell(entry.device, () => `${protocol} nobody answers for ${formatIp(entry.ip)}`);
     this.#enter(entry, "FAILED");
     this.#answer(entry);
   }
@@ -378,14 +392,7 @@ export class Neighbors {
     const { network, name } = this.#netns;
     const { journal, clock } = network.sim;
     if (!journal.read) return;
-    const text = what();
-    const line = text.startsWith("ARP: ") || text.startsWith("ND: ") ? text : `ARP: ${text}`;
-    journal.write({
-      at: clock.now,
-      where: name,
-      about: device.name,
-      what: line,
-      detail: { type: "arp", netns: name, device: device.name },
-    });
+    const detail = { type: "arp", netns: name, device: device.name };
+    journal.write({ at: clock.now, where: name, about: device.name, what: what(), detail });
   }
 }
