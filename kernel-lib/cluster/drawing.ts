@@ -161,6 +161,15 @@ export function svgOfDrawing({ width, height, title, description, marks }: Drawi
   return `${head}<title>${escapeXml(title)}</title><desc>${escapeXml(description)}</desc>${marks.map(svgOfMark).join("")}</svg>`;
 }
 
+/**
+ * The picture inside HTML, where a table stands beside it. As an image: a front end that does not trust the page yet then
+ * leaves out the picture, not only its lines; and JupyterLab itself shows SVG so.
+ */
+export function imageOf(svg: string, alternative: string): string {
+  const data = svg.replace(/[^ !$'()*+,./0-9:;=?@A-Z[\]^_a-z{|}~-]/gu, encodeURIComponent).replaceAll("'", "%27");
+  return `<img alt="${escapeXml(alternative)}" style="max-width:100%" src="data:image/svg+xml,${data}">`;
+}
+
 function svgOfMark(mark: Mark): string {
   switch (mark.type) {
     case "text":

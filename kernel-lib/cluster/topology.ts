@@ -4,7 +4,7 @@ import { formatCidr, formatIp } from "../net/address";
 import type { Device } from "../net/device";
 import type { Netns } from "../net/netns";
 import { displayable, type MimeBundle } from "./display";
-import { counted, svgOfDrawing } from "./drawing";
+import { counted, imageOf, svgOfDrawing } from "./drawing";
 import type { Ground } from "./question";
 import { tableHtml, tableText } from "./table";
 import { drawTopology } from "./topologydiagram";
@@ -98,11 +98,16 @@ function show(found: Topology): Topology {
   const rows = rowsOf(found);
   const columns = ["node", "pod", "addresses", "hangs on", "behind"].map((title) => ({ title }));
   const text = (): string => tableText(caption, { columns, rows });
-  const bundle = (): MimeBundle => ({
-    "image/svg+xml": svgOfDrawing(drawTopology(found, caption, describe(found))),
-    "text/html": `<details><summary>${rows.length} rows in a table</summary>${tableHtml(caption, { columns, rows })}</details>`,
-    "text/plain": text(),
-  });
+  const bundle = (): MimeBundle => {
+    const svg = svgOfDrawing(drawTopology(found, caption, describe(found)));
+    const table = tableHtml("Every pod, and where it hangs", { columns, rows });
+    const folded = `<details><summary>${counted(rows.length, "pod")} as a table</summary>${table}</details>`;
+    return {
+      "image/svg+xml": svg,
+      "text/html": `<div>${imageOf(svg, caption)}${folded}</div>`,
+      "text/plain": text(),
+    };
+  };
   return displayable(found, bundle, text);
 }
 

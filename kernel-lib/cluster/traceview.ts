@@ -1,7 +1,7 @@
 /** Owns how a trace looks: the way out and the answer's way, place by place, as text and as HTML. */
 import { drawTrace } from "./diagram";
 import { displayable, type MimeBundle } from "./display";
-import { svgOfDrawing } from "./drawing";
+import { imageOf, svgOfDrawing } from "./drawing";
 import type { Hop } from "./hops";
 import { escapeHtml } from "./table";
 import type { Step, Trace } from "./trace";
@@ -57,7 +57,7 @@ function failureOf({ hops, outcome }: Trace): string {
     return "";
   const { fate, why } = last.end;
   return fate === "lost"
-    ? `: lost behind ${last.where}`
+    ? `: ${why}, behind ${last.where}`
     : `: ${fate === "drop" ? "dropped" : "rejected"} at ${last.where}, ${why}`;
 }
 
@@ -143,13 +143,16 @@ function traceText(trace: Trace): string {
   return lines.join("\n");
 }
 
+/** The picture, and under it every step with its rules, folded. */
 function traceHtml(trace: Trace): string {
-  const section = (way: "out" | "back", open: boolean): string => {
+  const section = (way: "out" | "back"): string => {
     const rows = stopsOf(trace.steps.filter((step) => step.way === way)).map(stopHtml);
     if (rows.length === 0) return "";
-    return `<details${open ? " open" : ""}><summary><b>${ways[way]}</b></summary><table><tbody>${rows.join("")}</tbody></table></details>`;
+    return `<details><summary>${ways[way]}, step by step</summary><table><tbody>${rows.join("")}</tbody></table></details>`;
   };
-  return `<div><p><b>${escapeHtml(captionOf(trace))}</b></p>${section("out", true)}${section("back", false)}</div>`;
+  const caption = captionOf(trace);
+  const seen = trace.hops.length > 0 ? imageOf(traceSvg(trace), caption) : `<p><b>${escapeHtml(caption)}</b></p>`;
+  return `<div>${seen}${section("out")}${section("back")}</div>`;
 }
 
 function stopHtml({ time, where, lines }: Stop): string {

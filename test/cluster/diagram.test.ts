@@ -120,6 +120,21 @@ describe("the SVG", () => {
   });
 });
 
+describe("the HTML", () => {
+  it("holds the same picture, with words for who does not see it, and every step folded under it", async () => {
+    const cluster = await withPods({ seed: 7 });
+    const trace = await cluster.trace({ from: "pod/client", to: "svc/web:80" });
+    const bundle = await bundleOf(trace);
+    const html = String(bundle["text/html"]);
+    const [, alternative, data = ""] =
+      /<img alt="([^"]*)" style="[^"]*" src="data:image\/svg\+xml,([^"]*)">/.exec(html) ?? [];
+    expect(alternative).toMatch(/^From pod\/client to svc\/web:80: answered/);
+    expect(decodeURIComponent(data)).toBe(bundle["image/svg+xml"]);
+    expect(html.match(/<details><summary>/g)).toHaveLength(2);
+    expect(html).toContain("-j DNAT --to-destination");
+  });
+});
+
 describe("wrapped text", () => {
   it("breaks at blanks, or where there is none inside a word, and says where it was cut", () => {
     expect(wrap("one two three", 45, 10)).toEqual(["one two", "three"]);
