@@ -1,8 +1,10 @@
 /** Owns the Linux bridge: it learns where addresses are, forwards, floods, and lets iptables see what it forwards. */
+
 import type { Time } from "../sim/clock";
 import { second } from "../sim/clock";
 import { isGroupMac, type Mac } from "./address";
 import type { Device } from "./device";
+import { frameLost, noteFrame, noteReceived } from "./framenotes";
 import { type Frame, fitsIn } from "./packet";
 import type { Passage } from "./passage";
 import { isBeyond } from "./wire";
@@ -116,7 +118,7 @@ export class Bridge {
     if (!conveyor.dry) this.#learn(frame.source, port, sim.clock.now);
     if (frame.type === "ip" && this.#showsIptables(frame, bridge)) {
       const passage = netns.passage(frame.packet, bridge.name);
-      if (passage.watched) netns.noteReceived(passage, frame, port);
+      if (passage.watched) noteReceived(passage, frame, port);
       if (!netns.hook("prerouting", passage)) return;
       if (passage.packet.target !== frame.packet.target) {
         this.#redirect(frame, passage, port, bridge);
@@ -166,7 +168,7 @@ export class Bridge {
     }
     if (from && bridge.tapped && !netns.network.conveyor.dry) bridge.seen(frame, "in");
     if (to === from && from !== undefined && !from.hairpin) {
-      netns.frameLost(frame, from, `${from.name} is not in hairpin mode: a bridge sends no frame back`);
+      frameLost(frame, from, `${from.name} is not in hairpin mode: a bridge sends no frame back`);
       return;
     }
     let carried = frame;
@@ -180,7 +182,7 @@ export class Bridge {
       return;
     }
     if (netns.network.conveyor.watched) {
-      netns.noteFrame(carried, "bridge", bridge, () => `${bridge.name}: ${carried.target} is behind ${to.name}`, to);
+      noteFrame(carried, "bridge", bridge, () => `${bridge.name}: ${carried.target} is behind ${to.name}`, to);
     }
     this.#out(carried, to);
   }
@@ -198,7 +200,7 @@ export class Bridge {
 
   #flood(frame: Frame, bridge: Device, from: Device | undefined): void {
     if (this.#flooded.has(frame)) {
-      if (!isGroupMac(frame.target)) bridge.netns.frameLost(frame, bridge, `${bridge.name}: it came round in a ring`);
+      if (!isGroupMac(frame.target)) frameLost(frame, bridge, `${bridge.name}: it came round in a ring`);
       return;
     }
     this.#flooded.add(frame);
@@ -209,7 +211,7 @@ export class Bridge {
     }
     // Copies for those who are not meant end without a word; so somebody must be there who is.
     const meant = ports.filter((port) => isBeyond(port, frame.target));
-    if (meant.length === 0) bridge.netns.frameLost(frame, bridge, `${bridge.name}: ${frame.target} is behind no port`);
+    if (meant.length === 0) frameLost(frame, bridge, `${bridge.name}: ${frame.target} is behind no port`);
     const others = ports.filter((port) => !meant.includes(port) && isWatched(port));
     for (const port of [...meant, ...others]) this.#out(frame, port);
   }
@@ -218,11 +220,7 @@ export class Bridge {
   #out(frame: Frame, port: Device): void {
     if (frame.type === "ip" && !fitsIn(frame.packet, port.mtu)) {
       port.counters.txDropped++;
-      port.netns.frameLost(
-        frame,
-        port,
-        `longer than ${port.name}'s MTU of ${port.mtu}: a bridge drops it without a word`,
-      );
+      frameLost(frame, port, `longer than ${port.name}'s MTU of ${port.mtu}: a bridge drops it without a word`);
     } else port.transmit(frame);
   }
 }

@@ -1,8 +1,10 @@
 /** Owns network devices: what every device has, who watches it, and what it counts. */
+
 import type { Time } from "../sim/clock";
 import { microsecond } from "../sim/clock";
 import type { Cidr, Mac } from "./address";
 import type { Bridge } from "./bridge";
+import { frameLost } from "./framenotes";
 import type { Netns } from "./netns";
 import { type Frame, frameSize } from "./packet";
 import type { Vxlan } from "./vxlan";
@@ -92,7 +94,7 @@ export class Device {
   transmit(frame: Frame): void {
     if (!this.#up) {
       this.counters.txDropped++;
-      this.netns.frameLost(frame, this, "the device is down");
+      frameLost(frame, this, "the device is down");
       return;
     }
     if (!this.netns.network.conveyor.dry) {

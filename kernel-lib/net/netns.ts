@@ -1,20 +1,11 @@
 /** Owns a network namespace: what a kernel holds for it, and the way of a packet through it. */
 import type { Random } from "../sim/random";
-import {
-  type Cidr,
-  family,
-  formatIp,
-  type Ip,
-  isGroupMac,
-  isLoopback,
-  isMulticast,
-  type Mac,
-  randomMac,
-} from "./address";
+import { type Cidr, family, formatIp, type Ip, isLoopback, isMulticast, type Mac, randomMac } from "./address";
 import { Bridge } from "./bridge";
 import { Conntrack } from "./conntrack";
 import { Device, type Link, loopback } from "./device";
 import { Fragments } from "./fragments";
+import { endInner, frameLost, noteReceived } from "./framenotes";
 import { Iptables } from "./iptables";
 import { leave } from "./leave";
 import {
@@ -31,9 +22,9 @@ import { deliver, reject, sendError } from "./local";
 import { Neighbors } from "./neighbor";
 import { type Hook, Netfilter } from "./netfilter";
 import type { Network } from "./network";
-import { type Frame, type IcmpError, isVxlan, type Packet } from "./packet";
+import type { Frame, IcmpError, Packet } from "./packet";
 import { describePacket } from "./packetdata";
-import type { EndedMore, Fate, PacketEventKind, Passage } from "./passage";
+import type { EndedMore, Fate, Passage } from "./passage";
 import { PathMtus } from "./pathmtu";
 import { describeRoute, type RouteResult, Routes, refusalOf } from "./route";
 import type { Failure } from "./socket";
@@ -123,7 +114,7 @@ export class Netns {
   receive(frame: Frame, device: Device): void {
     if (!device.up) {
       // Of a frame that a bridge floods, the copies for others do not count.
-      if (device.master || frame.target === device.mac) this.frameLost(frame, device, "the device is down");
+      if (device.master || frame.target === device.mac) frameLost(frame, device, "the device is down");
       return;
     }
     device.counted(frame);
@@ -147,7 +138,7 @@ export class Netns {
       return;
     }
     const fresh = this.passage(frame.packet, device.name);
-    if (fresh.watched) this.noteReceived(fresh, frame, device);
+    if (fresh.watched) noteReceived(fresh, frame, device);
     if (frame.packet.fragment) this.#gather(fresh, device);
     else if (this.hook("prerouting", fresh)) this.enter(fresh, device);
   }
@@ -226,21 +217,7 @@ export class Netns {
     const words = typeof why === "string" ? why : why();
     passage.note(fate, about, () => words);
     conveyor.ended?.({ fate, netns: this.name, packet: passage.packet, why: words, ...more });
-    if (fate === "drop" || fate === "reject") this.#endInner(passage, about, words);
-  }
-
-  /** With a tunnel's packet the one inside is lost, with a piece the whole. */
-  #endInner(passage: Passage, about: string, why: string): void {
-    const { fragment, body } = passage.packet;
-    if (fragment) {
-      if (fragment.whole.lost) return;
-      fragment.whole.lost = true;
-      this.end(this.passage(fragment.whole.packet, passage.input), "drop", about, `a piece of it is lost: ${why}`);
-    } else if (body.protocol === "udp" && isVxlan(body.payload)) {
-      const { frame } = body.payload;
-      if (frame.type !== "ip" || isGroupMac(frame.target)) return;
-      this.end(this.passage(frame.packet, passage.input), "drop", about, `the packet around it is lost: ${why}`);
-    }
+    if (fate === "drop" || fate === "reject") endInner(this, passage, about, words);
   }
 
   passage(packet: Packet, input: string | undefined): Transit {
@@ -399,31 +376,5 @@ export class Netns {
     if (found.route.type === "local") return ip;
     const device = this.devices.get(found.device);
     return device && this.sourceOn(device, found.nextHop);
-  }
-
-  // ── Words for the journal ────────────────────────────────────────────────────────────────────────────────────────
-
-  /** A frame that goes no further. ARP is asked again; a packet has met its fate. */
-  frameLost(frame: Frame, device: Device, why: string): void {
-    if (frame.type === "ip") this.end(this.passage(frame.packet, device.name), "drop", device.name, why);
-  }
-
-  noteReceived(passage: Passage, frame: Frame, device: Device): void {
-    const port = device.master ? `, a port of ${device.master.name}` : "";
-    passage.note("receive", device.name, () => `came in by ${device.name}${port}: ${describePacket(passage.packet)}`, {
-      device: device.name,
-      sourceMac: frame.source,
-      targetMac: frame.target,
-    });
-  }
-
-  /** What a bridge or VXLAN device did with a frame. */
-  noteFrame(frame: Frame, kind: PacketEventKind, about: Device, what: () => string, device: Device = about): void {
-    if (frame.type !== "ip") return;
-    this.network.tell(this.name, kind, about.name, frame.packet, what, {
-      device: device.name,
-      sourceMac: frame.source,
-      targetMac: frame.target,
-    });
   }
 }

@@ -2,6 +2,7 @@
 
 import { formatIp, type Ip, isGroupMac } from "./address";
 import type { Device } from "./device";
+import { frameLost, noteFrame } from "./framenotes";
 import { type Frame, frameSize, sourcePort, targetPort, type Udp, type Vxlan as VxlanMessage } from "./packet";
 
 import type { VxlanFdb } from "./vxlanfdb";
@@ -46,11 +47,10 @@ export class Vxlan {
   }
 
   transmit(frame: Frame, device: Device): void {
-    const { netns } = device;
     const group = isGroupMac(frame.target);
     const peers = this.fdb.peers(frame.target);
     if (peers.length === 0) {
-      if (!group) netns.frameLost(frame, device, `${device.name}: no FDB entry for ${frame.target}`);
+      if (!group) frameLost(frame, device, `${device.name}: no FDB entry for ${frame.target}`);
       return;
     }
     for (const peer of peers) this.#send(frame, peer, device);
@@ -63,7 +63,7 @@ export class Vxlan {
     const outer = netns.network.packet(this.local, peer, body);
     if (netns.network.conveyor.watched) {
       const found = `${device.name}: FDB says ${frame.target} is at ${formatIp(peer)}; into a UDP packet to it`;
-      netns.noteFrame(frame, "encapsulate", device, () => found);
+      noteFrame(frame, "encapsulate", device, () => found);
     }
     netns.send(outer);
   }
@@ -74,7 +74,7 @@ export class Vxlan {
     const { netns } = device;
     if (this.learning && !netns.network.conveyor.dry) this.fdb.learn(frame.source, from);
     if (netns.network.conveyor.watched) {
-      netns.noteFrame(frame, "decapsulate", device, () => `${device.name}: taken out of the UDP packet`);
+      noteFrame(frame, "decapsulate", device, () => `${device.name}: taken out of the UDP packet`);
     }
     netns.receive(frame, device);
   }

@@ -1,9 +1,11 @@
 /** Owns wires: veth pairs and network segments, with their delay, their loss, and whether they are cut. */
+
 import type { Time } from "../sim/clock";
 import { microsecond } from "../sim/clock";
 import type { Random } from "../sim/random";
 import { isGroupMac, type Mac } from "./address";
 import type { Device } from "./device";
+import { frameLost } from "./framenotes";
 import { carrierLost } from "./links";
 import type { Network } from "./network";
 import { type Frame, fitsIn } from "./packet";
@@ -59,7 +61,7 @@ function isLost(wire: Wire, from: Device, random: () => Random): boolean {
 function land(frame: Frame, to: Device): void {
   if (frame.type === "ip" && !fitsIn(frame.packet, to.mtu + vlanTag)) {
     to.counters.rxDropped++;
-    to.netns.frameLost(frame, to, `the frame is longer than ${to.name}'s MTU of ${to.mtu}: dropped without a word`);
+    frameLost(frame, to, `the frame is longer than ${to.name}'s MTU of ${to.mtu}: dropped without a word`);
     return;
   }
   to.netns.receive(frame, to);
@@ -81,15 +83,15 @@ export class VethEnd {
   transmit(frame: Frame, from: Device): void {
     const { peer, wire } = this;
     if (!peer) {
-      from.netns.frameLost(frame, from, "the other end is gone");
+      frameLost(frame, from, "the other end is gone");
       return;
     }
     if (wire.cut) {
-      from.netns.frameLost(frame, from, "the wire is cut");
+      frameLost(frame, from, "the wire is cut");
       return;
     }
     if (wire.loss > 0 && isLost(wire, from, () => this.#stream(from))) {
-      from.netns.frameLost(frame, from, "lost on the wire");
+      frameLost(frame, from, "lost on the wire");
       return;
     }
     from.netns.network.conveyor.after(wire.delay, () => land(frame, peer));
@@ -130,7 +132,7 @@ export class Port {
   }
 
   transmit(frame: Frame, from: Device): void {
-    if (this.cut) from.netns.frameLost(frame, from, "the cable is cut");
+    if (this.cut) frameLost(frame, from, "the cable is cut");
     else this.segment.carry(frame, from);
   }
 }
@@ -183,7 +185,7 @@ export class Segment implements Wire {
   carry(frame: Frame, from: Device): void {
     const wrong = this.#wrong(frame, from);
     if (wrong !== undefined) {
-      from.netns.frameLost(frame, from, wrong);
+      frameLost(frame, from, wrong);
       return;
     }
     if (this.#known.get(frame.source) !== from && !this.#network.conveyor.dry) this.#known.set(frame.source, from);
@@ -198,14 +200,14 @@ export class Segment implements Wire {
     }
     // Only a bridge takes what is not for its own device: others would throw their copy away.
     const behind = known ? [] : [...this.#plugged].filter((to) => to !== from && hasBehind(to, frame.target));
-    if (behind.length === 0) from.netns.frameLost(frame, from, `nobody on ${this.name} has ${frame.target}`);
+    if (behind.length === 0) frameLost(frame, from, `nobody on ${this.name} has ${frame.target}`);
     for (const to of behind) this.#deliver(frame, to);
   }
 
   #deliver(frame: Frame, to: Device): void {
     this.#network.conveyor.after(this.delay, () => {
       if (to.link.type === "physical" && to.link.cut) {
-        if (!isGroupMac(frame.target)) to.netns.frameLost(frame, to, "the cable is cut");
+        if (!isGroupMac(frame.target)) frameLost(frame, to, "the cable is cut");
       } else land(frame, to);
     });
   }
