@@ -1,5 +1,6 @@
 /** Owns the picture of a packet's way: nodes, bridges, tunnels and pods from left to right, and the path as a numbered line. */
-import { type Card, cardOf, cardWidth, drawCard, isBad, numberMark } from "./diagramcards";
+import { type Card, cardOf, cardWidth, drawCard } from "./diagramcards";
+import { drawPath } from "./diagrampath";
 import { type Box, type Drawing, ink, type Mark, shorten, textWidth } from "./drawing";
 import type { Hop, HopKind } from "./hops";
 import type { Trace } from "./trace";
@@ -286,111 +287,6 @@ function addressAt(out: Hop | undefined, back: Hop | undefined): string {
             ? back.after.target
             : ((out ?? back)?.device ?? "");
   return own.replace(/^\[(.*)\]:\d+$/, "$1").replace(/^([\d.]+):\d+$/, "$1");
-}
-
-/** One way as a line through its numbers, with an arrow between every two. */
-function drawPath(columns: readonly Column[], way: "out" | "back", width: number, y: number): readonly Mark[] {
-  const met = columns.flatMap((column) => hopAt(column, way, width));
-  const path = way === "out" ? met : met.reverse();
-  const lines = path.slice(1).flatMap(({ x }, at): readonly Mark[] => {
-    const from = path[at]?.x ?? x;
-    const forward = x > from ? 1 : -1;
-    const tip = (from + x) / 2 + 4 * forward;
-    const colour = ink.path;
-    return [
-      {
-        type: "line",
-        points: [
-          [from, y],
-          [x, y],
-        ],
-        stroke: colour,
-        thickness: 2.5,
-      },
-      {
-        type: "line",
-        points: [
-          [tip - 6 * forward, y - 5],
-          [tip, y],
-          [tip - 6 * forward, y + 5],
-        ],
-        stroke: colour,
-        thickness: 2,
-      },
-    ];
-  });
-  const last = path.at(-1);
-  const stub =
-    last && isBad(last.hop) && last.hop.end?.fate === "lost" && last.hop.output !== undefined
-      ? drawLost(last.x, y, width, way)
-      : [];
-  const marks = [
-    ...lines,
-    ...stub,
-    ...path.flatMap(({ hop, x }) => [...numberMark(hop, x, y, 10), ...drawBadges(hop, x, y)]),
-  ];
-  return way === "out" ? marks : [{ type: "group", opacity: 0.55, name: "answer", marks }];
-}
-
-function hopAt(
-  column: Column,
-  way: "out" | "back",
-  width: number,
-): readonly { readonly hop: Hop; readonly x: number }[] {
-  const hop = column[way];
-  return hop ? [{ hop, x: column.x + width / 2 }] : [];
-}
-
-/** A packet that left and came nowhere: its line fades into a cross. */
-function drawLost(x: number, y: number, width: number, way: "out" | "back"): readonly Mark[] {
-  const side = way === "out" ? 1 : -1;
-  const end = x + side * (width / 2 + 26);
-  const cross = [
-    [
-      [end - 5, y - 5],
-      [end + 5, y + 5],
-    ],
-    [
-      [end - 5, y + 5],
-      [end + 5, y - 5],
-    ],
-  ] as const;
-  return [
-    {
-      type: "line",
-      points: [
-        [x, y],
-        [end - side * 6, y],
-      ],
-      stroke: ink.bad,
-      thickness: 2,
-      dashed: true,
-    },
-    ...cross.map((points): Mark => ({ type: "line", points, stroke: ink.bad, thickness: 2.5 })),
-  ];
-}
-
-/** NAT is marked where it happens: on both sides of the number, if both addresses changed. */
-function drawBadges(hop: Hop, x: number, y: number): readonly Mark[] {
-  const kinds = new Set(hop.changes.filter(({ field }) => field !== undefined).map(({ kind }) => kind));
-  return [...kinds].flatMap((kind, at): readonly Mark[] => {
-    const word = kind === "untranslated" ? "NAT back" : kind.toUpperCase();
-    const wide = textWidth(word, 8.5, { bold: true }) + 8;
-    const left = at % 2 === 0 ? x + 13 : x - 13 - wide;
-    return [
-      { type: "box", x: left, y: y - 7, width: wide, height: 14, radius: 7, fill: ink.nat, name: `nat ${hop.number}` },
-      {
-        type: "text",
-        x: left + wide / 2,
-        y: y + 3,
-        text: word,
-        size: 8.5,
-        bold: true,
-        anchor: "middle",
-        colour: "#ffffff",
-      },
-    ];
-  });
 }
 
 function drawRow(

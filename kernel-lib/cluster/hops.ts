@@ -221,7 +221,7 @@ function lost(lastly: string): End {
 function changesOf({ entry, event }: Line, all: readonly PacketEvent[]): readonly Change[] {
   const { packet, before } = event;
   if (event.kind === "encapsulate") {
-    const outer = all.find(({ kind, packet: sent }) => kind === "transmit" && sent.vni !== undefined)?.packet;
+    const outer = all.find(({ packet: sent }) => sent.vni !== undefined)?.packet;
     if (!outer) return [];
     const text = `into UDP (VNI ${outer.vni}): +${outer.size - packet.size} octets`;
     return [{ kind: "encapsulated", from: outer.source, to: outer.target, text }];
