@@ -33,9 +33,11 @@ export function detachPort(port: Device): void {
 /** `ip link delete NAME`: with its addresses, routes and neighbours; the other end of a veth pair goes too. */
 export function deleteDevice(netns: Netns, device: Device): void {
   const { name } = device;
+  const had = [...device.writtenAddresses];
   device.up = false;
   netns.devices.delete(name);
   netns.routes.deleteDevice(name);
+  for (const { ip } of had) keepLocal(netns, ip);
   netns.neighbors.deleteDevice(device);
   // It stays known whose port it was: frames that are still under way to it were not for itself.
   if (device.master?.link.type === "bridge") device.master.link.removePort(device);
@@ -115,9 +117,19 @@ export function deleteAddress(netns: Netns, device: Device, address: Cidr): void
   if (at < 0) throw new RangeError("RTNETLINK answers: Cannot assign requested address");
   writtenAddresses.splice(at, 1);
   netns.routes.delete({ ip: address.ip, length: widthOf(address.ip) }, name, "local");
+  keepLocal(netns, address.ip);
   if (address.length === widthOf(address.ip)) return;
   netns.routes.delete(networkOf(address), name);
   netns.routes.delete({ ip: lastOf(address), length: 32 }, name, "broadcast");
+}
+
+/** An address that went with one device is the host's own as long as another has it: the ptp plugin gives one to many. */
+function keepLocal(netns: Netns, ip: Ip): void {
+  for (const { name, writtenAddresses } of netns.devices.values()) {
+    if (!writtenAddresses.some((address) => address.ip === ip)) continue;
+    netns.routes.add({ to: { ip, length: widthOf(ip) }, type: "local", device: name, source: ip, protocol: "kernel" });
+    return;
+  }
 }
 
 /** The address that IPv6 gives every device but `lo` (fe80::/64, from its MAC address). Duplicates are not looked for. */

@@ -181,8 +181,10 @@ test("ptp needs no bridge: the node has a route to each pod", async () => {
   await placePods(cluster, { a1: "node-1", a2: "node-1", b1: "node-2" });
   expect(await reach(cluster, "a1", "a2")).toBe(`${cluster.podIp("a1")} 63`);
   expect(await reach(cluster, "a1", "b1")).toBe("192.168.1.11 61");
-  cluster.store.delete("Pod", "default/a1", "test");
+  cluster.store.delete("Pod", "default/a2", "test");
   await cluster.settle();
+  // Every wire's end on the node had the gateway's address: it stays while there is one.
+  expect(await reach(cluster, "a1", "10.1.1.1", "node-1")).toBe(`${cluster.podIp("a1")} 64`);
   const nat = netnsOf(cluster, "node-1").iptables.chains("nat");
   expect(nat.filter((chain) => chain.startsWith("CNI-")).length).toBe(
     cluster
@@ -235,3 +237,21 @@ test.each(["routes", "host-gw", "vxlan"] as const)(
     expect((await cluster.checkNetwork()).holds).toBe(true);
   },
 );
+
+test("a node in a VPC carries so many pods as its interfaces have addresses for", async () => {
+  const cluster = await up({ cni: "vpc", nodes: 1 });
+  const names = Array.from({ length: 28 }, (_, at) => `pod-${at}`);
+  await placePods(cluster, Object.fromEntries(names.map((name) => [name, "node-1"])));
+  const without = names.filter((name) => cluster.podIp(name) === undefined);
+  const own = cluster.store.list("Pod", { node: "node-1" }).filter(({ spec }) => !spec.hostNetwork).length;
+  expect(without.length).toBe(own - 27);
+  expect(without.length).toBeGreaterThan(0);
+  expect(events(cluster, without[0] ?? "").find((text) => text.startsWith("Failed"))).toContain(
+    'plugin type="aws-cni" name="aws-cni" failed (add): add cmd: failed to assign an IP address to container',
+  );
+  const table = cluster.router.routes.list().filter(({ to }) => to.length === 32);
+  const running = cluster.store
+    .list("Pod")
+    .filter(({ spec, status }) => !spec.hostNetwork && status.podIP !== undefined);
+  expect(table.map(({ to }) => formatIp(to.ip)).sort()).toEqual(running.map(({ status }) => status.podIP).sort());
+});

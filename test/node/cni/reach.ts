@@ -16,10 +16,14 @@ export async function placePods(cluster: Cluster, nodes: Readonly<Record<string,
   await cluster.settle();
 }
 
-/** @param from a pod, a node, `router` or `workstation`; `to` the same, or an address */
-export async function reach(cluster: Cluster, from: string, to: string): Promise<Reached> {
+/**
+ * @param from a pod, a node, `router` or `workstation`
+ * @param to the same, or an address
+ * @param who has that address, if `to` is one
+ */
+export async function reach(cluster: Cluster, from: string, to: string, who = to): Promise<Reached> {
   const sender = netnsOf(cluster, from);
-  const receiver = netnsOf(cluster, to);
+  const receiver = netnsOf(cluster, who);
   let seen: Reached = "-";
   let ttl = 0;
   let came = false;
