@@ -123,8 +123,13 @@ const arrived: ReadonlySet<PacketEventKind> = new Set(["deliver", "consume", "re
 /** The lines of one packet worth telling: itself, and the tunnel around it as far as it is carried. */
 function wayOf(lines: readonly Line[], id: number): readonly Line[] {
   const own = lines.filter(({ event }) => event.packet.id === id || (event.packet.inner?.id === id && carries(event)));
-  return withoutDetours(own).filter(({ event }) => !unremarkable.has(event.kind));
+  // What becomes of the outer packet becomes of the inner one: told once, in the words of where it happened.
+  const lost = own.findIndex(({ event }) => event.packet.vni !== undefined && failures.has(event.kind));
+  const told = lost < 0 ? own : own.slice(0, lost + 1);
+  return withoutDetours(told).filter(({ event }) => !unremarkable.has(event.kind));
 }
+
+const failures: ReadonlySet<PacketEventKind> = new Set(["drop", "reject"]);
 
 /** What the tunnel does with the outer packet: only where it went, or that it ended before its time. */
 function carries({ kind, packet }: PacketEvent): boolean {
