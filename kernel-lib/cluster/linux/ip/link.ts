@@ -108,7 +108,9 @@ function stateOf(device: Device): string {
   if (!device.up) return "DOWN";
   if (device.link.type === "loopback" || device.link.type === "vxlan") return "UNKNOWN";
   if (device.carrier) return "UP";
-  return device.link.type === "veth" && device.link.peer ? "LOWERLAYERDOWN" : "DOWN";
+  // The kernel takes a link to a device of the same number for none (net/core/link_watch.c, default_operstate).
+  const below = device.link.type === "veth" ? device.link.peer?.index : undefined;
+  return below !== undefined && below !== device.index ? "LOWERLAYERDOWN" : "DOWN";
 }
 
 /** A device's two lines; `mode`: `ip link` tells its link mode, `ip addr` does not. */

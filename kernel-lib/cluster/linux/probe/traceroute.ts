@@ -103,7 +103,9 @@ async function trace(call: Call, asked: Asked, prober: Prober, nameFor: (ip: Ip)
   let last = asked.hops;
   for (let hop = asked.first; hop <= last; hop++) {
     for (;;) {
-      const wanted = Math.min(last - asked.first + 1, asked.hops) * asked.queries;
+      const reached = probes.findIndex(({ answer }) => answer?.final === true);
+      if (reached >= 0) last = Math.min(last, asked.first + Math.floor(reached / asked.queries));
+      const wanted = (last - asked.first + 1) * asked.queries;
       while (
         probes.length < wanted &&
         probes.filter((each) => pending(each, clock.now, asked.wait)).length < asked.together

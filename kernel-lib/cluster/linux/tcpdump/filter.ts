@@ -105,12 +105,15 @@ class Parser {
     const id = this.#peek();
     const bare = given.protocol !== undefined && given.type === undefined && given.direction === "either";
     if (bare && given.protocol === "ether" && (id === "broadcast" || id === "multicast")) return this.#primitive();
+    if (id !== undefined && !reserved.has(id) && !/^[\w:.]/.test(id)) syntaxError();
     if (id === undefined || reserved.has(id)) {
       if (!bare || given.protocol === "ether") syntaxError();
       this.#last = undefined;
       return protocolFilter(given.protocol ?? "");
     }
     this.#at++;
+    const after = this.#peek();
+    if (after !== undefined && !reserved.has(after)) syntaxError();
     const nothing = given.protocol === undefined && given.type === undefined && given.direction === "either";
     const qualifiers = nothing && this.#last ? this.#last : given;
     this.#last = qualifiers;

@@ -34,9 +34,9 @@ export function dns(data: Uint8Array, verbose: number): string {
   const code = codes[bits & 15] ?? ` Resp${bits & 15}`;
   const flags = `${code}${bits & 0x0400 ? "*" : ""}${bits & 0x0080 ? "" : "-"}${bits & 0x0200 ? "|" : ""}`;
   const asked = reader.questions(questions);
-  const question = verbose > 0 ? ` q: ${asked.join(", ")}` : "";
+  const question = verbose > 1 ? ` q: ${asked.join(", ")}` : "";
   const all =
-    verbose > 0
+    verbose > 1
       ? ([
           ["", answers],
           ["ns: ", authority],
@@ -78,13 +78,13 @@ class Reader {
     const length = u16(this.#data, this.#at + 8);
     const begin = this.#at + 10;
     this.#at = begin;
-    const head = verbose > 0 ? `${name} ${verbose > 1 ? `[${lifetime(ttl)}] ` : ""}` : "";
-    const text = `${head}${types[type] ?? `Type${type}`}${this.#value(type, begin, length)}`;
+    const head = verbose > 1 ? `${name} ${verbose > 2 ? `[${lifetime(ttl)}] ` : ""}` : "";
+    const text = `${head}${types[type] ?? `Type${type}`}${this.#value(type, begin, verbose)}`;
     this.#at = begin + length;
     return text;
   }
 
-  #value(type: number, begin: number, length: number): string {
+  #value(type: number, begin: number, verbose: number): string {
     switch (type) {
       case 1:
         return ` ${ipText(this.#data, begin, 4)}`;
@@ -95,7 +95,7 @@ class Reader {
       case 12:
         return ` ${this.#name()}`;
       case 6:
-        return ` ${this.#soa()}`.trimEnd();
+        return verbose > 0 ? ` ${this.#soa()}` : "";
       case 16: {
         const size = u8(this.#data, begin);
         return ` "${ascii(this.#data.subarray(begin + 1, begin + 1 + size))}"`;
@@ -106,13 +106,14 @@ class Reader {
         return ` ${this.#name()}:${port} ${priority} ${weight}`;
       }
       default:
-        return length > 0 ? "" : "";
+        return "";
     }
   }
 
-  /** Without `-v` only that there is one is told. */
+  /** The zone's server and mailbox, then its serial, refresh, retry, expiry and minimum. */
   #soa(): string {
-    return "";
+    const names = [this.#name(), this.#name()];
+    return [...names, ...[0, 4, 8, 12, 16].map((at) => u32(this.#data, this.#at + at))].join(" ");
   }
 
   /** A name with its compression followed (RFC 1035 section 4.1.4). */

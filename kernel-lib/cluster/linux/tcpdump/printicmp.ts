@@ -25,7 +25,7 @@ export function icmp(printer: Printer, inside: Inside): string {
   const text = `ICMP ${words}, length ${length}`;
   if (options.verbose === 0 || (type !== 3 && type !== 11)) return text;
   // With -v the packet that the error is about is printed too.
-  return `${text}\n\tIP ${printer.ip(frame.subarray(0, end), quoted)}`;
+  return `${text}\n\t${options.ethernet ? "" : "IP "}${printer.ip(frame.subarray(0, end), quoted)}`;
 }
 
 function unreachable(printer: Printer, frame: Uint8Array, quoted: number, code: number, mtu: number): string {

@@ -90,11 +90,10 @@ function http(data: Uint8Array, verbose: number): string {
   const begins = methods.test(text) || /^\S+\s+\d{3}\s/.test(text);
   if (!begins) return ": HTTP";
   if (verbose === 0) return `: HTTP: ${shown(text.split(/\r?\n/)[0] ?? "")}`;
-  const lines: string[] = [];
-  for (const line of text.split(/\r?\n/)) {
-    lines.push(`\n\t${shown(line)}`);
-    if (line === "") break;
-  }
+  const all = text.split(/\r?\n/);
+  // What follows the last end of line is no line of its own.
+  if (all.at(-1) === "") all.pop();
+  const lines = all.map((line) => `\n\t${shown(line)}`);
   return `: HTTP, length: ${data.length}${lines.join("")}`;
 }
 

@@ -17,7 +17,7 @@ export function udp(printer: Printer, inside: Inside): string {
   const length = u16(frame, begin + 4) - 8;
   if (options.quiet) return `${names}UDP, length ${length}`;
   const sum = u16(frame, begin + 6);
-  const checked = options.verbose > 0 ? (sum === 0 ? "[no cksum] " : "[udp sum ok] ") : "";
+  const checked = options.verbose > 1 ? (sum === 0 ? "[no cksum] " : "[udp sum ok] ") : "";
   const data = frame.subarray(begin + 8, end);
   const tunnel = to === otvPort || from === otvPort ? "otv" : to === vxlanPort ? "vxlan" : undefined;
   if (tunnel && data.length >= 8) return `${names}${checked}${tunnelled(printer, data, tunnel)}`;

@@ -106,19 +106,38 @@ export class Relations {
     return number === undefined ? undefined : () => number;
   }
 
-  /** `tcp[12:1]`: the place may be any sum of numbers. */
+  /** `tcp[12:1]`, `tcp[((tcp[12] & 0xf0) >> 2):4]`: the place may be any expression. */
   #field(protocol: string): Value | undefined {
     if (this.#words[this.#at] !== "[") return undefined;
-    this.#at++;
+    const inside = this.#inside();
+    if (!inside) return undefined;
+    const colon = inside.lastIndexOf(":");
+    const size = colon >= 0 && colon === inside.length - 2 ? inside[colon + 1] : "1";
+    const place = colon >= 0 && colon === inside.length - 2 ? inside.slice(0, colon) : inside;
+    const reader = new Relations(place, 0);
+    const offset = reader.#sum(0);
+    if (!offset || reader.#at < place.length || !/^[124]$/.test(size ?? "")) return undefined;
+    return (frame) => {
+      const at = offset(frame);
+      return at === undefined ? undefined : fieldOf(protocol, at, Number(size))(frame);
+    };
+  }
+
+  /** The words up to the bracket that closes; `12:1` is three of them. */
+  #inside(): readonly string[] | undefined {
     const inside: string[] = [];
-    for (let word = this.#words[this.#at++]; word !== "]"; word = this.#words[this.#at++]) {
-      if (word === undefined) return undefined;
-      inside.push(word);
+    let depth = 0;
+    for (; this.#at < this.#words.length; this.#at++) {
+      const word = this.#words[this.#at] ?? "";
+      if (word === "[") depth++;
+      if (word === "]") depth--;
+      if (depth === 0) {
+        this.#at++;
+        return inside.slice(1);
+      }
+      inside.push(...(/^[\w-]+:\w+$/.test(word) ? word.split(/(:)/) : [word]));
     }
-    const [place = "", size = "1", ...more] = inside.join(" ").split(/\s*:\s*/);
-    const offset = new Relations(place.split(" "), 0).#sum(0)?.(new Uint8Array());
-    if (more.length > 0 || offset === undefined || !/^[124]$/.test(size)) return undefined;
-    return fieldOf(protocol, offset, Number(size));
+    return undefined;
   }
 }
 
