@@ -32,7 +32,7 @@ export interface Terminal {
   readonly sh: ShellTag;
   /** Begins a line and returns at once; read what it prints by `output`. */
   start(strings: TemplateStringsArray, ...values: readonly unknown[]): Promise<void>;
-  /** Prints, and gives, what has come since the last time. */
+  /** What has come since the last time, both streams in order. */
   output(): string;
   /** Ctrl-C. */
   stop(): Promise<void>;
@@ -139,7 +139,6 @@ export function terminal(name: string): Terminal {
     output() {
       const text = unread;
       unread = "";
-      print("stdout", text);
       return text;
     },
     async stop() {
