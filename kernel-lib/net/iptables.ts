@@ -127,6 +127,15 @@ export class Iptables {
     return at >= 0;
   }
 
+  /** `-Z [CHAIN]`: counters back to 0. */
+  zero(table: TableName, chain?: string): void {
+    const chains = chain === undefined ? [...this.#table(table).values()] : [this.#chain(table, chain)];
+    for (const counted of chains.flatMap((one) => [one, ...one.rules])) {
+      counted.packets = 0;
+      counted.bytes = 0;
+    }
+  }
+
   /** `-N`. */
   newChain(table: TableName, chain: string): void {
     const chains = this.#table(table);
@@ -223,7 +232,7 @@ export class Iptables {
         compiled.bytes += packetSize(passage.packet);
       }
       const { target } = compiled.rule;
-      if (passage.watched) noteRule(table, chain.name, index, compiled, passage, this.#family);
+      if (passage.watched) noteRule(table, chain.name, index, textOf(chain.name, compiled, this.#family), passage);
       if (!target) continue;
       if (target.target === "jump" || target.target === "goto") {
         const next = chains.get(target.chain);
@@ -383,14 +392,6 @@ function entriesOf(tables: TableChains): readonly (readonly [TableName, Chains])
   return Object.entries(tables) as [TableName, Chains][];
 }
 
-function noteRule(
-  table: TableName,
-  chain: string,
-  index: number,
-  compiled: CompiledRule,
-  passage: Passage,
-  family: Family,
-): void {
-  const rule = { table, chain, number: index + 1, text: textOf(chain, compiled, family) };
-  passage.note("rule", `${table}/${chain}`, () => rule.text, { rule });
+function noteRule(table: TableName, chain: string, index: number, text: string, passage: Passage): void {
+  passage.note("rule", `${table}/${chain}`, () => text, { rule: { table, chain, number: index + 1, text } });
 }

@@ -90,7 +90,7 @@ export class Neighbors {
   /** `ip neigh del`: false if there is no such entry. What waits for it is given up. */
   delete(device: string, ip: Ip): boolean {
     this.#netns.fill();
-    const entries = this.#of(device);
+    const entries = this.#entries.get(this.#netns.device(device));
     const entry = entries?.get(ip);
     if (!entries || !entry) return false;
     this.#remove(entries, entry);
@@ -161,9 +161,15 @@ export class Neighbors {
       return;
     }
     const entry = this.#entry(device, ip);
-    entry.used = this.#netns.network.sim.clock.now;
-    if (entry.waiting.length >= waitingLimit) entry.waiting.shift()?.(undefined);
+    const { now } = this.#netns.network.sim.clock;
+    // What was given up in this very instant is not asked anew: the error is still on its way to who asked.
+    if (entry.state === "FAILED" && entry.updated === now) {
+      then(undefined);
+      return;
+    }
+    entry.used = now;
     entry.waiting.push(then);
+    if (entry.waiting.length > waitingLimit) entry.waiting.shift()?.(undefined);
     if (entry.state === "INCOMPLETE" && entry.timer) return;
     entry.asked = 0;
     entry.mac = undefined;
@@ -275,6 +281,7 @@ export class Neighbors {
     }
     const protocol = typeof entry.ip === "number" ? "ARP:" : "ND:";
     this.#tell(entry.device, () => `${protocol} nobody answers for ${formatIp(entry.ip)}`);
+    entry.updated = this.#netns.network.sim.clock.now;
     this.#enter(entry, "FAILED");
     this.#answer(entry);
   }
@@ -331,11 +338,6 @@ export class Neighbors {
       if (!end.master && (end.netns.routes.isLocal(ip) || end.netns.neighbors.#proxies(ip, end))) return end.mac;
     }
     return undefined;
-  }
-
-  #of(device: string): Map<Ip, Entry> | undefined {
-    const found = this.#netns.devices.get(device);
-    return found && this.#entries.get(found);
   }
 
   #remove(entries: Map<Ip, Entry>, entry: Entry): void {

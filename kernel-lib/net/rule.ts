@@ -1,5 +1,6 @@
 /** Owns iptables rules as data: what a rule matches, and what it does. */
 import type { Cidr, Ip } from "./address";
+import type { IcmpKind } from "./icmptypes";
 import type { Protocol } from "./packet";
 
 export type TableName = "mangle" | "nat" | "filter";
@@ -23,6 +24,8 @@ export type Match =
       readonly sourcePort?: Invertible<PortMatch>;
       readonly targetPort?: Invertible<PortMatch>;
     }
+  /** Of `ip6tables` too, where it is written `icmp6`. */
+  | { readonly match: "icmp"; readonly kind: Invertible<IcmpKind> }
   | { readonly match: "addrtype"; readonly source?: Invertible<"LOCAL">; readonly target?: Invertible<"LOCAL"> }
   | { readonly match: "mark"; readonly value: number; readonly mask?: number; readonly not?: boolean }
   | { readonly match: "statistic"; readonly mode: "random"; readonly probability: number }

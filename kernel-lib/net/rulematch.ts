@@ -1,7 +1,8 @@
 /** Owns whether a packet matches an iptables rule. */
 import type { Time } from "../sim/clock";
 import { second } from "../sim/clock";
-import { contains, type Ip } from "./address";
+import { contains, family, type Ip } from "./address";
+import { isOfKind } from "./icmptypes";
 import type { Netns } from "./netns";
 import { type Packet, sourcePort, targetPort } from "./packet";
 import type { Passage } from "./passage";
@@ -91,6 +92,10 @@ function matchTest(match: Match, netns: Netns, recent: RecentLists): Test | unde
         ...portTest(match.sourcePort, ({ body }) => sourcePort(body)),
         ...portTest(match.targetPort, ({ body }) => targetPort(body)),
       ]);
+    case "icmp":
+      return invertible(match.kind, (kind) => ({ packet }) => {
+        return packet.body.protocol === "icmp" && isOfKind(packet.body, kind, family(packet.source));
+      });
     case "addrtype":
       return allOf([
         ...localTest(match.source, netns, (packet) => packet.source),

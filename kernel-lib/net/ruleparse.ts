@@ -1,5 +1,6 @@
 /** Owns reading the text that `iptables-restore` is fed into rules as data. */
-import { parseCidr, parseIp } from "./address";
+import { type Family, parseCidr, parseIp } from "./address";
+import { readIcmpKind } from "./icmptypes";
 import type { TableChains } from "./iptables";
 import type { Protocol } from "./packet";
 import type { ConntrackState, Invertible, Match, PortMatch, Rule, TableName, Target } from "./rule";
@@ -100,7 +101,7 @@ function readRule(words: readonly string[]): Rule {
     else if (word === "-g") rule.target = { target: "goto", chain: next() };
     else if (word === "-j") target = { name: next(), options: new Map() };
     else {
-      const owner = targetOptions.has(word) ? target : (portMatch(word, rule.protocol, matches) ?? matches.at(-1));
+      const owner = targetOptions.has(word) ? target : (protocolMatch(word, rule.protocol, matches) ?? matches.at(-1));
       if (!owner || !word.startsWith("--")) throw new RangeError(`unknown option "${word}"`);
       owner.options.set(word, { not, value: flags.has(word) ? "" : next() });
     }
@@ -110,13 +111,21 @@ function readRule(words: readonly string[]): Rule {
   return rule;
 }
 
+/** Options of the protocols' own matches, and which those are. */
+const ownMatch: { readonly [option: string]: readonly string[] } = {
+  "--sport": ["tcp", "udp", "sctp"],
+  "--dport": ["tcp", "udp", "sctp"],
+  "--icmp-type": ["icmp"],
+  "--icmpv6-type": ["icmp6"],
+};
+
 /** `-p tcp --dport 80` needs no `-m tcp`: the tool loads the protocol's own match where its option comes up (xshared.c). */
-function portMatch(option: string, protocol: Rule["protocol"], matches: Extension[]): Extension | undefined {
-  if (option !== "--sport" && option !== "--dport") return undefined;
-  if (protocol !== "tcp" && protocol !== "udp" && protocol !== "sctp") return undefined;
-  const found = matches.find(({ name }) => name === protocol);
+function protocolMatch(option: string, protocol: Rule["protocol"], matches: Extension[]): Extension | undefined {
+  const wanted = option === "--icmpv6-type" && protocol === "icmp" ? "icmp6" : protocol;
+  if (typeof wanted !== "string" || !ownMatch[option]?.includes(wanted)) return undefined;
+  const found = matches.find(({ name }) => name === wanted);
   if (found) return found;
-  const loaded = { name: protocol, options: new Map() };
+  const loaded = { name: wanted, options: new Map() };
   matches.push(loaded);
   return loaded;
 }
@@ -218,6 +227,10 @@ function readMatch({ name, options }: Extension): Match {
         ...(targetPort === undefined ? {} : { targetPort }),
       };
     }
+    case "icmp":
+      return icmpMatch(options, "--icmp-type", "IPv4");
+    case "icmp6":
+      return icmpMatch(options, "--icmpv6-type", "IPv6");
     case "addrtype":
       return {
         match: "addrtype",
@@ -252,6 +265,13 @@ function readMatch({ name, options }: Extension): Match {
     default:
       throw new RangeError(`Couldn't load match \`${name}':No such file or directory`);
   }
+}
+
+function icmpMatch(options: Options, option: string, family: Family): Match {
+  const found = options.get(option);
+  if (!found) throw new RangeError(`${family === "IPv4" ? "icmp" : "icmp6"}: option "${option}" must be specified`);
+  const kind = readIcmpKind(found.value, family);
+  return { match: "icmp", kind: found.not ? { not: kind } : kind };
 }
 
 function localOf(options: Options, option: string, key: "source" | "target"): object {

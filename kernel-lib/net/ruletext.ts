@@ -1,5 +1,6 @@
 /** Owns the text of iptables rules, exactly as `iptables-save` (1.8.9) prints them. */
 import { type Cidr, type Family, formatCidr, formatIp, formatSocketAddress, networkOf } from "./address";
+import { icmpKindText } from "./icmptypes";
 import type { Inverted, Invertible, Match, PortMatch, Rule, Target } from "./rule";
 
 /** A rule as its line in `iptables-save`, without counters: `-A CHAIN … -j …`. */
@@ -43,7 +44,7 @@ function portText(port: PortMatch): string {
 }
 
 function matchText(match: Match, family: Family): string {
-  const words = [`-m ${match.match}`];
+  const words = [`-m ${match.match === "icmp" && family === "IPv6" ? "icmp6" : match.match}`];
   switch (match.match) {
     case "comment":
       words.push(`--comment ${quoted(match.comment)}`);
@@ -53,6 +54,9 @@ function matchText(match: Match, family: Family): string {
     case "sctp":
       if (match.sourcePort !== undefined) words.push(option("--sport", match.sourcePort, portText));
       if (match.targetPort !== undefined) words.push(option("--dport", match.targetPort, portText));
+      break;
+    case "icmp":
+      words.push(option(family === "IPv4" ? "--icmp-type" : "--icmpv6-type", match.kind, icmpKindText));
       break;
     case "addrtype":
       if (match.source !== undefined) words.push(option("--src-type", match.source, String));

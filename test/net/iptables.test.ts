@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { parseCidr, parseIp } from "../../kernel-lib/net/address";
+import type { Netns } from "../../kernel-lib/net/netns";
 import { Network } from "../../kernel-lib/net/network";
 import type { Invertible, Match, PortMatch, Rule, Target } from "../../kernel-lib/net/rule";
 import { parseRules } from "../../kernel-lib/net/ruleparse";
@@ -48,6 +49,8 @@ const lines: readonly (readonly [string, string])[] = [
   ["-A S -m recent --name KUBE-SEP-X --set", "-A S -m recent --set --name KUBE-SEP-X --mask 255.255.255.255 --rsource"],
   ["-A S ! -s 10.0.0.0/8 ! -o cni+ -p icmp -j RETURN", "-A S ! -s 10.0.0.0/8 ! -o cni+ -p icmp -j RETURN"],
   ["-A S -m sctp -p sctp ! --dport 80 --sport 5:9", "-A S -p sctp -m sctp --sport 5:9 ! --dport 80"],
+  ["-A S -p icmp --icmp-type fragmentation-needed -j RETURN", "-A S -p icmp -m icmp --icmp-type 3/4 -j RETURN"],
+  ["-A S -p icmp -m icmp ! --icmp-type echo-request", "-A S -p icmp -m icmp ! --icmp-type 8"],
   ["-A S -s 0.0.0.0/0 -d 10.1.2.3/16 -j ACCEPT", "-A S -d 10.1.0.0/16 -j ACCEPT"],
 ];
 const filterLines: readonly (readonly [string, string])[] = [
@@ -193,3 +196,17 @@ function tables(text: string): readonly string[] {
   const bare = text.replace(/^#.*\n/gm, "").replace(/\[\d+:\d+\]/g, "[0:0]");
   return bare.split(/^COMMIT\n/m).sort();
 }
+
+test("counters go back to 0 for one chain, or for all (-Z)", () => {
+  const lab = overlay(1);
+  const { iptables } = lab.nodes[0] as Netns;
+  for (const chain of ["INPUT", "OUTPUT"]) iptables.append("filter", chain, { target: { target: "ACCEPT" } });
+  const counts = () => ["INPUT", "OUTPUT"].map((chain) => iptables.counters("filter", chain)[0]?.packets);
+  lab.nodes[0]?.sockets.openEcho(parseIp("127.0.0.1"), () => {}).send(1);
+  lab.sim.clock.settle();
+  expect(counts()).toEqual([2, 2]);
+  iptables.zero("filter", "INPUT");
+  expect(counts()).toEqual([0, 2]);
+  iptables.zero("filter");
+  expect(counts()).toEqual([0, 0]);
+});

@@ -93,7 +93,7 @@ const text = `*filter
 :GUARD - [0:0]
 -A FORWARD -j GUARD
 -A GUARD -d fd00:2::3/128 -p tcp -j REJECT --reject-with icmp6-adm-prohibited
--A GUARD -s fd00:1::/64 -p ipv6-icmp -j DROP
+-A GUARD -s fd00:1::/64 -p ipv6-icmp -m icmp6 --icmpv6-type 2 -j DROP
 COMMIT
 *nat
 :PREROUTING ACCEPT [0:0]

@@ -4,6 +4,7 @@ import { parseCidr, parseIp } from "../../kernel-lib/net/address";
 import type { Netns } from "../../kernel-lib/net/netns";
 import { Network } from "../../kernel-lib/net/network";
 import type { PacketEvent } from "../../kernel-lib/net/passage";
+import { parseRules } from "../../kernel-lib/net/ruleparse";
 import type { EchoResult, PathMtuMode } from "../../kernel-lib/net/socket";
 import { createSim, type Sim } from "../../kernel-lib/sim/sim";
 
@@ -132,7 +133,9 @@ for (const family of ["IPv4", "IPv6"] as const) {
     const { sim, one, router, other, target } = narrowing(family);
     other.device("eth0").mtu = 1500;
     const tables = family === "IPv4" ? router.iptables : router.ip6tables;
-    tables.append("filter", "OUTPUT", { protocol: "icmp", target: { target: "DROP" } });
+    const option =
+      family === "IPv4" ? "-p icmp --icmp-type fragmentation-needed" : "-p icmpv6 --icmpv6-type packet-too-big";
+    tables.restore(parseRules(`*filter\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT ${option} -j DROP\nCOMMIT\n`));
     let got = "";
     other.sockets.listenTcp({ port: 80 }, () => ({
       data: (_, text) => {
