@@ -109,6 +109,21 @@ const busyboxTools = [
   "vi",
   "wget",
 ]; // prettier-ignore
+/** What a bag of network tools brings beside these. */
+const netshootTools = [
+  "arping",
+  "brctl",
+  "bridge",
+  "conntrack",
+  "ip6tables",
+  "ip6tables-save",
+  "iptables",
+  "iptables-save",
+  "ss",
+  "sysctl",
+  "tcpdump",
+  "tracepath",
+];
 const coreutils = [...shell, "bash", "getent"];
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -190,7 +205,7 @@ function repositories({ dns }: RegistryOptions): { readonly [repository: string]
       size: 202_000_000,
       make: () => ({
         command: ["zsh"],
-        tools: [...busyboxTools, "bash", "zsh", "curl", "dig", "host", "tcpdump", "ss"],
+        tools: [...busyboxTools, "bash", "zsh", "curl", "dig", "host", ...netshootTools],
       }),
     },
     "registry.k8s.io/echoserver": {

@@ -1,4 +1,4 @@
-/** Owns conntrack: the connections of a namespace listed, counted, deleted and watched, as conntrack-tools (1.4.7) do it. */
+/** Owns conntrack: the connections of a namespace listed, counted, deleted and watched, as conntrack-tools do it. */
 import { contains, type Ip, tryParseCidr } from "../../net/address";
 import type { Connection } from "../../net/conntrack";
 import { connectionText } from "../../net/conntracktext";
@@ -7,10 +7,10 @@ import { type Flags, readFlags } from "./flags";
 import { mayAdministrate } from "./ip/words";
 import { protocolNumbers } from "./tcpdump/services";
 
-const banner = "conntrack v1.4.7 (conntrack-tools)";
+const banner = "conntrack v1.4.8 (conntrack-tools)";
 const hint = "Try `conntrack -h' or 'conntrack --help' for more information.";
 
-const usage = `Command line interface for the connection tracking system. Version 1.4.7
+const usage = `Command line interface for the connection tracking system. Version 1.4.8
 Usage: conntrack [commands] [options]
 
 Commands:

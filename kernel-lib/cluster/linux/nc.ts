@@ -1,5 +1,5 @@
 /** Owns nc: connections and datagrams by hand, as OpenBSD's netcat and BusyBox' do it. */
-import { formatIp, type Ip, parseIp, type SocketAddress } from "../../net/address";
+import { anyIpv4, anyIpv6, formatIp, type Ip, parseIp, type SocketAddress } from "../../net/address";
 import { type Failure, SocketError, type TcpSocket, type UdpSocket } from "../../net/socket";
 import { second, type Time } from "../../sim/clock";
 import { type Call, Failed, type Tool } from "../shell/tool";
@@ -320,7 +320,9 @@ class Netcat {
     if (port === undefined)
       throw new Failed(/^\d/.test(text) ? `nc: port number too large: ${text}` : `nc: service "${text}" unknown`, 1);
     const address = given.get("s") ?? (given.has("p") ? words[0] : words.length > 1 ? words[0] : undefined);
-    const ip = address === undefined ? undefined : parseIp(address);
+    // OpenBSD's listens to IPv4 unless told otherwise, BusyBox' to both at once.
+    const every = this.#busybox ? undefined : this.#flags.has("6") ? anyIpv6 : anyIpv4;
+    const ip = address === undefined ? every : parseIp(address);
     return this.#flags.has("u") ? this.#listenUdp(port, ip) : this.#listenTcp(port, ip);
   }
 

@@ -7,8 +7,9 @@ import { readFlags } from "./flags";
 import { isBusybox } from "./ip/words";
 import { serviceName, servicePort } from "./tcpdump/services";
 
-/** How long a queue of connections that wait to be accepted may be (net.core.somaxconn, nginx's 511). */
-const backlog = 511;
+/** How long a queue of connections that wait to be accepted may be: net.core.somaxconn, unless a program asks for less. */
+const longest = 4096;
+const backlogs: Readonly<Record<string, number>> = { nginx: 511, nc: 1 };
 
 interface Row {
   readonly socket: SocketInfo;
@@ -74,7 +75,7 @@ const ss: Tool = (call) => {
         ...(both ? [socket.protocol] : []),
         state,
         "0",
-        listening ? String(backlog) : "0",
+        listening ? String(backlogs[socket.owner] ?? longest) : "0",
         addressText(local.ip),
         port(local.port, socket),
         addressText(far.ip),
@@ -87,8 +88,9 @@ const ss: Tool = (call) => {
   return 0;
 };
 
-/** `[::]`, `0.0.0.0`, `10.244.1.2`. */
+/** `0.0.0.0`, `10.244.1.2`, `[fd00::1]`; `*` for both families at once. */
 function addressText(ip: Ip): string {
+  if (ip === 0n) return "*";
   return typeof ip === "number" ? formatIp(ip) : `[${formatIp(ip)}]`;
 }
 
