@@ -4,6 +4,7 @@ import { second } from "../sim/clock";
 import type { Random } from "../sim/random";
 import { formatIp, type Ip, isLinkLocal, isLoopback, type Mac } from "./address";
 import type { Device } from "./device";
+import type { Neighbor, NeighborState } from "./neighborstate";
 import type { Netns } from "./netns";
 import type { Frame } from "./packet";
 import {
@@ -17,22 +18,7 @@ import {
 } from "./solicit";
 import { farEnds } from "./wire";
 
-/**
- * As `ip neigh` names them (net/core/neighbour.c). In use:
- * ```
- *              asked: 3 times, 1 s apart          30 s ± half            used: 5 s
- * (nothing) ─► INCOMPLETE ─► REACHABLE ─────────────► STALE ─► DELAY ─► PROBE ─► REACHABLE
- *                   └─► FAILED ◄── nobody answers 3 questions to it alone ──┘
- * ```
- */
-export type NeighborState = "PERMANENT" | "NOARP" | "REACHABLE" | "STALE" | "DELAY" | "PROBE" | "INCOMPLETE" | "FAILED";
-
-export interface Neighbor {
-  readonly device: string;
-  readonly ip: Ip;
-  readonly mac?: Mac;
-  readonly state: NeighborState;
-}
+export type { Neighbor, NeighborState } from "./neighborstate";
 
 interface Entry {
   readonly device: Device;
@@ -90,7 +76,8 @@ export class Neighbors {
   /** `ip neigh del`: false if there is no such entry. What waits for it is given up. */
   delete(device: string, ip: Ip): boolean {
     this.#netns.fill();
-    const entries = this.#entries.get(this.#netns.device(device));
+    const at = this.#netns.devices.get(device);
+    const entries = at && this.#entries.get(at);
     const entry = entries?.get(ip);
     if (!entries || !entry) return false;
     this.#remove(entries, entry);
@@ -193,7 +180,7 @@ export class Neighbors {
     else if (read) this.#askedFor(read, device);
   }
 
-  /** Tells everybody on the link whose this address is (gratuitous ARP), so that old entries are mended. */
+  /** Tells everybody on the link whose this address is (gratuitous ARP): old entries are mended. */
   announce(device: Device, ip: Ip): void {
     const frame = announcement(device, ip);
     this.#note(device, frame);
@@ -206,7 +193,11 @@ export class Neighbors {
   #askedFor(asked: Solicitation & { readonly kind: "ask" }, device: Device): void {
     const { senderIp, senderMac, target } = asked;
     const { routes } = this.#netns;
-    const mine = routes.isLocal(target) && !isLoopback(target);
+    // ARP answers for any address of the host (arp_ignore 0), neighbour discovery only for those of the device asked.
+    const mine =
+      typeof target === "number"
+        ? routes.isLocal(target) && !isLoopback(target)
+        : device.addresses.some(({ ip }) => ip === target);
     if (mine || this.#proxies(target, device)) {
       if (senderIp === 0 || senderIp === 0n) return;
       this.#update(this.#entry(device, senderIp), senderMac, "STALE");

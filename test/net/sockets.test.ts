@@ -212,3 +212,32 @@ test("UDP: the socket that is connected to the sender gets its datagrams, the op
   query(54);
   expect(heard).toEqual(["server: web?", "client: web?!", "client: ECONNREFUSED"]);
 });
+
+test("a half-open connection: a peer that came back knows nothing of it and resets it; one that is gone times it out", () => {
+  const lab = overlay(1);
+  const server = pod(lab, "pod-1-3");
+  const outcomes: string[] = [];
+  const open = () => {
+    server.sockets.listenTcp({ port: 80, owner: "server" }, () => ({}));
+    const target = { ip: parseIp("10.244.1.3"), port: 80 };
+    const socket = pod(lab, "pod-1-2").sockets.connectTcp(target, {
+      failed: (_, { outcome, errno }) => outcomes.push(`${outcome} ${errno}`),
+    });
+    lab.sim.clock.settle();
+    return socket;
+  };
+  const first = open();
+  // As if the machine had been switched off and on: nobody is told.
+  server.sockets.closeAll();
+  expect(first.state).toBe("ESTAB");
+  first.write("still there?");
+  lab.sim.clock.settle();
+  expect(outcomes).toEqual(["reset ECONNRESET"]);
+  const second = open();
+  server.device("eth0").up = false;
+  second.write("still there?");
+  lab.sim.clock.advance(800_000_000);
+  expect(second.state).toBe("ESTAB");
+  lab.sim.clock.advance(200_000_000);
+  expect(outcomes).toEqual(["reset ECONNRESET", "timeout ETIMEDOUT"]);
+});
