@@ -361,8 +361,7 @@ class Netcat {
 
   #sayListening({ ip, port }: SocketAddress): void {
     if (!this.#flags.has("v")) return;
-    const [address] = [formatIp(ip)];
-    this.#call.err(this.#busybox ? `listening on [::]:${port} ...\n` : `Listening on ${address} ${port}\n`);
+    this.#call.err(this.#busybox ? `listening on [::]:${port} ...\n` : `Listening on ${formatIp(ip)} ${port}\n`);
   }
 
   #sayConnected({ local, remote }: TcpSocket): void {

@@ -239,8 +239,10 @@ function get({ call, netns, options, words }: IpCommand): number {
   const local = plain.route.type === "local";
   if (local || plain.route.type === "broadcast") said.unshift(plain.route.type);
   if (from !== undefined) said.push("from", formatIp(from));
+  else if (typeof target === "bigint" && !isBusybox(call)) said.push("from", "::");
   if (plain.route.via !== undefined) said.push("via", formatIp(plain.route.via));
   said.push("dev", local ? "lo" : plain.device);
+  if (local && typeof target === "bigint") said.push("table", "local");
   if (typeof target === "bigint" && plain.route.protocol !== "boot") said.push("proto", plain.route.protocol);
   if (source !== undefined && from === undefined) said.push("src", formatIp(source));
   if (isBusybox(call)) {
