@@ -6,15 +6,10 @@ import { type Tcp, type TcpFlags, utf8Length } from "./packet";
 import { type Failure, SocketError, type TcpHandlers, type TcpSocket, type TcpState } from "./socket";
 
 /**
- * A timer never goes off before its time, and mostly a tick after it (HZ=250). So the third try of a SYN comes after the
- * word that its neighbour does not answer, as it does in Linux.
- */
-const jiffy: Time = 4 * millisecond;
-/**
  * When a SYN is sent again: net.ipv4.tcp_syn_linear_timeouts (4) seconds apart, then doubling, tcp_syn_retries (6)
  * times; given up 131 s after the first (Documentation/networking/ip-sysctl.rst).
  */
-const synWaits = [1, 1, 1, 1, 1, 2, 4, 8, 16, 32, 64].map((seconds) => seconds * second + jiffy);
+const synWaits = [1, 1, 1, 1, 1, 2, 4, 8, 16, 32, 64].map((seconds) => seconds * second);
 /** net.ipv4.tcp_synack_retries (5): given up after 63 s. */
 const synAckWaits = [1, 2, 4, 8, 16, 32].map((seconds) => seconds * second);
 /** net.ipv4.tcp_retries2 (15), from 200 ms doubling up to 120 s: about 15 minutes. */

@@ -170,3 +170,15 @@ test("a pod that comes later is found, and one that has gone answers no more", (
   if (late) lab.network.deleteNetns(late);
   expect(ask(lab, pod(lab, "pod-1-2"), "10.244.2.40", 80, 10_000_000)).toBe("timeout after 10000 ms");
 });
+
+test("whoever asked in vain finds the neighbour FAILED, though TCP tries again in the same instant", () => {
+  const lab = overlay(1);
+  const client = pod(lab, "pod-1-2");
+  const states: (string | undefined)[] = [];
+  client.sockets.connectTcp(
+    { ip: parseIp("10.244.1.77"), port: 80 },
+    { failed: () => states.push(client.neighbors.list()[0]?.state) },
+  );
+  lab.sim.clock.settle();
+  expect(states).toEqual(["FAILED"]);
+});
