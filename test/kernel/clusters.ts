@@ -32,10 +32,14 @@ export function topologyOf(design: Design): Promise<Topology> {
   return topology;
 }
 
-async function make(design: Design): Promise<Topology> {
+/** The seed's first CNI configuration: every node's host-local gives from the same range, from its beginning. */
+export const oneRange = `{ "name": "mynet", "type": "bridge", "bridge": "kube-bridge", "isDefaultGateway": true,
+  "ipam": { "type": "host-local", "subnet": "10.1.0.0/16" } }`;
+
+export async function make(design: Design, cniConfig?: string): Promise<Topology> {
   // A VPC has one family.
-  const ipFamilies: readonly Family[] = design === "vpc" ? ["IPv4"] : ["IPv4", "IPv6"];
-  const cluster = new Cluster({ nodes: 2, seed: 7, cni: design, ipFamilies });
+  const ipFamilies: readonly Family[] = design === "vpc" || cniConfig !== undefined ? ["IPv4"] : ["IPv4", "IPv6"];
+  const cluster = new Cluster({ nodes: 2, seed: 7, cni: design, cniConfig, ipFamilies });
   await cluster.start();
   for (const [name, nodeName] of Object.entries(pods)) {
     const containers = [{ name: "pause", image: "registry.k8s.io/pause:3.10" }];

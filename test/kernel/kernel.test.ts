@@ -2,7 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { requireOrSkip } from "../judges";
 import { factsOf, groupsFor } from "./cases";
-import { designs, topologyOf } from "./clusters";
+import { designs, make, oneRange, topologyOf } from "./clusters";
+import { duplicateCases } from "./duplicates";
 import { type Judgement, judgeGroup } from "./judge";
 import { probe } from "./sandbox";
 import type { Case } from "./world";
@@ -22,6 +23,14 @@ for (const design of designs) {
     }
   }
 }
+
+const oneRangeForAll = await make("bridge", oneRange);
+const twins = duplicateCases(oneRangeForAll);
+const judgedTwins = machine.missing.base === undefined ? judgeGroup(oneRangeForAll, twins, machine) : undefined;
+judgedTwins?.catch(() => {});
+describe(`bridge, IPv4, ${twins.name}`, () => {
+  for (const one of twins.cases) caseOf(one, judgedTwins);
+});
 
 function caseOf(one: Case, judged: Promise<ReadonlyMap<Case, Judgement>> | undefined): void {
   test(one.name, { timeout: 120_000 }, async (context) => {
