@@ -126,7 +126,11 @@ describe("Python's JupyterLab", { timeout: 180_000 }, () => {
     });
   }
 
-  it.for(chapters.slice(0, 1))("opens %s, runs it in our kernel, and shows text and chart", async (name, context) => {
+  const drawing = chapters.filter((name) =>
+    readFileSync(join(root, "notebooks", name), "utf8").includes("application/vnd.vegalite.v5+json"),
+  );
+
+  it.for(drawing.slice(0, 1))("opens %s, runs it in our kernel, and shows text and chart", async (name, context) => {
     requireOrSkip(context, has("jupyterlab"), `jupyterlab is not installed for ${python}`);
     requireOrSkip(
       context,
@@ -143,7 +147,7 @@ describe("Python's JupyterLab", { timeout: 180_000 }, () => {
       await expectIdle(page);
       await runAll(page);
       const shown = openNotebook(page);
-      await shown.locator(".jp-OutputArea-output", { hasText: "deployment.apps/my-nginx created" }).first().waitFor();
+      await shown.locator(".jp-OutputArea-output pre").first().waitFor();
       await shown.locator("[role='graphics-document']").first().waitFor();
       expect(await shown.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']").count()).toBe(0);
     } finally {
