@@ -1,5 +1,6 @@
 /** Owns how a group of cases is judged: both sides built from the same data, each line of the script run on both, the answers side by side. */
-import { buildKernel, loadRules } from "./kernel";
+import { buildKernel } from "./kernel";
+import { loadRules } from "./kernelbuild";
 import { type Abilities, Sandbox } from "./sandbox";
 import { buildSimulator } from "./simulator";
 import type { Topology } from "./topology";

@@ -1,9 +1,10 @@
 /** The simulator and a real kernel, built from the same data and asked the same questions, give the same answers. */
 import { describe, expect, test } from "vitest";
 import { requireOrSkip } from "../judges";
-import { factsOf, groupsFor } from "./cases";
+import { groupsFor } from "./cases";
 import { designs, make, oneRange, topologyOf } from "./clusters";
 import { duplicateCases } from "./duplicates";
+import { factsOf } from "./facts";
 import { type Judgement, judgeGroup } from "./judge";
 import { probe } from "./sandbox";
 import type { Case } from "./world";

@@ -111,9 +111,12 @@ export interface World {
   stop(): void;
 }
 
-/** One line of the neighbour table. Link-local neighbours are talked to when a kernel likes, and are left out. */
+/**
+ * One line of the neighbour table. Link-local neighbours are talked to when a kernel likes, and who FAILED is forgotten when it
+ * likes (with 128 neighbours in all namespaces of the machine together): both are left out.
+ */
 export function neighbourWords(ip: string, state: string, exact: true | undefined): string | undefined {
-  if (state === "NOARP" || ip.startsWith("fe80:") || ip.startsWith("ff02:")) return undefined;
+  if (state === "NOARP" || state === "FAILED" || ip.startsWith("fe80:") || ip.startsWith("ff02:")) return undefined;
   const known = exact === undefined && /REACHABLE|STALE|DELAY|PROBE/.test(state);
   return `${ip} ${known ? "KNOWN" : state}`;
 }
