@@ -36,7 +36,9 @@ test("an unknown or wrong option says what may be given", () => {
   );
   expect(() => new Cluster({ nodes: 0 })).toThrow("nodes must be a whole number from 1 to 80, not 0");
   expect(() => new Cluster({ seed: 1.5 })).toThrow("seed must be a whole number, not 1.5");
-  expect(() => new Cluster({ cni: "calico" } as object)).toThrow('cni must be bridge or routes or host-gw or vxlan or vpc, not "calico"');
+  expect(() => new Cluster({ cni: "calico" } as object)).toThrow(
+    'cni must be bridge or routes or host-gw or vxlan or vpc, not "calico"',
+  );
 });
 
 test("the network may be host-gw, with more nodes or fewer", async () => {
