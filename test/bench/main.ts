@@ -3,6 +3,7 @@ import { benchCheck } from "./check";
 import { benchCluster } from "./cluster";
 import { benchCni } from "./cni";
 import { benchKernel } from "./kernel";
+import { benchRealKernel } from "./kernel-net";
 import { benchNet } from "./net";
 import { benchStart } from "./start";
 
@@ -17,6 +18,7 @@ export interface Measurement {
 
 const parts: Readonly<Record<string, () => Promise<readonly Measurement[]>>> = {
   net: benchNet,
+  "real-kernel": benchRealKernel,
   cni: benchCni,
   cluster: benchCluster,
   kernel: benchKernel,
@@ -32,7 +34,7 @@ export async function main(names: readonly string[]): Promise<void> {
   for (const name of names.length > 0 ? names : Object.keys(parts)) {
     for (const { name: what, value, unit, aim, skipped } of (await parts[name]?.()) ?? []) {
       const figure = value === undefined ? `skipped: ${skipped}` : `${round(value)} ${unit}`;
-      process.stdout.write(`${name.padEnd(8)} ${what.padEnd(64)} ${figure}${aim ? `   (aim ${aim})` : ""}\n`);
+      process.stdout.write(`${name.padEnd(11)} ${what.padEnd(64)} ${figure}${aim ? `   (aim ${aim})` : ""}\n`);
     }
   }
 }
