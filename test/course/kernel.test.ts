@@ -395,9 +395,10 @@ describe("one process, many messages", () => {
   });
 
   test("a kernel that dies is told of, and comes back", async () => {
-    const died = new Promise((resolve) => process_.onExit((code, _signal, expected) => resolve([code, expected])));
-    process_.send("shell", newMessage("execute_request", { code: `process.exit(3)` }, "test"));
-    expect(await died).toEqual([3, false]);
+    const died = new Promise((resolve) => process_.onExit((_code, signal, expected) => resolve([signal, expected])));
+    const code = `process.kill(process.pid, "SIGKILL")`;
+    process_.send("shell", newMessage("execute_request", { code }, "test"));
+    expect(await died).toEqual(["SIGKILL", false]);
     expect(process_.state).toBe("dead");
     await process_.restart();
     expect((await ask("execute_request", { code: `double(1)` })).content).toMatchObject({
