@@ -19,7 +19,10 @@ export interface Cell {
 }
 
 const storage = new AsyncLocalStorage<Cell>();
+const emptyStack = asyncStackClearer();
 let latest: Cell | undefined;
+/** Set when code was torn away, and Node's stack of contexts may not be what it was. */
+let torn = false;
 
 /** A cell that has printed nothing yet. */
 export function newCell(id: number, label: number, source: string): Cell {
@@ -29,10 +32,40 @@ export function newCell(id: number, label: number, source: string): Cell {
 /** Runs a function as part of a cell; whatever it starts belongs to the cell too. */
 export function runInCell<T>(cell: Cell, run: () => T): T {
   latest = cell;
+  if (torn) emptyStack();
+  torn = false;
   return storage.run(cell, run);
 }
 
 /** The cell that the running code belongs to; where that cannot be told (a native callback), the latest one. */
 export function currentCell(): Cell | undefined {
   return storage.getStore() ?? latest;
+}
+
+/**
+ * Stops following contexts until the next cell runs: for code that is about to be torn away.
+ *
+ * While contexts are followed, Node keeps a stack of them and aborts if a callback leaves it unbalanced, which is what a
+ * function does that ends in the middle of it. Where nobody follows, Node does not look; and before somebody follows
+ * again, `runInCell` empties what was left, as Node itself does after an uncaught exception.
+ */
+export function forgetContexts(): void {
+  storage.disable();
+  emptyStack();
+  torn = true;
+}
+
+/** Node's own way to empty the stack; nothing where a Node keeps its contexts elsewhere. */
+function asyncStackClearer(): () => void {
+  const { noDeprecation } = process as { noDeprecation?: boolean };
+  try {
+    (process as { noDeprecation?: boolean }).noDeprecation = true;
+    const { binding } = process as unknown as { binding(name: string): { clearAsyncIdStack?: () => void } };
+    const { clearAsyncIdStack } = binding.call(process, "async_wrap");
+    return clearAsyncIdStack ?? (() => {});
+  } catch {
+    return () => {};
+  } finally {
+    (process as { noDeprecation?: boolean }).noDeprecation = noDeprecation ?? false;
+  }
 }

@@ -4,7 +4,7 @@ import * as modules from "node:module";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { completeReply, inspectReply } from "./ask";
-import { type Cell, currentCell, newCell, runInCell } from "./cell";
+import { type Cell, currentCell, forgetContexts, newCell, runInCell } from "./cell";
 import { Compiler } from "./compiler";
 import { Engine, interruption, type Outcome } from "./engine";
 import { interrupted, thrownFailure, typeFailure, uncaughtText } from "./failure";
@@ -196,34 +196,15 @@ function reportTheUncaught(output: Output): void {
   process.on("unhandledRejection", report);
 }
 
-/**
- * Leaves a function for the interrupter to call while a cell holds this thread (see `interrupter.ts`). Terminating a
- * microtask leaves Node's stack of asynchronous contexts unbalanced, which Node then aborts over; emptied first, as Node
- * itself does after an uncaught exception, it is sound.
- */
+/** Leaves a function for the interrupter to call while a cell holds this thread (see `interrupter.ts`). */
 function offerStop(engine: Engine): void {
   const session = new Session();
   session.connect();
-  const clear = asyncStackClearer();
   (globalThis as unknown as Record<symbol, unknown>)[Symbol.for(stopKey)] = () => {
     if (!engine.holding) return;
-    clear();
+    forgetContexts();
     session.post("Runtime.terminateExecution");
   };
-}
-
-function asyncStackClearer(): () => void {
-  const { noDeprecation } = process as { noDeprecation?: boolean };
-  try {
-    (process as { noDeprecation?: boolean }).noDeprecation = true;
-    const { binding } = process as unknown as { binding(name: string): { clearAsyncIdStack?: () => void } };
-    const { clearAsyncIdStack } = binding.call(process, "async_wrap");
-    return clearAsyncIdStack ?? (() => {});
-  } catch {
-    return () => {}; // a Node without it keeps its contexts elsewhere
-  } finally {
-    (process as { noDeprecation?: boolean }).noDeprecation = noDeprecation ?? false;
-  }
 }
 
 const [connectionFile] = process.argv.slice(2);
