@@ -157,8 +157,3 @@ export function findResource(typed: string): Resource | undefined {
 export function findCategory(category: string): readonly Resource[] {
   return resources.filter((resource) => resource.categories.includes(category));
 }
-
-/** Whether an object is of this kind. */
-export function isKind<K extends Kind>(object: KubeObject, kind: K): object is Extract<KubeObject, { kind: K }> {
-  return object.kind === kind;
-}

@@ -42,12 +42,6 @@ export function keyOf(object: { readonly metadata: { readonly namespace?: string
   return keyFor(object.metadata.namespace, object.metadata.name);
 }
 
-/** A key's parts; `namespace` is `""` for what belongs to no namespace. */
-export function splitKey(key: Key): { readonly namespace: string; readonly name: string } {
-  const slash = key.indexOf("/");
-  return slash < 0 ? { namespace: "", name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
-}
-
 /** The owner that controls an object, if one does (metav1.GetControllerOf). */
 export function controllerOf(object: { readonly metadata: DraftMeta }): OwnerReference | undefined {
   return object.metadata.ownerReferences?.find((owner) => owner.controller);

@@ -7,18 +7,13 @@ export interface Column {
   readonly align?: "right";
 }
 
-/** A table that shows itself in a notebook. */
+/** What a table shows: its columns, and its cells as text. */
 export interface Table {
   readonly columns: readonly Column[];
   readonly rows: readonly (readonly string[])[];
 }
 
-/** Makes a table. `caption` stands above it, and says what is seen. */
-export function table(caption: string, columns: readonly Column[], rows: readonly (readonly string[])[]): Table {
-  return showAsTable({ columns, rows }, caption, { columns, rows });
-}
-
-/** Makes any object show itself as a table. */
+/** Makes any object show itself as a table. `caption` stands above it, and says what is seen. */
 export function showAsTable<T extends object>(value: T, caption: string, shown: Table): T {
   const text = (): string => tableText(caption, shown);
   const bundle = (): MimeBundle => ({ "text/html": tableHtml(caption, shown), "text/plain": text() });

@@ -1,6 +1,6 @@
 /** Owns the reading of `pods`, `pods,svc`, `pod/a svc/b`, `-l`, `-f`: which objects a command line means. */
 import { StatusError } from "../../api/errors";
-import { findCategory, findResource, type Kind, type KubeObject, type Resource } from "../../api/kinds";
+import { findCategory, findResource, type KubeObject, type Resource } from "../../api/kinds";
 import { type Manifest, ManifestError, parseManifests, resourceFor } from "../../api/manifest";
 import { resolvePath } from "../shell/filesystem";
 import { Failed } from "../shell/tool";
@@ -159,9 +159,4 @@ export function statusMessage(error: StatusError): string {
     if (causes.length > 1) return `${head}: \n${[...new Set(causes)].map((cause) => `* ${cause}`).join("\n")}`;
   }
   return `Error from server (${error.reason}): ${error.message}`;
-}
-
-/** Narrows a stored object to a kind. */
-export function asKind<K extends Kind>(object: KubeObject, kind: K): Extract<KubeObject, { kind: K }> | undefined {
-  return object.kind === kind ? (object as Extract<KubeObject, { kind: K }>) : undefined;
 }
