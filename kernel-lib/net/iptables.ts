@@ -6,7 +6,7 @@ import { type Hook, priority, type Verdict } from "./netfilter";
 import type { Netns } from "./netns";
 import { packetSize } from "./packet";
 import type { Passage } from "./passage";
-import type { Rule, TableName, Target } from "./rule";
+import { effectOf, type Rule, type TableName, type Target } from "./rule";
 import { compile, type RecentLists, type Test } from "./rulematch";
 import { ruleText } from "./ruletext";
 import { trackConnections } from "./tracking";
@@ -232,7 +232,7 @@ export class Iptables {
         compiled.bytes += packetSize(passage.packet);
       }
       const { target } = compiled.rule;
-      if (passage.watched) noteRule(table, chain.name, index, textOf(chain.name, compiled, this.#family), passage);
+      if (passage.watched) noteRule(table, chain.name, index, compiled, this.#family, passage);
       if (!target) continue;
       if (target.target === "jump" || target.target === "goto") {
         const next = chains.get(target.chain);
@@ -392,6 +392,9 @@ function entriesOf(tables: TableChains): readonly (readonly [TableName, Chains])
   return Object.entries(tables) as [TableName, Chains][];
 }
 
-function noteRule(table: TableName, chain: string, index: number, text: string, passage: Passage): void {
-  passage.note("rule", `${table}/${chain}`, () => text, { rule: { table, chain, number: index + 1, text } });
+function noteRule(table: TableName, chain: string, index: number, rule: CompiledRule, f: Family, at: Passage): void {
+  const text = textOf(chain, rule, f);
+  const effect = effectOf(rule.rule.target);
+  const matched = { table, chain, number: index + 1, text, ...(effect && { effect }) };
+  at.note("rule", `${table}/${chain}`, () => text, { rule: matched });
 }

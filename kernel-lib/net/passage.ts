@@ -91,9 +91,18 @@ export interface MatchedRule {
   readonly chain: string;
   /** Position in its chain, from 1, as `iptables -L --line-numbers` counts. */
   readonly number: number;
-  /** The rule as `iptables-save` prints it. */
+  /** The rule as its tool prints it (`iptables-save`, `nft list`, …). */
   readonly text: string;
+  /** Whose rule it is; default: iptables'. */
+  readonly tool?: "iptables" | "nft" | "ipvs";
+  /** What it did with this packet; absent: it only counted, or wrote something down. */
+  readonly effect?: RuleEffect;
 }
+
+/** What a rule did with the packet that it matched. Of a verdict map it is the element that was found. */
+export type RuleEffect =
+  | { readonly does: "jump" | "goto"; readonly chain: string }
+  | { readonly does: "accept" | "drop" | "reject" | "return" | "mark" | "dnat" | "snat" | "masquerade" };
 
 /** A packet as plain data, addresses as text. */
 export interface PacketData {

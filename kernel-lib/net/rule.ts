@@ -2,6 +2,7 @@
 import type { Cidr, Ip } from "./address";
 import type { IcmpKind } from "./icmptypes";
 import type { Protocol } from "./packet";
+import type { RuleEffect } from "./passage";
 
 export type TableName = "mangle" | "nat" | "filter";
 
@@ -85,4 +86,17 @@ export function jump(chain: string): Target {
 /** `-m comment --comment text`. */
 export function comment(text: string): Match {
   return { match: "comment", comment: text };
+}
+
+/** What a rule with this target does with the packets that it matches; undefined: it only counts. */
+export function effectOf(target: Target | undefined): RuleEffect | undefined {
+  switch (target?.target) {
+    case undefined:
+      return undefined;
+    case "jump":
+    case "goto":
+      return { does: target.target, chain: target.chain };
+    default:
+      return { does: target.target.toLowerCase() as Lowercase<typeof target.target> };
+  }
 }
