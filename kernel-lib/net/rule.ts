@@ -90,13 +90,7 @@ export function comment(text: string): Match {
 
 /** What a rule with this target does with the packets that it matches; undefined: it only counts. */
 export function effectOf(target: Target | undefined): RuleEffect | undefined {
-  switch (target?.target) {
-    case undefined:
-      return undefined;
-    case "jump":
-    case "goto":
-      return { does: target.target, chain: target.chain };
-    default:
-      return { does: target.target.toLowerCase() as Lowercase<typeof target.target> };
-  }
+  if (!target) return undefined;
+  if (target.target === "jump" || target.target === "goto") return { does: target.target, chain: target.chain };
+  return { does: target.target.toLowerCase() as Lowercase<typeof target.target> };
 }
