@@ -35,8 +35,9 @@ import { displayable } from "./display";
 import { Driver, parseDuration } from "./driver";
 import { type Explanation, explain } from "./explain";
 import { type Load, type LoadOptions, load } from "./load";
+import { ipv6Of, type Machine, machinesOf, nodesPrefix } from "./machines";
 import { type CheckedOptions, type ClusterOptions, checkOptions } from "./options";
-import { createRouter, createWorkstation, ipv6Of } from "./outside";
+import { createRouter, createWorkstation } from "./outside";
 import { nodePlace, workstationPlace } from "./places";
 import { processRunner } from "./processes";
 import type { Question } from "./question";
@@ -91,14 +92,15 @@ export class Cluster {
     const lan = this.network.segment("lan");
     const machines = machinesOf(this.options.nodes);
     const hosts = `${machines.map(({ name, address }) => `${address} ${name}\n`).join("")}192.168.1.1 router\n`;
-    const podCidrs = podCidrsOf(this.options.cni, this.options.ipFamilies);
+    const podCidrs = podCidrsOf(this.options.cni, this.options.ipFamilies, machines.length);
+    const prefix = nodesPrefix(this.options.nodes);
     this.#bootstrap(podCidrs);
     startControllers(this.sim, this.store, { podCidrs });
     const dualStack = this.options.ipFamilies.includes("IPv6");
-    this.router = createRouter(this.network, lan, dualStack);
+    this.router = createRouter(this.network, lan, prefix, dualStack);
     this.routerPlace = nodePlace("router", this.router, new Files(this.sim.clock), hosts, toolNames);
     this.nodes = this.#startNodes(lan, machines, hosts);
-    this.workstation = createWorkstation(this.network, lan, dualStack);
+    this.workstation = createWorkstation(this.network, lan, prefix, dualStack);
     this.prompt = workstationPlace(this.sim, this.workstation, "https://192.168.1.10:6443", hosts);
     displayable(
       this,
@@ -249,17 +251,25 @@ export class Cluster {
   #startNodes(lan: Segment, machines: readonly Machine[], hosts: string): ReadonlyMap<string, ClusterNode> {
     const { sim, store, network } = this;
     const { cniConfig, ipFamilies } = this.options;
-    const parts = { sim, store, router: this.router, families: ipFamilies, config: cniConfig };
+    const parts = { sim, store, router: this.router, families: ipFamilies, nodes: machines.length, config: cniConfig };
     const cni = createCni(this.options.cni, parts);
     for (const controller of cni.beside ?? []) runController(sim, store, controller);
-    const [podCidr] = podCidrsOf(this.options.cni, ipFamilies);
+    const [podCidr] = podCidrsOf(this.options.cni, ipFamilies, machines.length);
+    const prefix = nodesPrefix(this.options.nodes);
     const registry = createRegistry({ dns: { store } });
     const mode = iptablesMode({ clusterCidr: podCidr });
     const runner = processRunner(this);
     const nodes = new Map<string, ClusterNode>();
     for (const { name, address, controlPlane } of machines) {
       const ipv6 = ipFamilies.includes("IPv6") ? { ipv6: parseIp(ipv6Of(address)) } : {};
-      const about: NodeOptions = { name, ip: parseIp(address), ...ipv6, controlPlane };
+      const about: NodeOptions = {
+        name,
+        ip: parseIp(address),
+        prefix,
+        gateway: parseIp("192.168.1.1"),
+        ...ipv6,
+        controlPlane,
+      };
       const net = createNode(sim, network, lan, about);
       const kubelet = new Kubelet(sim, { store, node: net, cni, registry, runner, dnsIp });
       kubelet.register(about);
@@ -270,18 +280,6 @@ export class Cluster {
     }
     return nodes;
   }
-}
-
-interface Machine {
-  readonly name: string;
-  readonly address: string;
-  readonly controlPlane: boolean;
-}
-
-/** control-plane at 192.168.1.10, node-1 at .11, and so on. */
-function machinesOf(workers: number): readonly Machine[] {
-  const names = ["control-plane", ...Array.from({ length: workers }, (_, at) => `node-${at + 1}`)];
-  return names.map((name, at) => ({ name, address: `192.168.1.${10 + at}`, controlPlane: at === 0 }));
 }
 
 /** The network add-on that a design brings; the plain ones have none. */

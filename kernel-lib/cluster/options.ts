@@ -36,8 +36,8 @@ const defaults: CheckedOptions = {
 
 const choices = { cni: designNames, mode: ["iptables"] } as const;
 
-/** The most nodes whose addresses fit beside the workstation in 192.168.1.0/24. */
-const mostNodes = 80;
+/** Kubernetes' own published limit (kubernetes.io, "Considerations for large clusters"). */
+const mostNodes = 5_000;
 
 /** @throws Error that says which option is wrong, and what it may be */
 export function checkOptions(given: ClusterOptions = {}): CheckedOptions {

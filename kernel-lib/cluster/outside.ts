@@ -3,20 +3,17 @@ import { anyIpv4, anyIpv6, parseCidr, parseIp } from "../net/address";
 import type { Segment } from "../net/device";
 import type { Netns } from "../net/netns";
 import type { Network } from "../net/network";
-
-/** The IPv6 address beside an IPv4 one of the nodes' network: 192.168.1.11 → fd00:192:168:1::11. */
-export function ipv6Of(ip: string): string {
-  return `fd00:192:168:1::${ip.split(".")[3] ?? ""}`;
-}
+import { ipv6Of } from "./machines";
 
 /**
  * The default gateway of nodes and workstation, at 192.168.1.1. It knows its own networks, and what a design tells it; all
  * else it sends on to its provider, who has no way to private addresses and answers nothing.
+ * @param prefix length of the nodes' network
  */
-export function createRouter(network: Network, lan: Segment, dualStack: boolean): Netns {
+export function createRouter(network: Network, lan: Segment, prefix: number, dualStack: boolean): Netns {
   const router = network.netns("router");
   router.addPhysical("eth0", lan);
-  router.addAddress("eth0", parseCidr("192.168.1.1/24"));
+  router.addAddress("eth0", parseCidr(`192.168.1.1/${prefix}`));
   if (dualStack) router.addAddress("eth0", parseCidr("fd00:192:168:1::1/64"));
   const line = network.segment("internet");
   router.addPhysical("eth1", line);
@@ -33,10 +30,10 @@ export function createRouter(network: Network, lan: Segment, dualStack: boolean)
 }
 
 /** The learner's own machine, on the nodes' network, but no part of the cluster. */
-export function createWorkstation(network: Network, lan: Segment, dualStack: boolean): Netns {
+export function createWorkstation(network: Network, lan: Segment, prefix: number, dualStack: boolean): Netns {
   const workstation = network.netns("workstation");
   workstation.addPhysical("eth0", lan);
-  workstation.addAddress("eth0", parseCidr("192.168.1.100/24"));
+  workstation.addAddress("eth0", parseCidr(`192.168.1.100/${prefix}`));
   workstation.routes.add({ to: { ip: anyIpv4, length: 0 }, via: parseIp("192.168.1.1"), device: "eth0" });
   if (dualStack) {
     workstation.addAddress("eth0", parseCidr(`${ipv6Of("192.168.1.100")}/64`));

@@ -34,7 +34,7 @@ test("an unknown or wrong option says what may be given", () => {
   expect(() => new Cluster({ sed: 5 } as object)).toThrow(
     'there is no option "sed": the options are nodes, seed, cni, cniConfig, ipFamilies, mode',
   );
-  expect(() => new Cluster({ nodes: 0 })).toThrow("nodes must be a whole number from 1 to 80, not 0");
+  expect(() => new Cluster({ nodes: 0 })).toThrow("nodes must be a whole number from 1 to 5000, not 0");
   expect(() => new Cluster({ seed: 1.5 })).toThrow("seed must be a whole number, not 1.5");
   expect(() => new Cluster({ cni: "calico" } as object)).toThrow(
     'cni must be bridge or routes or host-gw or vxlan or vpc, not "calico"',
