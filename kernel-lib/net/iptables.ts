@@ -155,6 +155,18 @@ export class Iptables {
     if (target.policy === undefined) chains.delete(chain);
   }
 
+  /** As `iptables-restore` with many `-X`: the chains are emptied, then taken away; all of them or none. */
+  deleteChains(table: TableName, chains: Iterable<string>): void {
+    const known = this.#table(table);
+    const doomed = new Set(chains);
+    for (const { name, rules } of known.values()) {
+      if (doomed.has(name)) continue;
+      if (rules.some(({ rule }) => doomed.has(chainOf(rule.target) ?? "")))
+        throw new RangeError(`${this.#tool()}: Too many links.`);
+    }
+    for (const chain of doomed) if (this.#chain(table, chain).policy === undefined) known.delete(chain);
+  }
+
   /** `-P`. */
   setPolicy(table: TableName, chain: string, policy: "ACCEPT" | "DROP"): void {
     const target = this.#chain(table, chain);

@@ -1,5 +1,16 @@
 /** Owns kube-proxy's iptables mode: what a node should do for Services, as chains of the nat and filter tables. */
-import { type Cidr, contains, formatIp, isLoopback, parseCidr, parseIp, widthOf } from "../../net/address";
+import {
+  type Cidr,
+  contains,
+  type Family,
+  family as familyOfIp,
+  formatIp,
+  isLoopback,
+  parseCidr,
+  parseIp,
+  widthOf,
+} from "../../net/address";
+import type { Iptables } from "../../net/iptables";
 import { comment, jump, type Match, orMark, type Rule, xorMark } from "../../net/rule";
 import type { NodeNet } from "../node";
 import type { ProxyMode } from "./mode";
@@ -42,20 +53,46 @@ export interface NodeAddresses {
   readonly all: readonly string[];
 }
 
+const canaryChain = "KUBE-PROXY-CANARY";
+
+/** What the chains of single service ports and endpoints begin with (isServiceChainName). */
+const serviceChains = ["KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-FW-", "KUBE-SEP-", "KUBE-XLB-"];
+
+/** The chains of all Services together. */
+const ownChains = {
+  nat: new Set(["KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING", markMasq, canaryChain]),
+  filter: new Set([
+    "KUBE-SERVICES",
+    "KUBE-EXTERNAL-SERVICES",
+    "KUBE-FORWARD",
+    "KUBE-NODEPORTS",
+    "KUBE-PROXY-FIREWALL",
+    canaryChain,
+  ]),
+};
+
 /** From so many endpoints on, rules of single Services carry no comments (largeClusterEndpointsThreshold). */
 const largeCluster = 1000;
 
 /** A mode that writes iptables rules. One object serves all nodes. */
 export function iptablesMode(options: IptablesOptions = {}): ProxyMode {
-  const written = new WeakMap<NodeNet, Written>();
+  const written = { IPv4: new WeakMap<NodeNet, Written>(), IPv6: new WeakMap<NodeNet, Written>() };
   return {
     name: "iptables",
-    sync(view, node) {
-      const addresses = { ip: formatIp(node.ip), all: [formatIp(node.ip)] };
-      const before = written.get(node) ?? firstSync(node, frameRules(addresses, options));
+    sync(view, node, family) {
+      const addresses = addressesOf(node, family);
+      const tables = family === "IPv4" ? node.netns.iptables : node.netns.ip6tables;
+      const before = written[family].get(node) ?? firstSync(tables, frameRules(addresses, options));
       // Without it the kernel takes what comes from 127.0.0.1 and is sent to a pod for a martian.
-      if (options.localhostNodePorts ?? true) node.netns.sysctl.routeLocalnet = true;
-      written.set(node, writeTables(before, view, node, ruleOptions(addresses, options, usesComments(view))));
+      if (family === "IPv4" && (options.localhostNodePorts ?? true)) node.netns.sysctl.routeLocalnet = true;
+      const now = writeTables(before, view, tables, ruleOptions(addresses, options, usesComments(view)));
+      written[family].set(node, now);
+    },
+    cleanup(node) {
+      for (const family of ["IPv4", "IPv6"] as const) {
+        written[family].delete(node);
+        cleanTables(family === "IPv4" ? node.netns.iptables : node.netns.ip6tables);
+      }
     },
   };
 }
@@ -69,20 +106,21 @@ interface Written {
   readonly shared: IptablesTables | undefined;
 }
 
-function firstSync(node: NodeNet, frame: Frame): Written {
+function firstSync(tables: Iptables, frame: Frame): Written {
   // The chains by which kube-proxy notices that somebody flushed its rules.
-  const canary = { "KUBE-PROXY-CANARY": [] };
-  node.netns.iptables.restore({ mangle: canary, nat: canary, filter: canary });
+  const canary = { [canaryChain]: [] };
+  tables.restore({ mangle: canary, nat: canary, filter: canary });
   return { ports: new Map(), comments: true, frame, shared: undefined };
 }
 
 /** Writes the chains of ports that are new or changed, empties those that are gone, and the shared chains that differ. */
-function writeTables(before: Written, view: readonly ServicePort[], node: NodeNet, options: RuleOptions): Written {
+function writeTables(before: Written, view: readonly ServicePort[], tables: Iptables, options: RuleOptions): Written {
   const { comments } = options;
   const ports = rulesOfPorts(view, options, comments === before.comments ? before.ports : new Map());
   const shared = sharedChains([...ports.values()], before.frame);
   const nat: Record<string, readonly Rule[]> = changedChains(before.shared?.nat, shared.nat);
-  const stale = new Set<string>();
+  // What an earlier start of kube-proxy wrote for ports that are gone since goes too.
+  const stale = new Set<string>(before.shared ? [] : tables.chains("nat").filter(isServiceChain));
   for (const [port, rules] of before.ports) {
     if (ports.get(port) !== rules) for (const chain of rules.chains.keys()) stale.add(chain);
   }
@@ -93,12 +131,28 @@ function writeTables(before: Written, view: readonly ServicePort[], node: NodeNe
       stale.delete(chain);
     }
   }
-  for (const chain of stale) nat[chain] = [];
-  const { iptables } = node.netns;
-  iptables.restore({ nat, filter: changedChains(before.shared?.filter, shared.filter) });
-  for (const chain of stale) iptables.deleteChain("nat", chain);
-  if (!before.shared) for (const { table, from, rule } of jumps) iptables.ensure(table, from, rule, "prepend");
+  tables.restore({ nat, filter: changedChains(before.shared?.filter, shared.filter) });
+  if (stale.size > 0) tables.deleteChains("nat", stale);
+  if (!before.shared) for (const { table, from, rule } of jumps) tables.ensure(table, from, rule, "prepend");
   return { ports, comments, frame: before.frame, shared };
+}
+
+function isServiceChain(chain: string): boolean {
+  return serviceChains.some((prefix) => chain.startsWith(prefix));
+}
+
+/** Takes the rules of kube-proxy away (pkg/proxy/iptables/cleanup.go); KUBE-FIREWALL stays, as it is the kubelet's too. */
+function cleanTables(tables: Iptables): void {
+  for (const table of ["nat", "filter"] as const) {
+    const chains = tables.chains(table);
+    if (chains.length === 0) continue;
+    for (const { from, rule, stays } of jumps.filter((one) => one.table === table)) {
+      if (!stays) tables.delete(table, from, rule);
+    }
+    const own = chains.filter((chain) => ownChains[table].has(chain) || (table === "nat" && isServiceChain(chain)));
+    tables.deleteChains(table, own);
+  }
+  if (tables.chains("mangle").includes(canaryChain)) tables.deleteChains("mangle", [canaryChain]);
 }
 
 function changedChains(
@@ -112,6 +166,12 @@ function changedChains(
 
 function sameRules(before: readonly Rule[] | undefined, now: readonly Rule[]): boolean {
   return before?.length === now.length && now.every((rule, index) => rule === before[index]);
+}
+
+/** The node's addresses of a family; `""` as the primary one where it has none. */
+function addressesOf(node: NodeNet, family: Family): NodeAddresses {
+  const all = node.ips.filter((ip) => familyOfIp(ip) === family).map(formatIp);
+  return { ip: all[0] ?? "", all };
 }
 
 /** All that kube-proxy's iptables mode writes for a view: a pure function. */
@@ -253,6 +313,8 @@ interface Jump {
   readonly table: "nat" | "filter";
   readonly from: string;
   readonly rule: Rule;
+  /** Not taken away again: the kubelet makes it too. */
+  readonly stays: boolean;
 }
 
 /** From the built-in chains into kube-proxy's. Each is put in front, so the last of a chain comes first. */
@@ -277,5 +339,6 @@ function into(
   const matches: Match[] = [];
   if (onlyNew) matches.push({ match: "conntrack", states: ["NEW"] });
   if (why !== undefined) matches.push(comment(why));
-  return from.map((builtin) => ({ table, from: builtin, rule: { matches, target: jump(chain) } }));
+  const stays = chain === "KUBE-FIREWALL";
+  return from.map((builtin) => ({ table, from: builtin, rule: { matches, target: jump(chain) }, stays }));
 }

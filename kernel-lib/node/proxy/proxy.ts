@@ -93,7 +93,7 @@ export class KubeProxy implements Controller {
     for (const service of changed) this.#choose(service);
     this.#order ??= [...this.#chosen.keys()].sort();
     const view = this.#order.flatMap((service) => this.#chosen.get(service)?.ports ?? []);
-    mode.sync(view, node);
+    mode.sync(view, node, "IPv4");
     for (const service of changed) this.#forgetStaleUdp(service);
     if (!journal.read) return;
     const what = `wrote the ${mode.name} rules of ${view.length} service ports (changed: ${changed.join(", ")})`;
