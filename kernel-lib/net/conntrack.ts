@@ -3,6 +3,7 @@ import type { Clock, Time } from "../sim/clock";
 import { minute, second } from "../sim/clock";
 import type { Ip } from "./address";
 import { type Packet, type Protocol, sourcePort, type Tcp, targetPort } from "./packet";
+import type { ConnectionEnd } from "./passage";
 import { isConnectionStart, nextTrack, type TcpTrack, trackTimeouts } from "./tcptrack";
 import { same, TupleTable } from "./tupletable";
 
@@ -175,6 +176,26 @@ export class Conntrack {
     this.#table.delete(connection.reply);
     if (connection.confirmed && this.#told.size > 0) this.#tell("DESTROY", connection);
     connection.confirmed = false;
+  }
+
+  /** Puts a connection into the state that the packets after its first one would leave, without them (runFlow). */
+  conclude(connection: Connection, end: ConnectionEnd): void {
+    if (!connection.confirmed) return;
+    const { tcp } = connection;
+    if (end === "refused") {
+      // A reset to the first packet: nothing to remember. An ICMP error leaves the entry as it is.
+      if (tcp) this.forget(connection);
+      return;
+    }
+    connection.seenReply = true;
+    if (tcp) {
+      connection.assured = true;
+      connection.tcp = end === "established" ? "ESTABLISHED" : "TIME_WAIT";
+      connection.expires = this.#clock.now + trackTimeouts[connection.tcp];
+    } else {
+      connection.expires = this.#clock.now + (connection.original.protocol === "icmp" ? icmpTimeout : udpTimeout);
+    }
+    if (this.#told.size > 0) this.#tell("UPDATE", connection);
   }
 
   /** All connections, in the order in which they began. */

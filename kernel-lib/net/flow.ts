@@ -1,11 +1,14 @@
-/** Owns asking where a packet would go: the same way through the same hooks, without clock, and without changing anything. */
+/** Owns walks: a connection's first packet through the same hooks as a live one, without a clock; to ask, or to commit. */
+import type { Time } from "../sim/clock";
 import type { Entry } from "../sim/journal";
 import { type Ip, parseIp } from "./address";
 import { type Choose, explore, type Possibility } from "./explore";
 import type { Netns } from "./netns";
 import type { Conveyor } from "./network";
 import type { Packet } from "./packet";
-import type { Ended, MatchedRule, PacketEvent } from "./passage";
+import type { Conclude, ConnectionEnd, Ended, MatchedRule, PacketEvent, Walked } from "./passage";
+import { SocketError } from "./socket";
+import { ephemeralPort } from "./sockets";
 
 /** The first packet of a flow. */
 export interface Flow {
@@ -47,6 +50,8 @@ export interface FlowResult {
   readonly rules: readonly (MatchedRule & { readonly netns: string })[];
   /** Everything on the way, as the journal of a live run would have it. */
   readonly entries: readonly Entry[];
+  /** How much a Linux kernel would have tested for this packet, in all namespaces on the way. */
+  readonly walked: Readonly<Walked>;
 }
 
 export interface WalkOptions {
@@ -55,48 +60,133 @@ export interface WalkOptions {
   readonly entries?: boolean;
 }
 
+/** How a connection of a flow-level run is made. */
+export interface RunOptions {
+  /** Keep what the journal would say; without it (default) a run is several times faster and has no rules to show. */
+  readonly entries?: boolean;
+  /** It stays open until its `close` is called; otherwise it is over at once: asked, answered, closed by both sides. */
+  readonly open?: boolean;
+}
+
+/** A connection of a flow-level run. */
+export interface FlowRun extends FlowResult {
+  /** Both sides close it. Nothing happens if it is closed already, or was never delivered. */
+  close(): void;
+}
+
 /** How many steps one walk may take: a routing loop ends by its TTL long before. */
 const stepLimit = 10_000;
 
 /** An ephemeral port that sockets of this simulation do not take by themselves. */
 const unusedPort = 61000;
 
-/** Sends the first packet of a flow from `netns` through whatever is on its way, with the choices given. */
-export function walkFlow(netns: Netns, flow: Flow, options: WalkOptions): FlowResult {
-  const { network } = netns;
-  const live = network.conveyor;
-  const queue: (() => void)[] = [];
-  const entries: Entry[] = [];
-  let ended: Ended | undefined;
-  let id = 0;
-  const conveyor: Conveyor = {
-    dry: true,
-    watched: options.entries ?? true,
-    after: (_, run) => {
-      queue.push(run);
-    },
-    choose: (_, weights) => options.choose(weights),
-    tell: (entry) => {
-      entries.push(entry);
-    },
-    ended: (end) => {
-      if (end.packet.id === id) ended = end;
-    },
-  };
-  network.conveyor = conveyor;
-  try {
-    const packet = firstPacket(netns, flow);
-    id = packet.id;
-    if (flow.input === undefined) netns.send(packet);
-    else netns.arrive(packet, netns.device(flow.input));
-    for (let steps = 0; queue.length > 0; steps++) {
-      if (steps >= stepLimit) throw new Error(`a packet did not come to an end within ${stepLimit} steps`);
-      queue.shift()?.();
-    }
-    return result(netns, packet, ended, entries);
-  } finally {
-    network.conveyor = live;
+/** Carries one packet on without clock and links: what would come later waits in a row. */
+class Walk implements Conveyor {
+  readonly dry = true;
+  readonly asks: boolean;
+  readonly watched: boolean;
+  readonly choose: Conveyor["choose"];
+  readonly began: ((conclude: Conclude) => void) | undefined;
+  readonly walked: Walked = { rules: 0, lookups: 0 };
+  readonly entries: Entry[] = [];
+  /** What the namespaces on the way remember of the connection since. */
+  readonly remembered: Conclude[] = [];
+  end: Ended | undefined;
+  #id = 0;
+  readonly #queue: (() => void)[] = [];
+
+  constructor(asks: boolean, watched: boolean, choose: Conveyor["choose"]) {
+    this.asks = asks;
+    this.watched = watched;
+    this.choose = choose;
+    this.began = asks ? undefined : (conclude) => this.remembered.push(conclude);
   }
+
+  after(_: Time, run: () => void): void {
+    this.#queue.push(run);
+  }
+
+  tell(entry: Entry): void {
+    this.entries.push(entry);
+  }
+
+  ended(end: Ended): void {
+    if (end.packet.id === this.#id) this.end = end;
+  }
+
+  /** Sends the first packet of a flow, to its end. */
+  send(netns: Netns, flow: Flow): FlowResult {
+    const { network } = netns;
+    const live = network.conveyor;
+    network.conveyor = this;
+    try {
+      const packet = firstPacket(netns, flow);
+      this.#id = packet.id;
+      if (flow.input === undefined) netns.send(packet);
+      else netns.arrive(packet, netns.device(flow.input));
+      for (let step = 0; step < this.#queue.length; step++) {
+        if (step >= stepLimit) throw new Error(`a packet did not come to an end within ${stepLimit} steps`);
+        this.#queue[step]?.();
+      }
+      return result(netns, packet, this);
+    } finally {
+      network.conveyor = live;
+    }
+  }
+}
+
+/** Asks where the first packet of a flow from `netns` would go, with the choices given, and changes nothing. */
+export function walkFlow(netns: Netns, flow: Flow, options: WalkOptions): FlowResult {
+  return new Walk(true, options.entries ?? true, (_, weights) => options.choose(weights)).send(netns, flow);
+}
+
+/**
+ * Makes a connection at flow level: its first packet meets the same hook functions as a live one, in every namespace on
+ * the way, and what these decide holds (connection tracking and NAT, affinity, counters, IPVS's schedulers; each draws
+ * from its node's own random stream). The packets after it are not sent: what is remembered of the connection is put
+ * into the state that a request, its answer and both FINs leave behind (TIME_WAIT), or `open` into ESTABLISHED. So
+ * entries go as in Linux: by their timeouts as the clock goes on, by a SYN that uses the same ports again, and where
+ * the table is full (nf_conntrack_max) the oldest closed ones make room. No socket hears of it.
+ */
+export function runFlow(netns: Netns, flow: Flow, options: RunOptions = {}): FlowRun {
+  const walk = new Walk(false, options.entries ?? false, (place, weights) => place.random.choose(weights));
+  const sourcePort = flow.sourcePort ?? freePort(netns);
+  const found = walk.send(netns, { ...flow, sourcePort });
+  let open = found.end === "delivered";
+  const conclude = (end: ConnectionEnd): void => {
+    for (const each of walk.remembered) each(end);
+  };
+  if (found.end === "refused") conclude("refused");
+  if (open && options.open) {
+    portsInUse(netns).add(sourcePort);
+    conclude("established");
+  } else if (open) {
+    open = false;
+    conclude("closed");
+  }
+  const close = (): void => {
+    if (!open) return;
+    open = false;
+    portsInUse(netns).delete(sourcePort);
+    conclude("closed");
+  };
+  return { ...found, close };
+}
+
+/** The ports of connections of flow-level runs that are still open: they have no socket that would hold them. */
+const openPorts = new WeakMap<Netns, Set<number>>();
+
+function portsInUse(netns: Netns): Set<number> {
+  const known = openPorts.get(netns) ?? new Set();
+  openPorts.set(netns, known);
+  return known;
+}
+
+function freePort(netns: Netns): number {
+  const used = openPorts.get(netns);
+  const port = ephemeralPort(netns, (candidate) => used?.has(candidate) ?? false);
+  if (port === undefined) throw new SocketError("EADDRNOTAVAIL", "connect: Cannot assign requested address");
+  return port;
 }
 
 /** Everything that can become of a flow, each with its probability: `explain`. */
@@ -128,7 +218,7 @@ function firstPacket(netns: Netns, flow: Flow): Packet {
   }
 }
 
-function result(netns: Netns, packet: Packet, ended: Ended | undefined, entries: readonly Entry[]): FlowResult {
+function result(netns: Netns, packet: Packet, { end: ended, entries, walked }: Walk): FlowResult {
   const last = ended?.packet ?? packet;
   const { body } = last;
   const ports = body.protocol === "icmp" ? { sourcePort: 0, targetPort: 0 } : body;
@@ -144,6 +234,7 @@ function result(netns: Netns, packet: Packet, ended: Ended | undefined, entries:
     targetPort: ports.targetPort,
     rules: entries.flatMap(({ detail }) => rulesOf(detail as PacketEvent, packet.id)),
     entries,
+    walked,
   };
 }
 

@@ -12,7 +12,7 @@ export function deliver(netns: Netns, passage: Passage): void {
   const { body } = packet;
   if (body.protocol === "icmp" && body.type === "echo") {
     netns.end(passage, "consume", "icmp", "echo request: the kernel answers");
-    if (!passage.dry) netns.send(answerEcho(netns.network, packet));
+    if (!netns.network.conveyor.dry) netns.send(answerEcho(netns.network, packet));
     return;
   }
   if (body.protocol === "udp" && isVxlan(body.payload)) {
@@ -38,7 +38,7 @@ export function reject(netns: Netns, passage: Passage, hook: Hook): void {
     return;
   }
   const reset = resetFor(netns.network, passage.packet);
-  if (reset && !passage.dry) netns.send(reset);
+  if (reset && !netns.network.conveyor.dry) netns.send(reset);
 }
 
 /** Tells the sender of a packet what became of it. */

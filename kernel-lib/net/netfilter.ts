@@ -46,6 +46,8 @@ function emptyHooks(): Hooks {
 export class Netfilter {
   readonly #ipv4 = emptyHooks();
   readonly #ipv6 = emptyHooks();
+  readonly #deferred = new Map<string, () => void>();
+  #filling = false;
 
   /** Adds a function: after those of the same priority. Gives back what removes it. */
   add(added: HookFunction): () => void {
@@ -65,13 +67,39 @@ export class Netfilter {
     };
   }
 
+  /**
+   * Puts off writing rules until a packet or a reader first needs them: of thousands of nodes that keep step with the
+   * Services few are ever asked. A writer that writes all it owns anew has only its last word kept.
+   * @param writer whose rules they are (`kube-proxy IPv4`)
+   */
+  defer(writer: string, write: () => void): void {
+    // What was put off first is written first, but in its newest words.
+    this.#deferred.set(writer, write);
+  }
+
+  /** Writes what was put off. Whoever shows rules or changes them calls it first. */
+  fill(): void {
+    if (this.#deferred.size === 0 || this.#filling) return;
+    this.#filling = true;
+    try {
+      for (const [writer, write] of this.#deferred) {
+        this.#deferred.delete(writer);
+        write();
+      }
+    } finally {
+      this.#filling = false;
+    }
+  }
+
   /** The functions of a hook, in the order in which they run. */
   functions(hook: Hook, family: Family = "IPv4"): readonly HookFunction[] {
+    if (this.#deferred.size > 0) this.fill();
     return (family === "IPv4" ? this.#ipv4 : this.#ipv6)[hook];
   }
 
   /** Runs a hook: the first verdict that is not `accept` ends it. */
   run(hook: Hook, passage: Passage): Verdict {
+    if (this.#deferred.size > 0) this.fill();
     const list = (typeof passage.packet.source === "number" ? this.#ipv4 : this.#ipv6)[hook];
     for (let index = 0; index < list.length; index++) {
       const verdict = (list[index] as HookFunction).run(passage);

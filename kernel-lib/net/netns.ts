@@ -54,8 +54,8 @@ export class Netns {
   readonly neighbors: Neighbors;
   readonly netfilter = new Netfilter();
   readonly conntrack: Conntrack;
-  readonly iptables: Iptables;
-  readonly ip6tables: Iptables;
+  readonly #iptables: Iptables;
+  readonly #ip6tables: Iptables;
   readonly sockets: Sockets;
   readonly random: Random;
   readonly pathMtus: PathMtus;
@@ -72,13 +72,25 @@ export class Netns {
     this.random = network.sim.random.fork(`netns/${name}`);
     this.neighbors = new Neighbors(this);
     this.conntrack = new Conntrack(network.sim.clock);
-    this.iptables = new Iptables(this);
-    this.ip6tables = new Iptables(this, "IPv6");
+    this.#iptables = new Iptables(this);
+    this.#ip6tables = new Iptables(this, "IPv6");
     this.sockets = new Sockets(this);
     this.pathMtus = new PathMtus(network.sim.clock);
     this.addDevice("lo", loopback, { mac: "00:00:00:00:00:00", mtu: 65536 });
     this.addAddress("lo", { ip: 0x7f000001, length: 8 });
     this.addAddress("lo", { ip: 1n, length: 128 });
+  }
+
+  /** The tables of `iptables`, with all that was put off written into them. */
+  get iptables(): Iptables {
+    this.netfilter.fill();
+    return this.#iptables;
+  }
+
+  /** The tables of `ip6tables`. */
+  get ip6tables(): Iptables {
+    this.netfilter.fill();
+    return this.#ip6tables;
   }
 
   // ── The way of a packet ──────────────────────────────────────────────────────────────────────────────────────────

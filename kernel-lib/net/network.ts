@@ -10,7 +10,7 @@ import type { Hook } from "./netfilter";
 import { Netns } from "./netns";
 import type { Packet } from "./packet";
 import { packetEvent } from "./packetdata";
-import type { Ended, PacketEventKind, PacketEventMore } from "./passage";
+import type { Conclude, Ended, PacketEventKind, PacketEventMore, Walked } from "./passage";
 
 import { Cable, Segment, VethEnd, type Wire } from "./wire";
 
@@ -22,8 +22,14 @@ export const segmentDelay: Time = 50 * microsecond;
  * the same code for both.
  */
 export interface Conveyor {
-  /** True when nothing may be changed by looking. */
+  /** True without a clock: links, neighbours and sockets change nothing, and no packet is answered. */
   readonly dry: boolean;
+  /** True when hook functions change nothing either: a question. False: they commit what they decide (`runFlow`). */
+  readonly asks: boolean;
+  /** Where what is tested is counted, if somebody wants to know. */
+  readonly walked?: Walked;
+  /** See `Passage.began`. */
+  began?(conclude: Conclude): void;
   /** Whether anybody wants to be told. */
   readonly watched: boolean;
   after(delay: Time, run: () => void): void;
@@ -54,6 +60,7 @@ export class Network {
     const { clock, journal } = sim;
     this.conveyor = {
       dry: false,
+      asks: false,
       get watched() {
         return journal.read;
       },

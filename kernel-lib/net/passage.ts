@@ -25,17 +25,42 @@ export interface Passage {
   rejectWith?: "port-unreachable" | "host-unreachable" | "admin-prohibited" | "tcp-reset";
   /** What the giver of a `drop` or `reject` says about it, for the journal. */
   why?: string;
-  /** True when nothing may be changed by looking: a walk that only asks where a packet would go. */
+  /** True when a hook function may change nothing by looking: a walk that only asks where a packet would go. */
   readonly dry: boolean;
+  /** Where to count what a Linux kernel would have tested on the way; undefined when nobody asks. */
+  readonly walked: Walked | undefined;
   /** An index into `weights`, each as likely as its share. The only way in which chance enters. */
   choose(weights: readonly number[]): number;
   /** A random whole number, both bounds inclusive, where which one it is makes no difference to where the packet goes. */
   draw(low: number, high: number): number;
+  /**
+   * Whoever begins to remember a connection hands in how that ends. Undefined in a live run, where later packets say so;
+   * in a flow-level run (flow.ts) there are none, and this is called instead.
+   */
+  readonly began: ((conclude: Conclude) => void) | undefined;
   /** Whether anybody reads notes: ask before what is not free. */
   readonly watched: boolean;
   /** Says in the journal, if somebody reads, what happened and why. */
   note(kind: PacketEventKind, about: string, what: () => string, more?: PacketEventMore): void;
 }
+
+/** How much a Linux kernel would have done for a packet, however the rules are compiled here. */
+export interface Walked {
+  /** Rules tested, one after another: iptables' and nftables'. */
+  rules: number;
+  /** Lookups in hashes: nftables' sets and maps, ipsets, IPVS's tables of services. */
+  lookups: number;
+}
+
+/** What becomes of what is remembered of a connection, after its first packet. */
+export type ConnectionEnd =
+  /** It was answered, and stays open. */
+  | "established"
+  /** It was answered, and both sides have closed it. */
+  | "closed"
+  /** It was refused by a reset, or an ICMP error: what is remembered is what that leaves. */
+  | "refused";
+export type Conclude = (end: ConnectionEnd) => void;
 
 /** What can happen to a packet in a namespace. Every packet ends with one of `Fate`. */
 export type PacketEventKind =

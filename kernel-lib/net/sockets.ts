@@ -118,13 +118,13 @@ export class Sockets implements SocketCalls {
       return;
     }
     this.#netns.end(passage, "deliver", "socket", "echo reply, to ping");
-    if (!passage.dry) this.#echoes.receive(packet, identifier, sequence);
+    if (!this.#netns.network.conveyor.dry) this.#echoes.receive(packet, identifier, sequence);
   }
 
   #receiveError(passage: Passage, cause: Packet, type: IcmpError, mtu: number | undefined): void {
     const { source, ttl } = passage.packet;
     this.#netns.end(passage, "consume", "icmp", `ICMP: ${describeError(type, mtu, family(source))}`);
-    if (passage.dry) return;
+    if (this.#netns.network.conveyor.dry) return;
     const tooLong = type === "fragmentation-needed" || type === "packet-too-big";
     if (tooLong && mtu !== undefined) this.#netns.pathMtus.learn(cause.target, mtu);
     const { protocol } = cause.body;

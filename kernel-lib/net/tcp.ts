@@ -80,7 +80,7 @@ export class TcpLayer {
     }
     const owner = connection?.owner ?? listener?.owner ?? "";
     this.#netns.end(passage, "deliver", "socket", () => `to TCP port ${local.port} (${owner || "socket"})`, { owner });
-    if (passage.dry) return;
+    if (this.#netns.network.conveyor.dry) return;
     if (connection) {
       connection.receive(body);
       return;
@@ -156,7 +156,7 @@ export class TcpLayer {
       return;
     }
     this.#netns.end(passage, "reject", "socket", `${stray}: answered with RST`, { refused: true });
-    if (!passage.dry) this.#netns.send(reset);
+    if (!this.#netns.network.conveyor.dry) this.#netns.send(reset);
   }
 }
 

@@ -33,7 +33,9 @@ export function trackConnections(netns: Netns, family: Family): void {
     run(passage) {
       const { connection } = passage;
       if (!connection || connection.confirmed || passage.dry) return "accept";
-      return netns.conntrack.confirm(connection) ? "accept" : "drop";
+      if (!netns.conntrack.confirm(connection)) return "drop";
+      passage.began?.((end) => netns.conntrack.conclude(connection, end));
+      return "accept";
     },
   });
   for (const hook of ["prerouting", "output"] as const) netns.netfilter.add(enter(hook));

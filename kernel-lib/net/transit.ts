@@ -3,7 +3,7 @@ import type { Connection, Direction, PacketState } from "./conntrack";
 import type { Hook } from "./netfilter";
 import type { Netns } from "./netns";
 import type { Packet } from "./packet";
-import type { PacketEventKind, PacketEventMore, Passage } from "./passage";
+import type { Conclude, PacketEventKind, PacketEventMore, Passage, Walked } from "./passage";
 
 export class Transit implements Passage {
   packet: Packet;
@@ -30,7 +30,15 @@ export class Transit implements Passage {
   }
 
   get dry(): boolean {
-    return this.#netns.network.conveyor.dry;
+    return this.#netns.network.conveyor.asks;
+  }
+
+  get walked(): Walked | undefined {
+    return this.#netns.network.conveyor.walked;
+  }
+
+  get began(): ((conclude: Conclude) => void) | undefined {
+    return this.#netns.network.conveyor.began;
   }
 
   get watched(): boolean {

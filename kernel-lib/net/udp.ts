@@ -71,7 +71,7 @@ export class UdpLayer {
         owner: socket.owner,
       },
     );
-    if (passage.dry) return;
+    if (this.#netns.network.conveyor.dry) return;
     socket.handlers.received?.(socket, {
       payload: body.payload,
       source: { ip: packet.source, port: body.sourcePort },
