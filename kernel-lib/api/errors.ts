@@ -12,7 +12,9 @@ export type Reason =
   | "UnsupportedMediaType"
   | "RequestEntityTooLarge"
   | "Expired"
-  | "InternalError";
+  | "InternalError"
+  /** What the server itself has no word for, such as an error of etcd's. */
+  | "Unknown";
 
 const codes: { readonly [R in Reason]: number } = {
   BadRequest: 400,
@@ -26,6 +28,7 @@ const codes: { readonly [R in Reason]: number } = {
   RequestEntityTooLarge: 413,
   Expired: 410,
   InternalError: 500,
+  Unknown: 500,
 };
 
 /** One wrong field. `message` is the sentence after the path, as Kubernetes prints it. */
@@ -113,6 +116,11 @@ export function forbidden(resource: Resource, name: string, why: string): Status
 
 export function badRequest(why: string): StatusError {
   return new StatusError("BadRequest", why);
+}
+
+/** `Internal error occurred: failed to allocate a serviceIP: range is full` */
+export function internalError(why: string): StatusError {
+  return new StatusError("InternalError", `Internal error occurred: ${why}`);
 }
 
 /** `Deployment.apps "x" is invalid: spec.selector: Invalid value: …: field is immutable`; several in brackets. */

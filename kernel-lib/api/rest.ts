@@ -2,7 +2,6 @@
  * Owns the API: the one door through which clients read and write objects, with defaults, validation and its errors.
  */
 import type { Sim } from "../sim/sim";
-import { ServiceAddresses } from "./addresses";
 import { applyDefaults, validate, validateUpdate } from "./admission";
 import { decode } from "./decode";
 import { admitPod } from "./defaults/pod";
@@ -19,11 +18,13 @@ import {
   StatusError,
 } from "./errors";
 import { fieldLabels, fieldValue } from "./fields";
-import { apiVersionOf, type Draft, type Kind, type Kinds, type Resource, resourceOf } from "./kinds";
+import { jsonPatch } from "./jsonpatch";
+import { apiVersionOf, type Draft, type Kind, type Kinds, type KubeObject, type Resource, resourceOf } from "./kinds";
 import { keyFor, keyOf, type Meta } from "./meta";
 import type { Fresh } from "./mutable";
 import { mergePatch, strategicMerge } from "./patch";
 import { matchesAll, parseFieldSelector, parseSelector, SelectorError } from "./selectors";
+import { ServiceAddresses } from "./service/addresses";
 import type { Store } from "./store";
 import { type Table, tableOf } from "./tables";
 import { selectorText } from "./tables/labels";
@@ -47,7 +48,8 @@ export interface WriteOptions {
   readonly by?: string;
 }
 
-export type PatchType = "strategic" | "merge";
+/** `json`: a list of operations (RFC 6902); `merge`: RFC 7386; `strategic`: Kubernetes' own. */
+export type PatchType = "strategic" | "merge" | "json";
 
 export type Scalable = "Deployment" | "ReplicaSet";
 
@@ -62,8 +64,8 @@ export interface Scale {
 
 /** What a cluster is made with, as far as the API server must know. CIDRs as text. */
 export interface ApiOptions {
-  /** Default `10.96.0.0/12`. */
-  readonly serviceCidr?: string;
+  /** One range for cluster IPs, or one of each family: the first family is the default. Default `10.96.0.0/12`. */
+  readonly serviceCidrs?: readonly string[];
   /** Default `30000-32767`. */
   readonly nodePorts?: readonly [number, number];
 }
@@ -114,7 +116,7 @@ class Server implements Api {
     this.#sim = sim;
     this.#suffixes = sim.random.fork("api/volumes");
     this.#addresses = new ServiceAddresses(store, sim.random.fork("api"), {
-      serviceCidr: options.serviceCidr ?? "10.96.0.0/12",
+      serviceCidrs: options.serviceCidrs ?? ["10.96.0.0/12"],
       nodePorts: options.nodePorts ?? [30_000, 32_767],
     });
   }
@@ -163,9 +165,10 @@ class Server implements Api {
       admitPod(fresh as unknown as Fresh<"Pod">, this.#suffixes.suffix());
       this.#checkServiceAccount(fresh as unknown as Fresh<"Pod">);
     }
-    if (kind === "Service") errors.push(...this.#addresses.assign(fresh as unknown as Fresh<"Service">, undefined));
-    errors.unshift(...validateMeta(resource, meta), ...validate(kind, fresh as unknown as Kinds[K]));
+    if (kind === "Service") this.#assign(fresh as unknown as Fresh<"Service">, undefined);
+    errors.push(...validateMeta(resource, meta), ...validate(kind, fresh as unknown as Kinds[K]));
     if (errors.length > 0) throw invalid(resource, meta.name ?? meta.generateName ?? "", errors);
+    checkSize(fresh);
     const draft = fresh as unknown as Draft<K>;
     if (!options.dryRun) return this.store.create(kind, draft, options.by ?? "kubectl");
     const name = meta.name ?? `${meta.generateName}${this.#suffixes.suffix()}`;
@@ -183,17 +186,16 @@ class Server implements Api {
       throw conflict(resource, before.metadata.name);
     }
     applyDefaults(kind, fresh);
-    const errors: FieldError[] = [];
-    if (kind === "Service") {
-      errors.push(...this.#addresses.assign(fresh as unknown as Fresh<"Service">, before as Kinds["Service"]));
-    }
-    errors.unshift(...validateMeta(resource, meta), ...validateMetaUpdate(meta as Meta, before.metadata));
+    if (kind === "Service") this.#assign(fresh as unknown as Fresh<"Service">, before as Kinds["Service"]);
+    const errors: FieldError[] = [...validateMeta(resource, meta)];
+    errors.push(...validateMetaUpdate(meta as Meta, before.metadata));
     errors.push(...validate(kind, fresh as unknown as Kinds[K]));
     const now = { ...fresh, metadata: { ...meta, ...kept(before.metadata) } } as unknown as Kinds[K] & Status;
     const status = (before as Status).status;
     const whole = resource.subresources.includes("status") && status !== undefined ? { ...now, status } : now;
     if (errors.length === 0) errors.push(...validateUpdate(kind, whole, before));
     if (errors.length > 0) throw invalid(resource, before.metadata.name, errors);
+    checkSize(whole);
     if (options.dryRun) return whole;
     return this.store.update(kind, keyOf(before), () => whole, options.by ?? "kubectl");
   }
@@ -207,7 +209,7 @@ class Server implements Api {
     options: WriteOptions = {},
   ): Kinds[K] {
     const before = this.get(kind, namespace, name);
-    const patched = type === "strategic" ? strategicMerge(before, patch) : mergePatch(before, patch);
+    const patched = patches[type](before, patch);
     if (typeof patched !== "object" || patched === null) throw badRequest("the patch does not leave an object");
     return this.update(kind, patched, { ...options, namespace });
   }
@@ -251,6 +253,12 @@ class Server implements Api {
     return { ...this.getScale(kind, namespace, name), spec: { replicas } };
   }
 
+  /** What cannot be handed out is told before anything else is looked at, as the API server does it. */
+  #assign(service: Fresh<"Service">, before: Kinds["Service"] | undefined): void {
+    const errors = this.#addresses.assign(service, before);
+    if (errors.length > 0) throw invalid(resourceOf("Service"), service.metadata.name ?? "", errors);
+  }
+
   /** Decoded strictly, in its namespace. */
   #fresh<K extends Kind>(kind: K, object: object, namespace: string | undefined): Fresh<K> {
     const resource = resourceOf(kind);
@@ -281,6 +289,19 @@ class Server implements Api {
     const why = `error looking up service account ${namespace}/${account}: serviceaccount "${account}" not found`;
     throw forbidden(resourceOf("Pod"), metadata.name ?? metadata.generateName ?? "", why);
   }
+}
+
+const patches: { readonly [T in PatchType]: (before: KubeObject, patch: unknown) => unknown } = {
+  strategic: strategicMerge,
+  merge: mergePatch,
+  json: jsonPatch,
+};
+
+/** etcd's `--max-request-bytes`. */
+const mostBytes = 1.5 * 1024 * 1024;
+
+function checkSize(object: object): void {
+  if (JSON.stringify(object).length > mostBytes) throw new StatusError("Unknown", "etcdserver: request is too large");
 }
 
 function parsed<T>(read: () => T): T {

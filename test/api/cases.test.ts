@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { Allocator, staticBand } from "../../kernel-lib/api/allocator";
 import type { Kinds } from "../../kernel-lib/api/kinds";
+import { Allocator, staticBand } from "../../kernel-lib/api/service/allocator";
 import { parseCidr } from "../../kernel-lib/api/validation/ip";
 import { validateExternalTraffic, validateService } from "../../kernel-lib/api/validation/service";
 import {

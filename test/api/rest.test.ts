@@ -15,7 +15,7 @@ import { requireOrSkip } from "../judges";
 function newApi(seed = 1, serviceCidr = "10.96.0.0/28"): { readonly api: Api; readonly store: Store } {
   const sim = createSim(seed);
   const store = new Store(sim);
-  const api = createApi(sim, store, { serviceCidr, nodePorts: [30_000, 30_007] });
+  const api = createApi(sim, store, { serviceCidrs: [serviceCidr], nodePorts: [30_000, 30_007] });
   for (const name of ["default", "kube-system"]) api.create("Namespace", { metadata: { name } });
   return { api, store };
 }
@@ -144,7 +144,7 @@ test("any sequence of operations keeps versions, owners of addresses, and what i
         for (const { spec } of services) expect(Boolean(spec.clusterIP)).toBe(spec.type !== "ExternalName");
         const nodes = services.flatMap(({ spec }) => (spec.ports ?? []).flatMap(({ nodePort }) => nodePort ?? []));
         expect(new Set(nodes).size).toBe(nodes.length);
-        const again = createApi(createSim(9), store, { serviceCidr: "10.96.0.0/28", nodePorts: [30_000, 30_007] });
+        const again = createApi(createSim(9), store, { serviceCidrs: ["10.96.0.0/28"], nodePorts: [30_000, 30_007] });
         expect(
           refusal(() =>
             again.create("Service", { metadata: { name: "z" }, spec: { ports: [{ port: 1 }] } }, { dryRun: true }),
@@ -277,4 +277,56 @@ test("selectors are read as kubectl reads them, and resources found by every nam
   expect(findResource("deployments.batch")).toBeUndefined();
   const everything = findCategory("all").map(({ plural }) => plural);
   expect(everything).toEqual(["pods", "services", "daemonsets", "deployments", "replicasets"]);
+});
+
+describe("a JSON patch", () => {
+  const patch = (operations: unknown): string => {
+    const { api } = newApi();
+    api.create("ConfigMap", {
+      metadata: { name: "a", labels: { "app.kubernetes.io/name": "x" } },
+      data: { list: "1" },
+    });
+    const before = JSON.stringify(api.get("ConfigMap", "default", "a"));
+    const answer = refusal(() => api.patch("ConfigMap", "default", "a", "json", operations));
+    const after = api.get("ConfigMap", "default", "a");
+    if (answer !== "accepted") expect(JSON.stringify(after)).toBe(before);
+    return answer === "accepted" ? JSON.stringify([after.metadata.labels, after.data]) : answer;
+  };
+
+  test("does all of its operations, paths escaped as RFC 6901 says", () => {
+    const operations = [
+      { op: "test", path: "/data/list", value: "1" },
+      { op: "replace", path: "/metadata/labels/app.kubernetes.io~1name", value: "y" },
+      { op: "copy", from: "/data/list", path: "/data/again" },
+    ];
+    expect(patch(operations)).toBe('[{"app.kubernetes.io/name":"y"},{"list":"1","again":"1"}]');
+  });
+
+  test("changes nothing if one of them cannot be done", () => {
+    const no = "(Invalid) the server rejected our request due to an error in our request";
+    const first = { op: "add", path: "/data/new", value: "2" };
+    expect(patch([first, { op: "test", path: "/data/list", value: "2" }])).toBe(no);
+    expect(patch([first, { op: "remove", path: "/data/missing" }])).toBe(no);
+    expect(patch([first, { op: "add", path: "/__proto__/polluted", value: "2" }])).toBe(no);
+    expect(patch([first, { op: "add", path: "data", value: "2" }])).toBe(no);
+    expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
+    expect(patch({ op: "add" })).toContain("(BadRequest)");
+    expect(patch([{ op: "add", path: "/datum", value: {} }])).toContain('unknown field "datum"');
+  });
+});
+
+test("an object that etcd cannot take is refused, and a map of more than a mebibyte by validation", () => {
+  const { api, store } = newApi();
+  const before = store.version;
+  const data = { a: "x".repeat(2 * 1024 * 1024) };
+  expect(refusal(() => api.create("ConfigMap", { metadata: { name: "big" }, data }))).toContain("Too long");
+  const ports = Array.from({ length: 30_000 }, (_, at) => ({
+    name: `p${at}`,
+    port: 1 + at,
+    targetPort: "x".repeat(15),
+  }));
+  expect(refusal(() => api.create("Service", { metadata: { name: "big" }, spec: { ports } }))).toBe(
+    "(Unknown) etcdserver: request is too large",
+  );
+  expect(store.version).toBe(before);
 });

@@ -66,11 +66,49 @@ function validateAddresses(ips: readonly string[], chosen: readonly string[]): F
   return errors;
 }
 
-/**
- * What an update may not change: an address, once given (validateUpgradeDowngradeClusterIPs, ValidateServiceUpdate).
- */
+/** What an update may not change: an address or a family, once given (ValidateServiceUpdate). */
 export function validateServiceUpdate(now: Spec, before: Spec): FieldError[] {
-  if (now.type === "ExternalName" || before.type === "ExternalName") return [];
-  if (!before.clusterIP || now.clusterIP === before.clusterIP) return [];
-  return [invalidValue("spec.clusterIPs[0]", now.clusterIPs?.[0] ?? now.clusterIP, "may not change once set")];
+  const errors: FieldError[] = [];
+  if (now.type !== "ExternalName" && before.type !== "ExternalName") {
+    const [wasHeadless, isHeadless] = [headless(before), headless(now)];
+    if (!wasHeadless || !isHeadless) {
+      errors.push(...changes("clusterIPs", "clusterIP", now.clusterIPs ?? [], before.clusterIPs ?? [], now));
+    }
+    if (!wasHeadless && !isHeadless) {
+      errors.push(...changes("ipFamilies", "ipFamily", now.ipFamilies ?? [], before.ipFamilies ?? [], now));
+    }
+  }
+  const balanced = now.type === "LoadBalancer" && before.type === "LoadBalancer";
+  if (balanced && now.loadBalancerClass !== before.loadBalancerClass) {
+    errors.push(invalidValue("spec.loadBalancerClass", now.loadBalancerClass, onceSet));
+  }
+  return errors;
+}
+
+const onceSet = "may not change once set";
+
+function headless({ clusterIPs }: Spec): boolean {
+  return clusterIPs?.length === 1 && clusterIPs[0] === "None";
+}
+
+/** The first stays; the second may come, and may go only by a policy that says so (validateUpgradeDowngrade…). */
+function changes(
+  field: "clusterIPs" | "ipFamilies",
+  word: string,
+  now: readonly string[],
+  before: readonly string[],
+  spec: Spec,
+): FieldError[] {
+  if (now.length === 0 && before.length > 0) {
+    return [invalidValue(`spec.${field}[0]`, now, `primary ${word} can not be unset`)];
+  }
+  const kept = now.length === before.length ? before : before.slice(0, 1);
+  const errors = kept.flatMap((value, at) =>
+    now[at] === value ? [] : [invalidValue(`spec.${field}[${at}]`, now, onceSet)],
+  );
+  if (now.length < before.length && spec.ipFamilyPolicy !== "SingleStack") {
+    const why = `must be set to 'SingleStack' when releasing the secondary ${word}`;
+    errors.push(invalidValue("spec.ipFamilyPolicy", spec.ipFamilyPolicy, why));
+  }
+  return errors;
 }

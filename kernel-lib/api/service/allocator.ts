@@ -1,5 +1,6 @@
 /** Owns what is handed out once: cluster IPs and node ports, with the low band kept for those who ask by name. */
-import type { Random } from "../sim/random";
+import type { Random } from "../../sim/random";
+import { indexesFrom } from "./range";
 
 /**
  * How many addresses at the start of a range of `size` are handed out on their own only when the rest is used up
@@ -50,9 +51,7 @@ export class Allocator {
   #within(low: number, high: number): number | undefined {
     const count = high - low;
     if (count <= 0 || this.#taken.size >= this.size) return undefined;
-    const start = this.#random.integer(0, count - 1);
-    for (let step = 0; step < count; step++) {
-      const index = low + ((start + step) % count);
+    for (const index of indexesFrom(low, high, this.#random.integer(0, count - 1))) {
       if (!this.#taken.has(index)) return index;
     }
     return undefined;
