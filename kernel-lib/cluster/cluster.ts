@@ -49,6 +49,7 @@ import { toolNames, tools } from "./tools";
 import { type Topology, type TopologyOptions, topology } from "./topology";
 import { type Trace, type TraceQuestion, trace } from "./trace";
 
+const serviceCidrs = { IPv4: "10.96.0.0/12", IPv6: "fd00:10:96::/112" } as const;
 const apiServerIp = "10.96.0.1";
 const dnsIp = "10.96.0.10";
 
@@ -86,7 +87,9 @@ export class Cluster {
     this.options = checkOptions(options);
     this.sim = createSim(this.options.seed);
     this.store = new Store(this.sim);
-    this.api = createApi(this.sim, this.store);
+    this.api = createApi(this.sim, this.store, {
+      serviceCidrs: this.options.ipFamilies.map((family) => serviceCidrs[family]),
+    });
     this.network = new Network(this.sim);
     this.driver = new Driver(this.sim);
     const lan = this.network.segment("lan");
@@ -224,12 +227,13 @@ export class Cluster {
       const ready = node.status.conditions?.some(({ type, status }) => type === "Ready" && status === "True");
       return `  ${node.metadata.name.padEnd(14)} ${ready ? "Ready   " : "NotReady"}  ${ip.padEnd(14)} pods ${node.spec.podCIDR ?? ""}`;
     });
-    const { cni, mode, seed } = this.options;
+    const { cni, mode, seed, ipFamilies } = this.options;
+    const services = ipFamilies.map((family) => serviceCidrs[family]).join(" and ");
     return [
       `Kubernetes ${version}: ${nodes.length} nodes, network ${cni}, kube-proxy ${mode}, seed ${seed}`,
       ...lines,
       `  workstation    outside   192.168.1.100`,
-      `Services 10.96.0.0/12, DNS ${dnsIp}. It is ${rfc3339(this.now).replace("T", " ").replace("Z", "")} in the cluster.`,
+      `Services ${services}, DNS ${dnsIp}. It is ${rfc3339(this.now).replace("T", " ").replace("Z", "")} in the cluster.`,
     ].join("\n");
   }
 
