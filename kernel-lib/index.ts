@@ -12,7 +12,7 @@ export type { BarOptions, BarRow, Measure } from "./cluster/bars";
 export type { Capture, CaptureAt, SeenFrame } from "./cluster/capture";
 export type { Chart } from "./cluster/chart";
 export { chart } from "./cluster/charts";
-export type { Explanation, Outcome } from "./cluster/explain";
+export type { Explanation, ExplainQuestion, Outcome } from "./cluster/explain";
 export type { Load, LoadOptions } from "./cluster/load";
 export type { NetworkCheck, NetworkProbe, PathKind } from "./cluster/requirements";
 export type { Change, End, Header, Hop, HopKind, Reason } from "./cluster/hops";

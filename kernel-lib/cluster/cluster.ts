@@ -33,14 +33,13 @@ import { createSim, type Sim } from "../sim/sim";
 import { type Capture, type CaptureAt, capture } from "./capture";
 import { displayable } from "./display";
 import { Driver, parseDuration } from "./driver";
-import { type Explanation, explain } from "./explain";
+import { type ExplainQuestion, type Explanation, explain } from "./explain";
 import { type Load, type LoadOptions, load } from "./load";
 import { ipv6Of, type Machine, machinesOf, nodesPrefix } from "./machines";
 import { type CheckedOptions, type ClusterOptions, checkOptions } from "./options";
 import { createRouter, createWorkstation } from "./outside";
 import { nodePlace, workstationPlace } from "./places";
 import { processRunner } from "./processes";
-import type { Question } from "./question";
 import { checkNetwork, type NetworkCheck } from "./requirements";
 import { Session } from "./shell/session";
 import { Shell } from "./shell/shell";
@@ -201,7 +200,7 @@ export class Cluster {
   }
 
   /** Every outcome that a new connection may have, with its probability, as the rules say it. */
-  explain(question: Question): Explanation {
+  explain(question: ExplainQuestion): Explanation {
     return explain(this, question);
   }
 

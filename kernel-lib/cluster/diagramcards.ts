@@ -100,11 +100,12 @@ function endText(hop: Hop): string {
   return `✕ ${end.why.replace(/: -A .*/, "")}`;
 }
 
+const decisive: ReadonlySet<string> = new Set(["dnat", "snat", "masquerade", "drop", "reject"]);
+
 /** A card has room for what decided; every rule is in the table. */
 function toldReasons({ reasons }: Hop): readonly Reason[] {
   return reasons.filter(
-    ({ kind, rule }) =>
-      kind !== "rule" || (rule !== undefined && / -j (DNAT|SNAT|MASQUERADE|DROP|REJECT)\b/.test(rule.text)),
+    ({ kind, rule }) => kind !== "rule" || (rule?.effect !== undefined && decisive.has(rule.effect.does)),
   );
 }
 

@@ -1,9 +1,24 @@
 /** Owns `explain`: everything that can become of a connection, each outcome with its probability. */
-import { formatIp, formatSocketAddress } from "../net/address";
+import { type Family, family as familyOf, formatIp, formatSocketAddress, type Ip, tryParseIp } from "../net/address";
 import type { Possibility } from "../net/explore";
-import { explainFlow, type FlowResult } from "../net/flow";
-import { ask, type Ground, nameOf, type Question } from "./question";
+import { explainFlow, type Flow, type FlowResult } from "../net/flow";
+import type { Netns } from "../net/netns";
+import type { MatchedRule, PacketEvent } from "../net/passage";
+import { type Hop, hopsOf } from "./hops";
+import { nameOf, type Question, readSource, readTarget, type Setting, type Target } from "./question";
+import { asksForMasquerade, chosenBy } from "./rules";
 import { showAsTable, type Table } from "./table";
+import { wayOf } from "./trace";
+
+/** What can be asked of the rules without sending anything. */
+export interface ExplainQuestion extends Question {
+  /** Default: what the Service's port speaks if that is one protocol, else `tcp`. */
+  readonly protocol?: "tcp" | "udp" | "sctp";
+  /** Of which family the addresses should be, where there is a choice. Default: the target's first. */
+  readonly family?: Family;
+  /** The node that a packet from outside comes in by. `from` may be any IP address. */
+  readonly node?: string;
+}
 
 /** One thing that can happen. */
 export interface Outcome {
@@ -11,65 +26,138 @@ export interface Outcome {
   readonly probability: number;
   /** What becomes of the first packet. */
   readonly end: FlowResult["end"];
+  /** Why it ended so. */
+  readonly why: string;
+  /** Where it ended: `pod/web-1`, `node/node-1`. */
+  readonly netns: string;
   /** Who gets it, `10.244.1.3:80`. */
   readonly endpoint: string;
   /** The endpoint's name: `pod/my-nginx-…`. */
   readonly name: string;
   /** The source address that the endpoint sees. */
   readonly source: string;
-  /** The rules that matched on the way, as `iptables-save` prints them, with the node they are on. */
-  readonly rules: readonly {
-    readonly node: string;
-    readonly table: string;
-    readonly chain: string;
-    readonly text: string;
-  }[];
+  /** Whether a rule gave the packet another source, or a proxy's own connection replaced it. */
+  readonly masqueraded: boolean;
+  /** What chose this endpoint: a rule's statistic, a scheduler; `""` where there was nothing to choose. */
+  readonly chosenBy: string;
+  /** The rules that matched on the way, as their tool prints them, with the node they are on. */
+  readonly rules: readonly (MatchedRule & { readonly node: string })[];
+  /** How many rules a Linux kernel would have tested, and how many sets and maps it would have asked. */
+  readonly walked: FlowResult["walked"];
+  /** The way of the packet, place by place. */
+  readonly hops: readonly Hop[];
 }
 
 /** What becomes of a connection; shows itself as a table. */
-export interface Explanation extends Question {
+export interface Explanation extends ExplainQuestion {
   readonly outcomes: readonly Outcome[];
 }
 
+/** A question whose words have been found: what is sent, and from which namespace. */
+export interface AskedFlow extends Target {
+  readonly netns: Netns;
+  readonly flow: Flow;
+}
+
 /** Asks the rules, without sending anything: the same hook functions that a real packet meets, with every choice taken. */
-export function explain(ground: Ground, question: Question): Explanation {
-  const { netns, ip, port } = ask(ground, question);
-  const found = explainFlow(netns, { protocol: "tcp", target: ip, targetPort: port });
-  const outcomes = found.map((possibility) => outcomeOf(ground, possibility));
+export function explain(setting: Setting, question: ExplainQuestion): Explanation {
+  const asked = askFlow(setting, question);
+  const outcomes = outcomesOf(setting, asked);
   const caption = `What can become of a connection from ${question.from} to ${question.to}`;
   return showAsTable({ ...question, outcomes }, caption, outcomeTable(outcomes));
 }
 
-function outcomeOf(ground: Ground, { outcome, probability }: Possibility<FlowResult>): Outcome {
+/** Every outcome of a flow. */
+export function outcomesOf(setting: Setting, { netns, flow }: Pick<AskedFlow, "netns" | "flow">): readonly Outcome[] {
+  return explainFlow(netns, flow).map((possibility) => outcomeOf(setting, possibility, sourceOf(netns, flow)));
+}
+
+function sourceOf(netns: Netns, flow: Flow): Ip | undefined {
+  return flow.source ?? netns.sourceFor(flow.target);
+}
+
+/** Finds what a question names. @throws Error that says which word is wrong, and what it could be */
+export function askFlow(setting: Setting, question: ExplainQuestion): AskedFlow {
+  const { from, to, node, protocol } = question;
+  const outside = tryParseIp(from.replace(/^\[(.*)\]$/, "$1"));
+  const family = question.family ?? (outside === undefined ? undefined : familyOf(outside));
+  const target = readTarget(setting, to, family);
+  const flow = { protocol: protocol ?? target.protocol ?? "tcp", target: target.ip, targetPort: target.port } as const;
+  if (outside === undefined) {
+    if (node !== undefined)
+      throw new Error(`node: ${from} sends from where it is; a node is said of an IP address only`);
+    return { ...target, netns: readSource(setting, from), flow };
+  }
+  if (familyOf(outside) !== familyOf(target.ip)) {
+    throw new Error(`from ${from} to ${formatIp(target.ip)}: an address of each family cannot speak to each other`);
+  }
+  const at = node === undefined ? outsideOf(setting, outside) : nodeNetns(setting, node);
+  const input = node === undefined ? {} : { input: uplinkOf(at) };
+  return { ...target, netns: at, flow: { ...flow, source: outside, ...input } };
+}
+
+/** Who sends with this address: whose own it is, else a machine outside. */
+function outsideOf({ network }: Setting, ip: Ip): Netns {
+  const own = [...network.namespaces.values()].find((netns) => netns.routes.isLocal(ip) && netns.name !== "outside");
+  const outside = network.namespaces.get("outside") ?? network.namespaces.get("workstation");
+  const found = own ?? outside;
+  if (!found) throw new Error(`from: nobody here has the address ${formatIp(ip)}`);
+  return found;
+}
+
+function nodeNetns({ store, network }: Setting, node: string): Netns {
+  const netns = store.get("Node", node) && network.namespaces.get(node);
+  if (!netns) throw new Error(`nodes "${node}" not found`);
+  return netns;
+}
+
+/** The device by which a node hears from outside: the one that its default route names, or its first physical one. */
+function uplinkOf(netns: Netns): string {
+  const device = [...netns.devices.values()].find(({ link }) => link.type === "physical");
+  if (!device) throw new Error(`node ${netns.name} is plugged into no network`);
+  return device.name;
+}
+
+function outcomeOf(
+  setting: Setting,
+  { outcome, probability }: Possibility<FlowResult>,
+  sentBy: Ip | undefined,
+): Outcome {
   const endpoint = formatSocketAddress(outcome.target, outcome.targetPort);
+  const lines = outcome.entries.flatMap((entry) => {
+    const event = entry.detail as PacketEvent | undefined;
+    return event?.type === "packet" ? [{ entry, event }] : [];
+  });
   return {
     probability,
     end: outcome.end,
+    why: outcome.why,
+    netns: outcome.netns,
     endpoint,
-    name: nameOf(ground, outcome.target) ?? endpoint,
+    name: nameOf(setting, outcome.target) ?? endpoint,
     source: formatIp(outcome.source),
-    rules: outcome.rules.map(({ netns, table, chain, text }) => ({ node: netns, table, chain, text })),
+    masqueraded: outcome.source !== sentBy || outcome.rules.some(changesSource),
+    chosenBy: chosenBy(outcome.rules),
+    rules: outcome.rules.map(({ netns, ...rule }) => ({ node: netns, ...rule })),
+    walked: outcome.walked,
+    get hops() {
+      return hopsOf(setting, wayOf(lines, outcome.packet.id), lines[0]?.entry.at ?? 0, "out", 1);
+    },
   };
 }
 
-/** The rule that made the choice: the last one with a probability, or the one that sent the packet on. */
-function chosenBy({ rules }: Outcome): string {
-  const sent = rules.filter(({ text }) => / -j KUBE-SEP-/.test(text)).at(-1);
-  const probability = sent && /--probability (\S+)/.exec(sent.text)?.[1];
-  if (!sent) return "";
-  return probability === undefined
-    ? `${sent.chain}: the last rule takes the rest`
-    : `${sent.chain}: --probability ${probability}`;
+function changesSource(rule: MatchedRule): boolean {
+  return asksForMasquerade(rule) && rule.effect?.does !== "mark";
 }
 
 function outcomeTable(outcomes: readonly Outcome[]): Table {
   const rows = outcomes.map((outcome) => [
-    `${(outcome.probability * 100).toFixed(2)} %`,
+    percent(outcome.probability),
     outcome.end,
     outcome.endpoint,
     outcome.name,
     outcome.source,
-    chosenBy(outcome),
+    outcome.chosenBy,
   ]);
   const columns = [
     { title: "probability", align: "right" as const },
@@ -80,4 +168,9 @@ function outcomeTable(outcomes: readonly Outcome[]): Table {
     { title: "chosen by" },
   ];
   return { columns, rows };
+}
+
+/** `33.33 %` */
+export function percent(share: number): string {
+  return `${(share * 100).toFixed(2)} %`;
 }

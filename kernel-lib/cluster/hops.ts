@@ -4,7 +4,8 @@ import type { Netns } from "../net/netns";
 import type { MatchedRule, PacketData, PacketEvent, PacketEventKind } from "../net/passage";
 import type { Time } from "../sim/clock";
 import type { Entry } from "../sim/journal";
-import type { Ground } from "./question";
+import type { Setting } from "./question";
+import { ruleLine } from "./rules";
 
 /** A line of the journal about a packet. */
 export interface Line {
@@ -83,7 +84,7 @@ export interface Hop {
 }
 
 /** The hops of one way; numbered from `first`. */
-export function hopsOf(ground: Ground, lines: readonly Line[], begin: Time, way: Hop["way"], first: number): Hop[] {
+export function hopsOf(ground: Setting, lines: readonly Line[], begin: Time, way: Hop["way"], first: number): Hop[] {
   const groups = visits(lines).flatMap((visit) => split(visit, tunnelsOf(ground, visit)));
   return groups.map((group, at) => {
     const isLast = at === groups.length - 1;
@@ -123,7 +124,7 @@ function split(lines: readonly Line[], tunnels: ReadonlySet<string>): readonly (
 }
 
 /** The VXLAN devices of the namespace. */
-function tunnelsOf({ network }: Ground, [line]: readonly Line[]): ReadonlySet<string> {
+function tunnelsOf({ network }: Setting, [line]: readonly Line[]): ReadonlySet<string> {
   const devices = line && network.namespaces.get(line.event.netns)?.devices.values();
   return new Set([...(devices ?? [])].filter(({ link }) => link.type === "vxlan").map(({ name }) => name));
 }
@@ -135,7 +136,7 @@ interface About {
   readonly isLast: boolean;
 }
 
-function hopOf(ground: Ground, lines: readonly Line[], { begin, way, number, isLast }: About): Hop {
+function hopOf(ground: Setting, lines: readonly Line[], { begin, way, number, isLast }: About): Hop {
   const events = lines.map(({ event }) => event);
   const [first, final] = [lines[0], lines.at(-1)];
   if (!first || !final) throw new Error("a hop has at least one line");
@@ -189,7 +190,7 @@ function isBridge({ type }: Link): boolean {
   return type === "bridge";
 }
 
-function kindOf({ store }: Ground, netns: string, tunnel: boolean, bridge: boolean): HopKind {
+function kindOf({ store }: Setting, netns: string, tunnel: boolean, bridge: boolean): HopKind {
   if (netns === "workstation" || netns === "router") return netns;
   if (!store.get("Node", netns)) return netns.includes("/") ? "pod" : "router";
   return tunnel ? "tunnel" : bridge ? "bridge" : "host";
@@ -241,7 +242,7 @@ function changesOf({ entry, event }: Line, all: readonly PacketEvent[]): readonl
 function reasonsOf({ entry, event }: Line): readonly Reason[] {
   const { kind, rule } = event;
   if (kind === "route") return [{ kind, text: entry.what.replace(/^route: /, "") }];
-  if (kind === "rule" && rule) return [{ kind, text: `${rule.table}: ${rule.text}`, rule }];
+  if (kind === "rule" && rule) return [{ kind, text: ruleLine(rule), rule }];
   if (kind === "bridge" || kind === "encapsulate") return [{ kind: "fdb", text: entry.what }];
   return [];
 }
@@ -278,11 +279,11 @@ function endText(packet: PacketData, side: "source" | "target"): string {
 }
 
 /** A namespace in a reader's words: `node/node-1`, `pod/curl`. */
-export function whereOf({ store, network }: Ground, netns: string): string {
+export function whereOf({ store, network }: Setting, netns: string): string {
   if (store.get("Node", netns)) return `node/${netns}`;
   return network.namespaces.has(netns) && netns.includes("/") ? `pod/${netns.replace(/^default\//, "")}` : netns;
 }
 
-function nodeOf({ store }: Ground, netns: string): string | undefined {
+function nodeOf({ store }: Setting, netns: string): string | undefined {
   return store.get("Node", netns) ? netns : store.get("Pod", netns)?.spec.nodeName;
 }

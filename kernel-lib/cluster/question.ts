@@ -1,22 +1,29 @@
 /** Owns the words of a question, "from this pod to that Service": what they name, and what is wrong with them. */
 import { type Key, keyFor } from "../api/meta";
 import type { Store } from "../api/store";
-import { formatIp, type Ip, parseIp, tryParseIp } from "../net/address";
+import { type Family, family as familyOf, formatIp, type Ip, parseIp, tryParseIp } from "../net/address";
 import type { Netns } from "../net/netns";
 import type { Network } from "../net/network";
 import type { Driver } from "./driver";
 
-/** What a question is asked of. */
-export interface Ground {
+/** What a question's words are found in, and what it is asked of as long as nothing is sent. */
+export interface Setting {
   readonly network: Network;
   readonly store: Store;
+}
+
+/** What a question is asked of that sends something. */
+export interface Ground extends Setting {
   readonly driver: Driver;
 }
 
 export interface Question {
   /** `pod/[namespace/]name`, `node/name` or `workstation`. */
   readonly from: string;
-  /** `svc/[namespace/]name:port`, `pod/[namespace/]name:port`, `node/name:port`, `workstation:port` or `IP:port`. */
+  /**
+   * `svc/[namespace/]name:port`, `pod/[namespace/]name:port`, `node/name:port`, `workstation:port` or `IP:port`. The port
+   * of a Service may be its name, or left out where the Service has only one.
+   */
   readonly to: string;
 }
 
@@ -31,12 +38,14 @@ export interface Asked {
   readonly ip: Ip;
   /** 0 for ICMP. */
   readonly port: number;
+  /** What the Service's port speaks, if a Service was asked for that has this port for one protocol only. */
+  readonly protocol?: "tcp" | "udp" | "sctp";
   /** The Service asked for, if it is one. */
   readonly service?: Key;
 }
 
 /** Finds what a question names. Throws an error that says which word is wrong, and what it could be. */
-export function ask(ground: Ground, question: Question, probe: Probe = "tcp"): Asked {
+export function ask(ground: Setting, question: Question, probe: Probe = "tcp"): Asked {
   return {
     from: question.from,
     netns: readSource(ground, question.from),
@@ -46,7 +55,7 @@ export function ask(ground: Ground, question: Question, probe: Probe = "tcp"): A
 }
 
 /** The namespace of `pod/x`, `node/x`, `workstation`, `router`. @throws Error if there is none */
-export function readSource({ network, store }: Ground, from: string): Netns {
+export function readSource({ network, store }: Setting, from: string): Netns {
   const [kind = "", ...path] = from.split("/");
   const name = path.join("/");
   const machine = kind === "workstation" || kind === "router";
@@ -61,37 +70,48 @@ export function readSource({ network, store }: Ground, from: string): Netns {
   return netns;
 }
 
-type Target = Omit<Asked, "from" | "netns" | "to">;
+/** What is asked for: an address and a port, and whose they are. */
+export type Target = Omit<Asked, "from" | "netns" | "to">;
 
-function readTarget(ground: Ground, to: string): Target {
+type Address = Omit<Target, "port">;
+
+const forms = "svc/[namespace/]name:port, pod/[namespace/]name:port, node/name:port, IP:port";
+
+/**
+ * Finds what `to` names. @param family of which the address should be, where there is a choice
+ * @throws Error that says which word is wrong, and what it could be
+ */
+export function readTarget(setting: Setting, to: string, family?: Family): Target {
+  const service = /^(?:svc|service)\/([^:]+)(?::([^:]+))?$/.exec(to);
+  if (service?.[1]) return serviceTarget(setting.store, keyIn(service[1].split("/")), service[2], family);
   const match = /^(.+):(\d+)$/.exec(to);
   const port = Number(match?.[2]);
-  if (!match?.[1] || port < 1 || port > 65_535) {
-    throw new Error(
-      `to: ${JSON.stringify(to)} is none of svc/[namespace/]name:port, pod/[namespace/]name:port, node/name:port, IP:port`,
-    );
-  }
-  return { ...addressOf(ground, match[1], `:${port}`), port };
+  if (!match?.[1] || !isPort(port)) throw new Error(`to: ${JSON.stringify(to)} is none of ${forms}`);
+  return { ...addressOf(setting, match[1], `:${port}`, family), port };
+}
+
+function isPort(port: number): boolean {
+  return Number.isInteger(port) && port >= 1 && port <= 65_535;
 }
 
 /** Who is pinged: the same words without a port. */
-function readHost(ground: Ground, to: string): Target {
+function readHost(ground: Setting, to: string): Target {
   if (/^[^[]*[a-z/][^:]*:\d+$/.test(to) || /^[\d.]+:\d+$/.test(to)) {
     throw new Error(`to: ${JSON.stringify(to)} has a port, and ICMP knows none: write ${to.replace(/:\d+$/, "")}`);
   }
   return { ...addressOf(ground, to, ""), port: 0 };
 }
 
-function addressOf({ store, network }: Ground, word: string, port: string): Omit<Target, "port"> {
+function addressOf({ store, network }: Setting, word: string, port: string, family?: Family): Address {
   const [, kind, name = ""] = /^(?:(svc|service|pod|node)\/)?(.+)$/.exec(word) ?? [];
   switch (kind) {
     case "pod":
-      return { ip: podAddress(store, keyIn(name.split("/"))) };
+      return { ip: podAddress(store, keyIn(name.split("/")), family) };
     case "node":
-      return { ip: nodeAddress(store, name) };
+      return { ip: nodeAddress(store, name, family) };
     case "svc":
     case "service":
-      return serviceAddress(store, keyIn(name.split("/")));
+      return serviceAddress(store, keyIn(name.split("/")), family);
     default: {
       const ip = name === "workstation" ? network.namespaces.get(name)?.sourceFor(parseIp("192.0.2.1")) : undefined;
       const found = ip ?? tryParseIp(name.replace(/^\[(.*)\]$/, "$1"));
@@ -101,42 +121,93 @@ function addressOf({ store, network }: Ground, word: string, port: string): Omit
   }
 }
 
-function serviceAddress(store: Store, key: Key): Omit<Target, "port"> {
+function serviceTarget(store: Store, key: Key, word: string | undefined, family: Family | undefined): Target {
+  const address = serviceAddress(store, key, family);
+  const ports = store.get("Service", key)?.spec.ports ?? [];
+  const named = ports.filter(({ name }) => name === word);
+  const wanted = word === undefined ? ports : named.length > 0 ? named : undefined;
+  const port = wanted ? wanted[0]?.port : Number(word);
+  const several = new Set(wanted?.map((each) => each.port)).size > 1;
+  if (port === undefined || !isPort(port) || several) {
+    const list = ports.map(({ name, port: number }) => (name ? `${number} (${name})` : `${number}`)).join(", ");
+    const what = word === undefined ? "has several ports: say which" : `has no port ${JSON.stringify(word)}`;
+    throw new Error(`to: service ${key} ${what}; its ports are ${list || "none"}`);
+  }
+  const spoken = new Set(ports.filter((each) => each.port === port).map(({ protocol = "TCP" }) => protocol));
+  const [protocol] = spoken;
+  const one = spoken.size === 1 ? { protocol: protocol?.toLowerCase() as "tcp" } : {};
+  return { ...address, port, ...one };
+}
+
+function serviceAddress(store: Store, key: Key, family: Family | undefined): Address {
   const service = store.get("Service", key);
   if (!service) throw notFound("services", key);
-  const { clusterIP } = service.spec;
-  const ip = clusterIP === undefined ? undefined : tryParseIp(clusterIP);
+  const { clusterIP, clusterIPs = clusterIP === undefined ? [] : [clusterIP], type, externalName } = service.spec;
+  if (type === "ExternalName") {
+    const alias = `DNS answers its name with a CNAME, ${externalName}`;
+    throw new Error(`service ${key} is an ExternalName: it has no address, ${alias}: nothing here carries its packets`);
+  }
+  if (clusterIP === "None") {
+    const one = headlessExample(store, key);
+    throw new Error(
+      `service ${key} is headless: it has no cluster IP, DNS gives its pods' addresses; ask for one${one}`,
+    );
+  }
+  const ips = clusterIPs.flatMap((text) => tryParseIp(text) ?? []);
+  const ip = family === undefined ? ips[0] : ips.find((each) => familyOf(each) === family);
   if (ip !== undefined) return { ip, service: key };
-  throw new Error(`service ${key} has no cluster IP (it is ${clusterIP === "None" ? "headless" : service.spec.type})`);
+  if (ips.length > 0) throw new Error(`service ${key} has no ${family} address: it has ${clusterIPs.join(", ")}`);
+  throw new Error(`service ${key} has no cluster IP yet`);
 }
 
-function nodeAddress(store: Store, name: string): Ip {
+/** A pod behind a headless Service, as one would ask for it. */
+function headlessExample(store: Store, key: Key): string {
+  const [namespace = "", name = ""] = key.split("/");
+  const labels = { "kubernetes.io/service-name": name };
+  for (const { endpoints, ports } of store.list("EndpointSlice", { namespace, labels })) {
+    for (const { targetRef } of endpoints ?? []) {
+      if (targetRef?.kind !== "Pod") continue;
+      const pod = namespace === "default" ? targetRef.name : `${namespace}/${targetRef.name}`;
+      return `: pod/${pod}:${ports?.[0]?.port ?? "port"}`;
+    }
+  }
+  return "";
+}
+
+function nodeAddress(store: Store, name: string, family: Family | undefined): Ip {
   const node = store.get("Node", name);
   if (!node) throw notFound("nodes", name);
-  const address = node.status.addresses?.find(({ type }) => type === "InternalIP")?.address;
-  const ip = address === undefined ? undefined : tryParseIp(address);
-  if (ip === undefined) throw new Error(`node ${name} has no address yet`);
-  return ip;
+  const all = node.status?.addresses?.flatMap(({ type, address }) => (type === "InternalIP" ? [address] : [])) ?? [];
+  return chosen(`node ${name}`, all, family);
 }
 
-function podAddress(store: Store, key: Key): Ip {
+function podAddress(store: Store, key: Key, family: Family | undefined): Ip {
   const pod = store.get("Pod", key);
   if (!pod) throw notFound("pods", key);
-  const ip = pod.status.podIP === undefined ? undefined : tryParseIp(pod.status.podIP);
-  if (ip === undefined) throw new Error(`pod ${key} has no address yet`);
-  return ip;
+  const { podIP, podIPs } = pod.status ?? {};
+  const all = podIPs?.flatMap(({ ip }) => ip ?? []) ?? [];
+  return chosen(`pod ${key}`, all.length > 0 || podIP === undefined ? all : [podIP], family);
 }
 
-function keyIn(path: readonly string[]): Key {
+/** The first address of the wanted family. */
+function chosen(whose: string, texts: readonly string[], family: Family | undefined): Ip {
+  const ips = texts.flatMap((text) => tryParseIp(text) ?? []);
+  const ip = family === undefined ? ips[0] : ips.find((each) => familyOf(each) === family);
+  if (ip !== undefined) return ip;
+  if (ips.length > 0) throw new Error(`${whose} has no ${family} address: it has ${texts.join(", ")}`);
+  throw new Error(`${whose} has no address yet`);
+}
+
+export function keyIn(path: readonly string[]): Key {
   return path.length === 1 ? keyFor("default", path[0] ?? "") : path.join("/");
 }
 
-function notFound(resource: string, key: Key): Error {
+export function notFound(resource: string, key: Key): Error {
   return new Error(`${resource} "${key.replace(/^default\//, "")}" not found`);
 }
 
 /** Who has an address, in a reader's words: `pod/my-nginx-…`, `svc/my-nginx`, `node/node-1`; undefined: nobody we know. */
-export function nameOf({ store, network }: Ground, ip: Ip): string | undefined {
+export function nameOf({ store, network }: Setting, ip: Ip): string | undefined {
   const text = formatIp(ip);
   const short = (kind: string, { namespace, name }: { readonly namespace?: string; readonly name: string }): string =>
     `${kind}/${namespace === undefined || namespace === "default" ? "" : `${namespace}/`}${name}`;
@@ -147,8 +218,8 @@ export function nameOf({ store, network }: Ground, ip: Ip): string | undefined {
     if (network.namespaces.get(node.metadata.name)?.routes.isLocal(ip)) return short("node", node.metadata);
   }
   for (const pod of store.list("Pod")) {
-    const over = pod.status.phase === "Succeeded" || pod.status.phase === "Failed";
-    if (!over && pod.status.podIPs?.some((address) => address.ip === text)) return short("pod", pod.metadata);
+    const over = pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
+    if (!over && pod.status?.podIPs?.some((address) => address.ip === text)) return short("pod", pod.metadata);
   }
   return network.namespaces.get("workstation")?.routes.isLocal(ip) ? "workstation" : undefined;
 }

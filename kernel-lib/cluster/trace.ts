@@ -121,7 +121,7 @@ function isAnswer({ kind, packet }: PacketEvent, id: number, out: readonly Line[
 const arrived: ReadonlySet<PacketEventKind> = new Set(["deliver", "consume", "reject"]);
 
 /** The lines of one packet worth telling: itself, and the tunnel around it as far as it is carried. */
-function wayOf(lines: readonly Line[], id: number): readonly Line[] {
+export function wayOf(lines: readonly Line[], id: number): readonly Line[] {
   const own = lines.filter(({ event }) => event.packet.id === id || (event.packet.inner?.id === id && carries(event)));
   // What becomes of the outer packet becomes of the inner one: told once, in the words of where it happened.
   const lost = own.findIndex(({ event }) => event.packet.vni !== undefined && failures.has(event.kind));
@@ -148,19 +148,18 @@ function withoutDetours(lines: readonly Line[]): readonly Line[] {
   const kept: Line[] = [];
   for (const line of [...lines].reverse()) {
     const { rule } = line.event;
-    if (!rule) {
-      kept.push(line);
-      continue;
-    }
-    const target = / -j (\S+)/.exec(rule.text)?.[1] ?? "";
-    const next = kept.at(-1)?.event.rule;
-    const leadsOn = next !== undefined && next.chain === target && next.table === rule.table;
-    if (leadsOn || decisions.has(target)) kept.push(line);
+    if (!rule || leadsOn(rule, kept.at(-1)?.event.rule)) kept.push(line);
   }
   return kept.reverse();
 }
 
-const decisions: ReadonlySet<string> = new Set(["ACCEPT", "DROP", "REJECT", "DNAT", "SNAT", "MASQUERADE", "MARK"]);
+/** Whether a rule decided something itself, or led to the next one that is told. */
+function leadsOn({ table, effect }: MatchedRule, next: MatchedRule | undefined): boolean {
+  if (effect?.does === "jump" || effect?.does === "goto") {
+    return next !== undefined && next.chain === effect.chain && next.table === table;
+  }
+  return effect !== undefined && effect.does !== "return";
+}
 
 function stepOf(ground: Ground, { entry, event }: Line, begin: Time, way: Step["way"]): Step {
   const { packet, rule, kind } = event;

@@ -3,6 +3,7 @@ import { drawTrace } from "./diagram";
 import { displayable, type MimeBundle } from "./display";
 import { imageOf, svgOfDrawing } from "./drawing";
 import type { Hop } from "./hops";
+import { ruleLine } from "./rules";
 import { escapeHtml } from "./table";
 import type { Step, Trace } from "./trace";
 
@@ -122,11 +123,13 @@ function tell(step: Step, before: Step | undefined, after: Step | undefined): re
   }
 }
 
-/** Of `nat` every jump is told, for they make the choice; of other tables only the rule that decided. */
+/** Of iptables' other tables than `nat` only the rule that decided is told; the jumps of all others make the choice. */
 function ruleLines({ rule }: Step, after: Step | undefined): readonly Told[] {
   if (!rule) return [];
-  const jumpsOn = after?.rule !== undefined && rule.text.endsWith(` -j ${after.rule.chain}`);
-  return jumpsOn && rule.table !== "nat" ? [] : [{ style: "rule", text: `${rule.table}: ${rule.text}` }];
+  const { effect, tool = "iptables" } = rule;
+  const jumpsOn = (effect?.does === "jump" || effect?.does === "goto") && effect.chain === after?.rule?.chain;
+  if (jumpsOn && tool === "iptables" && rule.table !== "nat") return [];
+  return [{ style: "rule", text: ruleLine(rule) }];
 }
 
 const ways = { out: "The way out", back: "The way of the answer" } as const;

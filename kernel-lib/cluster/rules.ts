@@ -1,0 +1,33 @@
+/** Owns how a rule that matched is told: in one line, and who of the rules on a way chose the endpoint. */
+import type { MatchedRule } from "../net/passage";
+
+/** A rule in one line: iptables and nft say the table first; IPVS's line says all itself. */
+export function ruleLine({ table, chain, text, tool = "iptables" }: MatchedRule): string {
+  if (tool === "iptables") return `${table}: ${text}`;
+  return tool === "nft" ? `${table} ${chain}: ${text}` : text;
+}
+
+/** Whether a rule gave the packet another source, or the mark that asks for that. */
+export function asksForMasquerade({ effect }: MatchedRule): boolean {
+  return effect?.does === "mark" || effect?.does === "masquerade" || effect?.does === "snat";
+}
+
+/** The rule that chose the endpoint, and by what: iptables' statistic or affinity, nft's numgen, IPVS's scheduler. */
+export function chosenBy(rules: readonly MatchedRule[]): string {
+  for (const rule of [...rules].reverse()) {
+    const { chain, text, tool = "iptables", effect } = rule;
+    if (tool === "ipvs") return chain;
+    if (effect?.does !== "jump" && effect?.does !== "goto") continue;
+    if (tool === "nft") {
+      const numgen = /\bnumgen \w+ mod \d+/.exec(text)?.[0];
+      if (numgen !== undefined) return `${chain}: ${numgen}`;
+      if (/@affinity-/.test(text)) return `${chain}: affinity`;
+      continue;
+    }
+    if (!effect.chain.startsWith("KUBE-SEP-")) continue;
+    const probability = /--probability (\S+)/.exec(text)?.[1];
+    if (probability !== undefined) return `${chain}: --probability ${probability}`;
+    return text.includes("--rcheck") ? `${chain}: affinity` : `${chain}: the last rule takes the rest`;
+  }
+  return "";
+}
