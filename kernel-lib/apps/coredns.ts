@@ -2,7 +2,7 @@
 import type { App } from "./app";
 import { type ClusterDnsOptions, clusterDns } from "./clusterdns";
 import { dnsResponse, isDns } from "./dns";
-import { serveHttp } from "./http";
+import { serveHttp } from "./httpserver";
 
 /** A server of the names in `options.store`. Health is on 8080, readiness on 8181, as its plugins have it. */
 export function coredns(options: ClusterDnsOptions, version: string): App {

@@ -1,6 +1,7 @@
 /** Owns echoserver 1.4: it answers every request with what it knows of it, the client's address first. */
 import type { App } from "./app";
-import { type Exchange, header, serveHttp } from "./http";
+import { header } from "./http";
+import { type Exchange, serveHttp } from "./httpserver";
 
 /** Listens on 8080. SIGTERM ends it. */
 export const echoserver: App = (program) => {

@@ -1,10 +1,8 @@
 /** Owns HTTP/1.1 messages over sockets: reading and writing requests and responses (RFC 9110, RFC 9112), as text. */
 import { rfc3339 } from "../api/time";
-import { formatIp } from "../net/address";
 import { utf8Length } from "../net/packet";
-import type { ListenOptions, TcpSocket } from "../net/socket";
 import { hour, type Time } from "../sim/clock";
-import type { Program } from "./app";
+import { takeOctets } from "./octets";
 
 /** Header fields in the order in which they are written; names as written, compared without case. */
 export type Headers = readonly (readonly [name: string, value: string])[];
@@ -63,7 +61,8 @@ export function formatResponse(response: HttpResponse): string {
   return formatMessage(`${version} ${status} ${reason}`, length ? [...headers, contentLength(body)] : headers, body);
 }
 
-function contentLength(body: string): readonly [string, string] {
+/** The header field that says how long a body is. */
+export function contentLength(body: string): readonly [string, string] {
   return ["Content-Length", String(utf8Length(body))];
 }
 
@@ -154,105 +153,6 @@ export class HttpReader<M extends HttpRequest | HttpResponse> {
     this.#head = { start: match.slice(1), headers: pairs };
     return true;
   }
-}
-
-/** The beginning of a text that is so many octets in UTF-8; undefined if there is not so much. */
-function takeOctets(text: string, octets: number): string | undefined {
-  let count = 0;
-  let end = 0;
-  while (count < octets && end < text.length) {
-    const step = (text.codePointAt(end) ?? 0) > 0xffff ? 2 : 1;
-    count += utf8Length(text.slice(end, end + step));
-    end += step;
-  }
-  return count >= octets ? text.slice(0, end) : undefined;
-}
-
-/** Who asked, beside what. */
-export interface Exchange {
-  readonly request: HttpRequest;
-  readonly client: string;
-  readonly socket: TcpSocket;
-}
-
-/** A server that can stop taking connections and tell when the last one is over. */
-export interface HttpServer {
-  /** Stops listening; what was accepted is answered still, then `closed` is called. */
-  drain(closed: () => void): void;
-}
-
-/** Serves HTTP: keeps connections alive, answers bad requests with 400. Ends with the program. */
-export function serveHttp(
-  program: Program,
-  options: ListenOptions,
-  answer: (asked: Exchange) => HttpResponse,
-): HttpServer {
-  const open = new Map<TcpSocket, HttpReader<HttpRequest>>();
-  let drained: (() => void) | undefined;
-  const listener = program.netns.sockets.listenTcp(options, (accepted) => {
-    const reader = HttpReader.requests();
-    open.set(accepted, reader);
-    const owned = program.own({ close: () => accepted.end() });
-    const forget = (): void => {
-      open.delete(accepted);
-      program.disown(owned);
-      if (open.size === 0) drained?.();
-    };
-    return {
-      data(socket, text) {
-        if (program.ended) {
-          // What comes after its owner is gone meets nobody (RFC 9293, section 3.6.1).
-          socket.abort();
-          return;
-        }
-        reader.feed(text);
-        serveNext(reader, socket, answer, () => drained !== undefined);
-      },
-      closed: forget,
-      failed: forget,
-    };
-  });
-  program.own(listener);
-  return {
-    drain(closed) {
-      listener.close();
-      drained = closed;
-      // A connection that is only kept alive is not waited for.
-      for (const [socket, reader] of open) if (reader.idle) socket.end();
-      if (open.size === 0) closed();
-    },
-  };
-}
-
-/** Answers what has come in whole; closes after the last answer of a connection. */
-function serveNext(
-  reader: HttpReader<HttpRequest>,
-  socket: TcpSocket,
-  answer: (asked: Exchange) => HttpResponse,
-  draining: () => boolean,
-): void {
-  for (let request = reader.next(); request !== undefined; request = reader.next()) {
-    if (request === "bad") {
-      socket.write(formatResponse({ status: 400, headers: [["Connection", "close"]], body: "" }));
-      socket.end();
-      return;
-    }
-    const last = draining() || !keepsAlive(request);
-    const given = answer({ request, client: formatIp(socket.remote.ip), socket });
-    const headers = last ? withClose(given.headers) : given.headers;
-    const head = { body: "", headers: [...headers, contentLength(given.body)] };
-    socket.write(formatResponse(request.method === "HEAD" ? { ...given, ...head } : { ...given, headers }));
-    if (last) {
-      socket.end();
-      return;
-    }
-  }
-}
-
-/** The last answer of a connection says so. */
-function withClose(headers: Headers): Headers {
-  const rest = headers.filter(([name]) => name.toLowerCase() !== "connection");
-  return [...rest, ["Connection", "close"]];
 }
 
 /** RFC 9112, section 9.3. */

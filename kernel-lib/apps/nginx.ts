@@ -3,7 +3,8 @@ import { rfc3339 } from "../api/time";
 import { SocketError } from "../net/socket";
 import { millisecond } from "../sim/clock";
 import type { App, Program } from "./app";
-import { type Exchange, type Headers, type HttpResponse, header, httpDate, logDate, serveHttp } from "./http";
+import { type Headers, type HttpResponse, header, httpDate, logDate } from "./http";
+import { type Exchange, serveHttp } from "./httpserver";
 
 const root = "/usr/share/nginx/html";
 
