@@ -1,0 +1,182 @@
+/** Owns running iptables rules on packets: from chain to chain, to a verdict. */
+import { type Family, type Ip, localhost } from "./address";
+import type { Chain } from "./chain";
+import { decide, describeNat, type Manipulation, type NatRequest, translate } from "./nat";
+import type { Verdict } from "./netfilter";
+import type { Netns } from "./netns";
+import { packetSize } from "./packet";
+import type { Passage } from "./passage";
+import { effectOf, type Rule, type TableName, type Target } from "./rule";
+import { compile, type RecentLists, type Test } from "./rulematch";
+
+/** A table's chains, and where they are. */
+export interface RunningTable {
+  readonly name: TableName;
+  readonly chains: ReadonlyMap<string, Chain>;
+  readonly netns: Netns;
+  readonly family: Family;
+  readonly recent: RecentLists;
+}
+
+/** How deep chains may jump: a loop is refused when rules are loaded; this guards against our own mistakes. */
+const jumpLimit = 64;
+
+type Outcome = Verdict | "return" | "next";
+
+/** Runs a built-in chain: what its rules say, or else its policy. */
+export function runBuiltIn(table: RunningTable, chain: Chain, passage: Passage): Verdict {
+  const outcome = runChain(table, chain, passage, 0);
+  if (outcome !== "return" && outcome !== "next") return outcome;
+  if (!passage.dry) {
+    chain.packets++;
+    chain.bytes += packetSize(passage.packet);
+  }
+  if (chain.policy !== "DROP") return "accept";
+  passage.why = `policy DROP of ${table.name}/${chain.name}`;
+  return "drop";
+}
+
+/** Only the first packet of a connection meets the rules of the nat table; what they decide holds for all others. */
+export function runNat(table: RunningTable, chain: Chain, manipulation: Manipulation, passage: Passage): Verdict {
+  const { connection, direction } = passage;
+  if (!connection || !direction) return "accept";
+  const undecided = (): boolean =>
+    (manipulation === "target" ? connection.targetNat : connection.sourceNat) === "undecided";
+  if (passage.state === "NEW" && undecided()) {
+    const verdict = runBuiltIn(table, chain, passage);
+    if (verdict !== "accept") return verdict;
+    if (undecided() && nat(table.netns, passage, manipulation, undefined) === "drop") return "drop";
+  }
+  const before = passage.packet;
+  const after = translate(before, connection, direction, manipulation);
+  if (after === before) return "accept";
+  passage.packet = after;
+  if (passage.watched) {
+    passage.note("nat", "nat", () => describeNat(manipulation, before, after, direction), { before });
+  }
+  return "accept";
+}
+
+/**
+ * Tests the rules of a chain one after another, as Linux does, but for those that an index rules out: they are only
+ * counted (`walked`), and nothing else tells the difference.
+ */
+function runChain(table: RunningTable, chain: Chain, passage: Passage, depth: number): Outcome {
+  if (depth > jumpLimit) throw new Error(`iptables: chains of ${table.name} jump more than ${jumpLimit} deep`);
+  const { length } = chain.rules;
+  const candidates = chain.index?.candidates(passage.packet);
+  const test = (rule: Rule): Test => compile(rule, table.netns, table.recent);
+  for (let at = candidates?.next() ?? 0; at < length; at = candidates?.next() ?? at + 1) {
+    if (!chain.test(at, test)(passage)) continue;
+    const outcome = takeRule(table, chain, at, passage, depth);
+    if (outcome === undefined) continue;
+    if (passage.walked) passage.walked.rules += at + 1;
+    return outcome;
+  }
+  if (passage.walked) passage.walked.rules += length;
+  return "next";
+}
+
+/** A rule matched; undefined: the next one is asked. */
+function takeRule(table: RunningTable, chain: Chain, at: number, passage: Passage, depth: number): Outcome | undefined {
+  const { target } = chain.rules[at] as Rule;
+  if (!passage.dry) chain.count(at, packetSize(passage.packet));
+  if (passage.watched) noteRule(table, chain, at, target, passage);
+  if (!target) return undefined;
+  if (target.target === "jump" || target.target === "goto") {
+    const next = table.chains.get(target.chain);
+    if (!next) throw new Error(`iptables: ${table.name}/${chain.name} jumps to ${target.chain}, which is not there`);
+    const outcome = runChain(table, next, passage, depth + 1);
+    if (outcome !== "return" && outcome !== "next") return outcome;
+    return target.target === "goto" ? "next" : undefined;
+  }
+  const outcome = perform(table, target, passage);
+  if (outcome === "next") return undefined;
+  if (outcome === "drop" || outcome === "reject") {
+    const verb = outcome === "drop" ? "dropped" : "rejected";
+    passage.why = `${verb} by ${table.name}/${chain.name}: ${chain.text(at, table.family)}`;
+  }
+  return outcome;
+}
+
+function noteRule(
+  { name, family }: RunningTable,
+  chain: Chain,
+  at: number,
+  target: Target | undefined,
+  passage: Passage,
+): void {
+  const text = chain.text(at, family);
+  const effect = effectOf(target);
+  passage.note("rule", `${name}/${chain.name}`, () => text, {
+    rule: { table: name, chain: chain.name, number: at + 1, text, ...(effect && { effect }) },
+  });
+}
+
+function perform(table: RunningTable, target: Target, passage: Passage): Outcome {
+  switch (target.target) {
+    case "ACCEPT":
+      return "accept";
+    case "DROP":
+      return "drop";
+    case "RETURN":
+      return "return";
+    case "MARK":
+      passage.mark = ((passage.mark & ~target.mask) ^ target.value) >>> 0;
+      return "next";
+    case "REJECT":
+      passage.rejectWith = rejectWords[target.with ?? "icmp-port-unreachable"];
+      return "reject";
+    case "DNAT":
+      return nat(table.netns, passage, "target", target);
+    case "REDIRECT":
+      return redirect(table.netns, passage, target.port);
+    case "SNAT":
+      return nat(table.netns, passage, "source", target);
+    case "MASQUERADE":
+      return masquerade(table.netns, passage, target.randomFully ?? false);
+    default:
+      return "next";
+  }
+}
+
+const rejectWords = {
+  "icmp-port-unreachable": "port-unreachable",
+  "icmp-host-unreachable": "host-unreachable",
+  "icmp-admin-prohibited": "admin-prohibited",
+  "tcp-reset": "tcp-reset",
+} as const;
+
+/** To this host: its own packets to 127.0.0.1, others to the address of the device they came in by (nf_nat_redirect.c). */
+function redirect(netns: Netns, passage: Passage, port: number | undefined): Outcome {
+  const kind = typeof passage.packet.target;
+  const device = netns.devices.get(passage.input ?? "");
+  const own = kind === "number" ? localhost : localhost6;
+  const ip = passage.input === undefined ? own : device?.addresses.find((address) => typeof address.ip === kind)?.ip;
+  if (ip === undefined) return "drop";
+  return nat(netns, passage, "target", port === undefined ? { ip } : { ip, port });
+}
+
+const localhost6: Ip = 1n;
+
+/** The address of the device that the packet leaves by, towards its next hop (net/netfilter/nf_nat_masquerade.c). */
+function masquerade(netns: Netns, passage: Passage, random: boolean): Outcome {
+  const { target } = passage.packet;
+  const nextHop = netns.routes.lookup(target)?.nextHop ?? target;
+  const device = netns.devices.get(passage.output ?? "");
+  const ip = device && netns.sourceOn(device, nextHop);
+  if (ip === undefined) return "drop";
+  return nat(netns, passage, "source", { ip, random });
+}
+
+function nat(
+  netns: Netns,
+  passage: Passage,
+  manipulation: Manipulation,
+  request: NatRequest | undefined,
+): "accept" | "drop" {
+  const { connection } = passage;
+  if (!connection) return "drop";
+  const draw = (low: number, high: number): number => passage.draw(low, high);
+  return decide(netns.conntrack, connection, manipulation, request, draw) ? "accept" : "drop";
+}
