@@ -6,9 +6,11 @@ import type { ClusterDnsOptions } from "./clusterdns";
 import { coredns } from "./coredns";
 import { cp, daemon, once } from "./daemon";
 import { echoserver } from "./echoserver";
+import { guestbook } from "./guestbook";
 import type { Image, PullFailure, Registry } from "./image";
 import { nginx, nginxFiles } from "./nginx";
 import { pause } from "./pause";
+import { redis } from "./redis";
 import { formatReference, parseReference, repositoryOf } from "./reference";
 
 /** What the registry's own images need of the world. */
@@ -217,6 +219,26 @@ function repositories({ dns }: RegistryOptions): { readonly [repository: string]
         tools: coreutils,
       }),
     },
+    "docker.io/library/redis": {
+      tags: /^(latest|alpine|[4-8](\.\d+){0,2}(-\w+)?)$/,
+      size: 42_010_000,
+      make: (tag) => redisRecipe(tag),
+    },
+    "us-docker.pkg.dev/google-samples/containers/gke/gb-redis-follower": {
+      tags: /^(latest|v[12])$/,
+      size: 39_210_000,
+      make: () => ({ ...redisRecipe("6.0.5"), command: ["redis-server", "--replicaof", "redis-leader", "6379"] }),
+    },
+    "us-docker.pkg.dev/google-samples/containers/gke/gb-frontend": {
+      tags: /^(latest|v[1-6])$/,
+      size: 174_800_000,
+      make: () => ({
+        command: ["apache2-foreground"],
+        stopSignal: "SIGWINCH",
+        programs: { "apache2-foreground": guestbook },
+        tools: [...coreutils, "curl"],
+      }),
+    },
     "registry.k8s.io/kube-proxy": {
       tags: /^v1\.\d+\.\d+$/,
       size: 25_963_000,
@@ -257,6 +279,16 @@ function repositories({ dns }: RegistryOptions): { readonly [repository: string]
       size: 22_800_000,
       make: (tag) => ({ entrypoint: ["/coredns"], programs: { coredns: coredns(dns, tag.slice(1)) } }),
     },
+  };
+}
+
+function redisRecipe(tag: string): Recipe {
+  const version = /^\d+\.\d+\.\d+/.exec(tag)?.[0] ?? "8.0.2";
+  return {
+    command: ["redis-server"],
+    folder: "/data",
+    programs: { "redis-server": redis(version) },
+    tools: [...coreutils, "redis-cli"],
   };
 }
 

@@ -12,6 +12,7 @@ import { arping } from "./linux/probe/arping";
 import { ping } from "./linux/probe/ping";
 import { tracepath } from "./linux/probe/tracepath";
 import { traceroute } from "./linux/probe/traceroute";
+import { redisTools } from "./linux/redis";
 import { socketTools } from "./linux/ss";
 import { ssh } from "./linux/ssh";
 import { sysctl } from "./linux/sysctl";
@@ -38,6 +39,7 @@ export const tools: ReadonlyMap<string, Tool> = new Map(
     conntrack,
     ip,
     nc,
+    ...redisTools,
     ...socketTools,
     sysctl,
     tcpdump,
