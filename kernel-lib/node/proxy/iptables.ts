@@ -6,6 +6,7 @@ import {
   family as familyOfIp,
   formatIp,
   isLoopback,
+  localhost,
   parseCidr,
   parseIp,
   widthOf,
@@ -13,27 +14,26 @@ import {
 import type { Iptables } from "../../net/iptables";
 import { comment, jump, type Match, orMark, type Rule, xorMark } from "../../net/rule";
 import type { NodeNet } from "../node";
-import type { ProxyMode } from "./mode";
-import { markMasq, type PortRules, portRules, type RuleOptions } from "./rules";
+import { cidrOf } from "./config";
+import type { ModeOptions, ProxyMode } from "./mode";
+import { type LocalTraffic, markMasq, type PortRules, portRules, type RuleOptions } from "./rules";
 import type { ServicePort } from "./view";
 
 /** How the mode is set up; what is left out is as kubeadm's default. */
-export interface IptablesOptions {
-  /** Where pods live (`--cluster-cidr`); undefined: nobody knows, nothing is masqueraded for coming from elsewhere. */
-  readonly clusterCidr?: string | undefined;
-  readonly masqueradeAll?: boolean;
-  /** The bit of the mark that asks for masquerading (14 → 0x4000). */
-  readonly masqueradeBit?: number;
-  /** Whether 127.0.0.1:nodePort works. */
-  readonly localhostNodePorts?: boolean;
-  /** Node ports are open on addresses in these prefixes only (`--nodeport-addresses`). */
-  readonly nodePortAddresses?: readonly string[] | undefined;
-  /** `net.netfilter.nf_conntrack_tcp_be_liberal`: packets out of order are let through, not dropped as INVALID. */
-  readonly conntrackLiberal?: boolean;
+export interface IptablesOptions
+  extends Pick<
+    ModeOptions,
+    | "clusterCidr"
+    | "localInterface"
+    | "masqueradeAll"
+    | "masqueradeBit"
+    | "localhostNodePorts"
+    | "nodePortAddresses"
+    | "conntrackLiberal"
+    | "counters"
+  > {
   /** Whether this iptables knows `--random-fully` (1.6.2 and later do). */
   readonly randomFully?: boolean;
-  /** The counters (nfacct) that the kernel has for kube-proxy: rules that count in one are written only if it is there. */
-  readonly counters?: readonly string[];
 }
 
 const invalidDropped = "ct_state_invalid_dropped_pkts";
@@ -45,8 +45,9 @@ export interface IptablesTables {
   readonly filter: ReadonlyMap<string, readonly Rule[]>;
 }
 
-/** A node as its rules need to know it. */
+/** A node as its rules of one family need to know it. */
 export interface NodeAddresses {
+  readonly family?: Family;
   /** Its own (primary) address. */
   readonly ip: string;
   /** All of them: `nodePortAddresses` picks some. */
@@ -84,7 +85,7 @@ export function iptablesMode(options: IptablesOptions = {}): ProxyMode {
       const tables = family === "IPv4" ? node.netns.iptables : node.netns.ip6tables;
       const before = written[family].get(node) ?? firstSync(tables, frameRules(addresses, options));
       // Without it the kernel takes what comes from 127.0.0.1 and is sent to a pod for a martian.
-      if (family === "IPv4" && (options.localhostNodePorts ?? true)) node.netns.sysctl.routeLocalnet = true;
+      if (usesLocalhost(addresses, options) && opensLoopback(options)) node.netns.sysctl.routeLocalnet = true;
       const now = writeTables(before, view, tables, ruleOptions(addresses, options, usesComments(view)));
       written[family].set(node, now);
     },
@@ -171,7 +172,21 @@ function sameRules(before: readonly Rule[] | undefined, now: readonly Rule[]): b
 /** The node's addresses of a family; `""` as the primary one where it has none. */
 function addressesOf(node: NodeNet, family: Family): NodeAddresses {
   const all = node.ips.filter((ip) => familyOfIp(ip) === family).map(formatIp);
-  return { ip: all[0] ?? "", all };
+  return { family, ip: all[0] ?? "", all };
+}
+
+/** Node ports on localhost need route_localnet, which IPv6 has not: there they never work. */
+function usesLocalhost({ family = "IPv4" }: NodeAddresses, options: IptablesOptions): boolean {
+  return family === "IPv4" && (options.localhostNodePorts ?? true);
+}
+
+function opensLoopback({ nodePortAddresses }: IptablesOptions): boolean {
+  const prefixes = prefixesOf(nodePortAddresses, "IPv4");
+  return prefixes.length === 0 || prefixes.some((prefix) => contains(prefix, localhost));
+}
+
+function prefixesOf(cidrs: readonly string[] | undefined, family: Family): readonly Cidr[] {
+  return (cidrs ?? []).map(parseCidr).filter(({ ip }) => familyOfIp(ip) === family);
 }
 
 /** All that kube-proxy's iptables mode writes for a view: a pure function. */
@@ -191,15 +206,23 @@ function usesComments(view: readonly ServicePort[]): boolean {
 
 function ruleOptions(node: NodeAddresses, options: IptablesOptions, comments: boolean): RuleOptions {
   return {
-    clusterCidr: options.clusterCidr === undefined ? undefined : parseCidr(options.clusterCidr),
+    local: localTraffic(node, options),
     masqueradeAll: options.masqueradeAll ?? false,
     nodeIp: node.ip,
     comments,
     localhostCounter:
-      (options.localhostNodePorts ?? true) && options.counters?.includes(localhostAccepted)
-        ? localhostAccepted
-        : undefined,
+      usesLocalhost(node, options) && options.counters?.includes(localhostAccepted) ? localhostAccepted : undefined,
   };
+}
+
+function localTraffic({ family = "IPv4" }: NodeAddresses, options: IptablesOptions): LocalTraffic | undefined {
+  const { clusterCidr, localInterface } = options;
+  if (localInterface !== undefined)
+    return { inside: { input: localInterface }, outside: { input: { not: localInterface } } };
+  const text = cidrOf(clusterCidr, family);
+  if (text === undefined) return undefined;
+  const cidr = parseCidr(text);
+  return { inside: { source: cidr }, outside: { source: { not: cidr } } };
 }
 
 /** A port that is the same object as before keeps its rules. */
@@ -241,7 +264,7 @@ interface Frame {
 /** The rules that do not depend on Services. */
 function frameRules(node: NodeAddresses, options: IptablesOptions): Frame {
   const bit = 2 ** (options.masqueradeBit ?? 14);
-  const localhost = options.localhostNodePorts ?? true;
+  const onLocalhost = usesLocalhost(node, options);
   const loopback = parseCidr("127.0.0.0/8");
   const counted: Match[] = options.counters?.includes(invalidDropped)
     ? [{ match: "nfacct", name: invalidDropped }]
@@ -250,7 +273,7 @@ function frameRules(node: NodeAddresses, options: IptablesOptions): Frame {
     return { match: "conntrack", states, ...(not && { not }) };
   };
   return {
-    toNodePorts: nodePortRules(node, options, localhost),
+    toNodePorts: nodePortRules(node, options),
     postrouting: [
       { matches: [{ match: "mark", value: bit, mask: bit, not: true }], target: { target: "RETURN" } },
       // The mark is taken off, so that a packet that passes here again is not masqueraded twice.
@@ -261,7 +284,7 @@ function frameRules(node: NodeAddresses, options: IptablesOptions): Frame {
       },
     ],
     mark: [{ target: orMark(bit) }],
-    firewall: localhost
+    firewall: onLocalhost
       ? [
           {
             source: { not: loopback },
@@ -291,18 +314,20 @@ function frameRules(node: NodeAddresses, options: IptablesOptions): Frame {
 }
 
 /** The last rules of nat KUBE-SERVICES: what is meant for this node itself may be meant for a node port. */
-function nodePortRules(node: NodeAddresses, options: IptablesOptions, localhost: boolean): readonly Rule[] {
+function nodePortRules(node: NodeAddresses, options: IptablesOptions): readonly Rule[] {
+  const { family = "IPv4" } = node;
   const why = comment("kubernetes service nodeports; NOTE: this must be the last rule in this chain");
-  const prefixes = options.nodePortAddresses?.map(parseCidr);
-  if (!prefixes || prefixes.some((prefix) => prefix.length === 0)) {
-    const elsewhere = localhost ? {} : { destination: { not: parseCidr("127.0.0.0/8") } };
+  const prefixes = prefixesOf(options.nodePortAddresses, family);
+  const onLocalhost = usesLocalhost(node, options);
+  if (prefixes.length === 0 || prefixes.some((prefix) => prefix.length === 0)) {
+    const loopback = parseCidr(family === "IPv4" ? "127.0.0.0/8" : "::1/128");
+    const elsewhere = onLocalhost ? {} : { destination: { not: loopback } };
     const matches: Match[] = [why, { match: "addrtype", target: "LOCAL" }];
     return [{ ...elsewhere, matches, target: jump("KUBE-NODEPORTS") }];
   }
-  return [...node.all, "127.0.0.1"]
-    .map(parseIp)
+  return [...node.all.map(parseIp), ...(family === "IPv4" ? [localhost] : [])]
     .filter((ip) => prefixes.some((prefix) => contains(prefix, ip)))
-    .filter((ip) => localhost || !isLoopback(ip))
+    .filter((ip) => onLocalhost || !isLoopback(ip))
     .map((ip): Rule => {
       const destination: Cidr = { ip, length: widthOf(ip) };
       return { destination, matches: [why], target: jump("KUBE-NODEPORTS") };

@@ -8,8 +8,8 @@ import type { Endpoint, ServicePort } from "./view";
 
 /** What all rules of a node depend on. */
 export interface RuleOptions {
-  /** Where pods of this cluster live: what comes from elsewhere is masqueraded on its way to a cluster IP. */
-  readonly clusterCidr: Cidr | undefined;
+  /** How pods' traffic is told: what comes from elsewhere is masqueraded on its way to a cluster IP. */
+  readonly local: LocalTraffic | undefined;
   readonly masqueradeAll: boolean;
   /** The node's own address: a source range that holds it also lets the load balancer's IPs themselves in. */
   readonly nodeIp: string;
@@ -17,6 +17,12 @@ export interface RuleOptions {
   readonly comments: boolean;
   /** The counter of what reaches node ports by 127.0.0.1, if the kernel has it. */
   readonly localhostCounter: string | undefined;
+}
+
+/** What matches traffic of pods, and what all other traffic (pkg/proxy/util/localdetector.go). */
+export interface LocalTraffic {
+  readonly inside: Pick<Rule, "source" | "input">;
+  readonly outside: Pick<Rule, "source" | "input">;
 }
 
 /** The rules of one service port. Lists go to the chains of all Services, in the order of the ports; maps are its own chains. */
@@ -177,8 +183,8 @@ function policyChains(context: Context): Map<string, readonly Rule[]> {
 
 /** What reaches a cluster IP from outside the cluster must come back this way: it is masqueraded. */
 function masqueradeRules({ port, options, name }: Context): readonly Rule[] {
-  if (!options.masqueradeAll && !options.clusterCidr) return [];
-  const source = options.masqueradeAll || !options.clusterCidr ? {} : { source: { not: options.clusterCidr } };
+  if (!options.masqueradeAll && !options.local) return [];
+  const source = options.masqueradeAll || !options.local ? {} : options.local.outside;
   return port.clusterIps.map((ip): Rule => {
     const why = comment(`${name} cluster IP`);
     return { ...source, destination: host(ip), ...over(port, port.port, why), target: jump(markMasq) };
@@ -223,8 +229,8 @@ function externalRules({ port, options, chains, name }: Context): readonly Rule[
     rules.push({ matches: [say("masquerade traffic")], target: jump(markMasq) });
   } else {
     // Pods and the node itself may use every endpoint: the policy is about what comes from outside.
-    if (options.clusterCidr) {
-      const fromPods = { source: options.clusterCidr, matches: [say("pod traffic")] };
+    if (options.local) {
+      const fromPods = { ...options.local.inside, matches: [say("pod traffic")] };
       rules.push({ ...fromPods, target: jump(chains.cluster) });
     }
     rules.push({ matches: [say("masquerade LOCAL traffic"), fromLocal], target: jump(markMasq) });

@@ -1,5 +1,6 @@
 /** Owns the meaning of Services for a node: service ports and their endpoints as plain data, before any rule. */
 import type { Kinds } from "../../api/kinds";
+import { type Family, formatCidr, formatIp, networkOf, tryParseCidr, tryParseIp } from "../../net/address";
 import { second, type Time } from "../../sim/clock";
 import { byAddress, chooseEndpoints, type Place } from "./topology";
 
@@ -61,24 +62,30 @@ export interface ServicePort extends ServicePortInfo {
 export interface SharedPort {
   readonly info: ServicePortInfo;
   readonly endpoints: readonly Endpoint[];
+  /** Where two slices name one `ip:port` as of different nodes: the later ones, for those nodes. */
+  readonly doubles: readonly Endpoint[];
 }
 
 type Service = Kinds["Service"];
 type EndpointSlice = Kinds["EndpointSlice"];
-type SlicePort = NonNullable<EndpointSlice["ports"]>[number];
 
-const serviceProxyName = "service.kubernetes.io/service-proxy-name";
+/** Labels by which a Service or a slice is somebody else's: another proxy's, or no proxy's at all (cmd/kube-proxy/app/server.go). */
+const foreignLabels = ["service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"];
+
+function isForeign({ metadata }: Service | EndpointSlice): boolean {
+  const { labels } = metadata;
+  return labels !== undefined && foreignLabels.some((label) => labels[label] !== undefined);
+}
 
 /**
  * The ports of a Service that a proxy of one address family serves (pkg/proxy/serviceport.go).
  * None for headless and ExternalName Services, and for those that another proxy has claimed by label.
  */
-export function servicePorts(service: Service, family: "IPv4" | "IPv6" = "IPv4"): readonly ServicePortInfo[] {
+export function servicePorts(service: Service, family: Family = "IPv4"): readonly ServicePortInfo[] {
   const { spec, metadata } = service;
   if (!spec.clusterIP || spec.clusterIP === "None" || spec.type === "ExternalName") return [];
-  if (metadata.labels?.[serviceProxyName] !== undefined) return [];
-  const ofFamily = (ips: readonly string[]): string[] =>
-    ips.filter((ip) => familyOf(ip) === family).map((ip) => canonical(ip.trim()));
+  if (isForeign(service)) return [];
+  const ofFamily = (ips: readonly string[]): string[] => ips.flatMap((ip) => canonicalOf(ip.trim(), family) ?? []);
   const clusterIps = ofFamily(spec.clusterIPs ?? [spec.clusterIP]);
   if (clusterIps.length === 0) return [];
 
@@ -97,7 +104,7 @@ export function servicePorts(service: Service, family: "IPv4" | "IPv6" = "IPv4")
     clusterIps,
     externalIps,
     loadBalancerIps,
-    sourceRanges: ofFamily(spec.loadBalancerSourceRanges ?? []),
+    sourceRanges: (spec.loadBalancerSourceRanges ?? []).flatMap((range) => cidrOfFamily(range.trim(), family) ?? []),
     ...(affinity !== undefined && { affinity: affinity * second }),
     ...(healthCheck && { healthCheckNodePort: healthCheck }),
     internalLocal: spec.internalTrafficPolicy === "Local",
@@ -114,63 +121,104 @@ export function servicePorts(service: Service, family: "IPv4" | "IPv6" = "IPv4")
   }));
 }
 
+/** The endpoints of a service port: each `ip:port` once, in kube-proxy's order, and what differs by node. */
+type EndpointsOfPort = Pick<SharedPort, "endpoints" | "doubles">;
+
+const none: EndpointsOfPort = { endpoints: [], doubles: [] };
+
 /**
- * The endpoints of a Service by the name and protocol of the port (`http/TCP`), each list in kube-proxy's order
- * (pkg/proxy/endpointslicecache.go). Only the first address of an endpoint counts; an address and port that two
- * slices name counts once.
+ * The endpoints of a Service by the name and protocol of the port (`http/TCP`) (pkg/proxy/endpointslicecache.go).
+ * Only the first address of an endpoint counts, and only if it is one of the slice's family. An address and port that
+ * several slices name counts once: as the first names it, but for a node that one of the others names.
  */
 export function endpointsByPort(
   slices: readonly EndpointSlice[],
-  family: "IPv4" | "IPv6" = "IPv4",
-): ReadonlyMap<string, readonly Endpoint[]> {
-  const found = new Map<string, Map<string, Endpoint>>();
+  family: Family = "IPv4",
+): ReadonlyMap<string, EndpointsOfPort> {
+  const found = new Map<string, { readonly first: Map<string, Endpoint>; readonly doubles: Endpoint[] }>();
   for (const slice of slices) {
-    if (slice.addressType !== family) continue;
+    if (slice.addressType !== family || isForeign(slice)) continue;
     for (const port of slice.ports ?? []) {
-      if (port.port === undefined) continue;
+      // A port without a number means all ports to others; kube-proxy passes it over.
+      if (!port.port) continue;
       const key = portKey(port.name ?? "", (port.protocol ?? "TCP") as Protocol);
-      const ofPort = found.get(key) ?? new Map<string, Endpoint>();
+      const ofPort = found.get(key) ?? { first: new Map<string, Endpoint>(), doubles: [] };
       found.set(key, ofPort);
       for (const endpoint of slice.endpoints ?? []) {
-        const made = toEndpoint(endpoint, port);
-        if (made && (!ofPort.has(made.address) || made.node !== "")) ofPort.set(made.address, made);
+        const made = toEndpoint(endpoint, port.port, family);
+        const first = made && ofPort.first.get(made.address);
+        if (made && !first) ofPort.first.set(made.address, made);
+        else if (made && made.node !== "" && made.node !== first?.node) ofPort.doubles.push(made);
       }
     }
   }
-  return new Map([...found].map(([key, endpoints]) => [key, [...endpoints.values()].sort(byAddress)]));
+  return new Map(
+    [...found].map(([key, { first, doubles }]) => [key, { endpoints: [...first.values()].sort(byAddress), doubles }]),
+  );
 }
 
-function toEndpoint(endpoint: EndpointSlice["endpoints"][number], port: SlicePort): Endpoint | undefined {
-  const first = endpoint.addresses[0];
-  if (first === undefined || port.port === undefined) return undefined;
-  const ip = canonical(first);
+/** Undefined for an endpoint without an address, or with one that is none of the family's. */
+function toEndpoint(endpoint: EndpointSlice["endpoints"][number], port: number, family: Family): Endpoint | undefined {
+  const ip = canonicalOf(endpoint.addresses?.[0] ?? "", family);
+  if (ip === undefined) return undefined;
   return {
-    address: familyOf(ip) === "IPv6" ? `[${ip}]:${port.port}` : `${ip}:${port.port}`,
+    address: family === "IPv6" ? `[${ip}]:${port}` : `${ip}:${port}`,
     ip,
-    port: port.port,
+    port,
     node: endpoint.nodeName ?? "",
     ready: endpoint.conditions?.ready ?? true,
     serving: endpoint.conditions?.serving ?? true,
     terminating: endpoint.conditions?.terminating ?? false,
-    zoneHints: endpoint.hints?.forZones?.map((zone) => zone.name) ?? [],
-    nodeHints: endpoint.hints?.forNodes?.map((node) => node.name) ?? [],
+    zoneHints: endpoint.hints?.forZones?.map((zone) => zone.name) ?? noHints,
+    nodeHints: endpoint.hints?.forNodes?.map((node) => node.name) ?? noHints,
   };
+}
+
+const noHints: readonly string[] = [];
+
+/** Addresses in a Service's slices that its proxy of a family passes over: not of that family, or none at all. */
+export function wrongAddresses(slices: readonly EndpointSlice[], family: Family): readonly string[] {
+  const ofFamily = slices.filter((slice) => slice.addressType === family && !isForeign(slice));
+  const all = ofFamily.flatMap((slice) => (slice.endpoints ?? []).flatMap(({ addresses }) => addresses?.[0] ?? []));
+  return all.filter((address) => canonicalOf(address, family) === undefined);
 }
 
 function portKey(name: string, protocol: Protocol): string {
   return `${name}/${protocol}`;
 }
 
-/** What all nodes share about one Service: its ports with every endpoint. */
-export function sharedPorts(service: Service, slices: readonly EndpointSlice[]): readonly SharedPort[] {
-  const ports = servicePorts(service);
+/** What all nodes share about one Service: its ports with every endpoint, for one address family. */
+export function sharedPorts(
+  service: Service,
+  slices: readonly EndpointSlice[],
+  family: Family = "IPv4",
+): readonly SharedPort[] {
+  const ports = servicePorts(service, family);
   if (ports.length === 0) return [];
-  const endpoints = endpointsByPort(slices);
-  return ports.map((info) => ({ info, endpoints: endpoints.get(portKey(info.portName, info.protocol)) ?? [] }));
+  const endpoints = endpointsByPort(slices, family);
+  return ports.map((info) => ({ info, ...(endpoints.get(portKey(info.portName, info.protocol)) ?? none) }));
 }
 
-/** What one node should do for a service port. */
-export function servicePortOn(place: Place, { info, endpoints }: SharedPort): ServicePort {
+/** What all nodes do alike, by the port: made once. */
+const sameForAll = new WeakMap<SharedPort, ServicePort>();
+
+/** What one node should do for a service port. Nodes that do the same share one object. */
+export function servicePortOn(place: Place, shared: SharedPort): ServicePort {
+  if (!sameEverywhere(shared)) return chosenOn(place, shared);
+  const known = sameForAll.get(shared) ?? chosenOn(place, shared);
+  sameForAll.set(shared, known);
+  return known;
+}
+
+/** Whether no node's name or zone plays a part. */
+function sameEverywhere({ info, endpoints, doubles }: SharedPort): boolean {
+  if (info.internalLocal || (info.externalLocal && info.externallyAccessible) || doubles.length > 0) return false;
+  return endpoints.every(({ zoneHints, nodeHints }) => zoneHints.length === 0 && nodeHints.length === 0);
+}
+
+function chosenOn(place: Place, { info, endpoints: all, doubles }: SharedPort): ServicePort {
+  const here = new Map(doubles.filter(({ node }) => node === place.node).map((double) => [double.address, double]));
+  const endpoints = here.size === 0 ? all : all.map((endpoint) => here.get(endpoint.address) ?? endpoint);
   const choice = chooseEndpoints(endpoints, info, place);
   const cluster = choice.cluster ?? [];
   const local = choice.local ?? [];
@@ -185,11 +233,12 @@ export function servicePortOn(place: Place, { info, endpoints }: SharedPort): Se
   };
 }
 
-/** What one node should do for all Services, by the name of the service port. */
+/** What one node should do for all Services in one address family, by the name of the service port. */
 export function viewOf(
   services: readonly Service[],
   slices: readonly EndpointSlice[],
   place: Place,
+  family: Family = "IPv4",
 ): readonly ServicePort[] {
   const byService = new Map<string, EndpointSlice[]>();
   for (const slice of slices) {
@@ -201,7 +250,7 @@ export function viewOf(
   }
   return services
     .flatMap((service) =>
-      sharedPorts(service, byService.get(`${service.metadata.namespace}/${service.metadata.name}`) ?? []),
+      sharedPorts(service, byService.get(`${service.metadata.namespace}/${service.metadata.name}`) ?? [], family),
     )
     .map((port) => servicePortOn(place, port))
     .sort(byName);
@@ -225,8 +274,8 @@ export function serviceOf(slice: EndpointSlice): string | undefined {
 /** How many ready endpoints of each Service are on a node: what its health check node port answers. */
 export function localReadyEndpoints(ports: readonly SharedPort[], node: string): ReadonlyMap<string, number> {
   const addresses = new Map<string, Set<string>>();
-  for (const { info, endpoints } of ports) {
-    for (const endpoint of endpoints) {
+  for (const { info, endpoints, doubles } of ports) {
+    for (const endpoint of [...endpoints, ...doubles]) {
       if (!endpoint.ready || endpoint.node !== node) continue;
       const ofService = addresses.get(info.service) ?? new Set<string>();
       addresses.set(info.service, ofService.add(endpoint.ip));
@@ -235,11 +284,20 @@ export function localReadyEndpoints(ports: readonly SharedPort[], node: string):
   return new Map([...addresses].map(([service, ips]) => [service, ips.size]));
 }
 
-function familyOf(ip: string): "IPv4" | "IPv6" {
-  return ip.includes(":") ? "IPv6" : "IPv4";
+/**
+ * An address of the family as Kubernetes writes it, undefined for anything else. `010.000.0.1` is still read as 10.0.0.1
+ * (net.ParseIPSloppy).
+ */
+function canonicalOf(text: string, family: Family): string | undefined {
+  if (text.includes(":") !== (family === "IPv6")) return undefined;
+  if (/^(0|[1-9]\d?|1\d\d|2[0-4]\d|25[0-5])(\.(0|[1-9]\d?|1\d\d|2[0-4]\d|25[0-5])){3}$/.test(text)) return text;
+  const ip = tryParseIp(family === "IPv6" ? text : text.replace(/\b0+(?=\d)/g, ""));
+  return ip === undefined ? undefined : formatIp(ip);
 }
 
-/** Kubernetes still reads `010.000.0.1` as 10.0.0.1, and writes it so (net.ParseIPSloppy). */
-function canonical(ip: string): string {
-  return familyOf(ip) === "IPv6" ? ip : ip.replace(/\b0+(?=\d)/g, "");
+/** A prefix of the family, its host bits cleared; undefined for anything else. */
+function cidrOfFamily(text: string, family: Family): string | undefined {
+  if (text.includes(":") !== (family === "IPv6")) return undefined;
+  const cidr = tryParseCidr(family === "IPv6" ? text : text.replace(/\b0+(?=\d)/g, ""));
+  return cidr && formatCidr(networkOf(cidr));
 }

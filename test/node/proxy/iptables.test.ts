@@ -176,7 +176,7 @@ function nodeWith({ config, objects }: FlowCase): NodeNet {
   Object.assign(netns.sysctl, { ipForward: true, routeLocalnet: true });
   const [ip, files] = [parseIp(config.nodeIP), new Files(sim.clock)];
   const node: NodeNet = { sim, network, name: config.nodeName, ip, ips: [ip], netns, files, podCidrs: [] };
-  iptablesMode(optionsOf(config)).sync(viewFor(objects, config.nodeName), node);
+  iptablesMode(optionsOf(config)).sync(viewFor(objects, config.nodeName), node, "IPv4");
   return node;
 }
 
