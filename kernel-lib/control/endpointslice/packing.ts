@@ -2,14 +2,28 @@
  * Owns how endpoints are put into slices: as few writes as possible, existing slices filled first
  * (reconcileByPortMapping).
  */
-import { same } from "../../api/equal";
 import type { Kinds } from "../../api/kinds";
 import type { Labels } from "../../api/meta";
 import type { Endpoint } from "./endpoint";
 import { sliceLabels } from "./labels";
-import { endpointHash, type Group, type NewSlice, type SliceOptions } from "./reconcile";
+import { endpointHash, isUnchanged, type NewSlice, type Slice } from "./slice";
 
-type Slice = Kinds["EndpointSlice"];
+/** What is to be packed: slices and endpoints of one Service, address type and list of ports. */
+export interface Load {
+  readonly service: Kinds["Service"];
+  readonly slices: readonly Slice[];
+  /** All that should be in them, by hash. */
+  readonly wanted: ReadonlyMap<string, Endpoint>;
+  /** Hashes of those that may not be in a slice yet. */
+  readonly candidates: Iterable<string>;
+  /** False of a slice: nothing that it holds has changed. */
+  readonly isTouched: (slice: Slice) => boolean;
+  /** In which slice (by name) an endpoint is; brought up to date, but for slices that have no name yet. */
+  readonly placed: Map<string, string>;
+  readonly make: () => NewSlice;
+  readonly controller: string;
+  readonly maxEndpointsPerSlice: number;
+}
 
 export interface Packed {
   readonly create: readonly NewSlice[];
@@ -25,28 +39,30 @@ interface Draft {
   state: "unchanged" | "update" | "remove";
 }
 
-export function packSlices(
-  service: Kinds["Service"],
-  existing: readonly Slice[],
-  group: Group,
-  make: () => NewSlice,
-  { controller, maxEndpointsPerSlice: most }: SliceOptions,
-): Packed {
-  const missing = new Map(group.endpoints);
-  const drafts = existing.map((slice) => keepDesired(service, slice, missing, controller));
+/** Which slices to create, update and remove so that the wanted endpoints are in them, each once. */
+export function packSlices(load: Load): Packed {
+  const { placed, wanted, maxEndpointsPerSlice: most } = load;
+  const drafts = load.slices.map((slice) => (load.isTouched(slice) ? keepDesired(slice, load) : untouched(slice)));
+  const missing = new Map<string, Endpoint>();
+  for (const hash of load.candidates) {
+    const endpoint = wanted.get(hash);
+    if (endpoint && !placed.has(hash)) missing.set(hash, endpoint);
+  }
   const fuller = (a: Draft, b: Draft): number => b.endpoints.length - a.endpoints.length;
-  for (const draft of drafts.filter(({ state }) => state === "update").sort(fuller))
-    fill(draft.endpoints, missing, most);
+  for (const draft of drafts.filter(({ state }) => state === "update").sort(fuller)) {
+    fill(draft.endpoints, missing, most, (hash) => placed.set(hash, draft.slice.metadata.name));
+  }
   const create: NewSlice[] = [];
   while (missing.size > 0) {
     const roomy = missing.size < most ? closest(drafts, missing.size, most) : undefined;
     if (roomy) {
       roomy.state = "update";
-      fill(roomy.endpoints, missing, most);
+      roomy.endpoints = [...roomy.slice.endpoints];
+      fill(roomy.endpoints, missing, most, (hash) => placed.set(hash, roomy.slice.metadata.name));
     } else {
       const endpoints: Endpoint[] = [];
-      fill(endpoints, missing, most);
-      create.push({ ...make(), endpoints });
+      fill(endpoints, missing, most, () => {});
+      create.push({ ...load.make(), endpoints });
     }
   }
   const update = drafts
@@ -57,37 +73,51 @@ export function packSlices(
   return { create, update, remove: drafts.filter(({ state }) => state === "remove").map(({ slice }) => slice) };
 }
 
-/** Keeps of a slice what is still wanted, as it is now; what it holds is no longer missing. */
-function keepDesired(
-  service: Kinds["Service"],
-  slice: Slice,
-  missing: Map<string, Endpoint>,
-  controller: string,
-): Draft {
+function untouched(slice: Slice): Draft {
+  return { slice, endpoints: slice.endpoints as Endpoint[], labels: slice.metadata.labels ?? {}, state: "unchanged" };
+}
+
+/** Keeps of a slice what is still wanted, as it is now; what another slice holds already is let go. */
+function keepDesired(slice: Slice, { service, wanted, placed, controller }: Load): Draft {
+  const { name } = slice.metadata;
   const endpoints: Endpoint[] = [];
   let changed = false;
   const before = slice.endpoints ?? [];
+  const kept = new Set<string>();
   for (const old of before) {
     const hash = endpointHash(old);
-    const wanted = missing.get(hash);
-    if (!wanted) continue;
-    const { hints } = old;
-    const now = hints === undefined ? wanted : { ...wanted, hints };
-    changed ||= !same(now, old);
+    const holder = placed.get(hash);
+    const now = holder === undefined || holder === name ? wanted.get(hash) : undefined;
+    if (!now || kept.has(hash)) {
+      if (!now && holder === name) placed.delete(hash);
+      continue;
+    }
+    changed ||= !isUnchanged(now, old);
     endpoints.push(now);
-    missing.delete(hash);
+    kept.add(hash);
+    placed.set(hash, name);
   }
   const labels = sliceLabels(slice, service, controller);
-  const touched = changed || endpoints.length !== before.length;
-  const state = touched ? (endpoints.length === 0 ? "remove" : "update") : labels.changed ? "update" : "unchanged";
-  const kept = slice.metadata.labels ?? {};
-  return { slice, endpoints, labels: state === "unchanged" ? kept : labels.labels, state };
+  if (changed || endpoints.length !== before.length) {
+    return { slice, endpoints, labels: labels.labels, state: endpoints.length === 0 ? "remove" : "update" };
+  }
+  // Without a change of its own it stays as it is, hints included.
+  const own = [...before];
+  return labels.changed
+    ? { slice, endpoints: own, labels: labels.labels, state: "update" }
+    : { slice, endpoints: own, labels: slice.metadata.labels ?? {}, state: "unchanged" };
 }
 
-function fill(endpoints: Endpoint[], missing: Map<string, Endpoint>, most: number): void {
+function fill(
+  endpoints: Endpoint[],
+  missing: Map<string, Endpoint>,
+  most: number,
+  placing: (hash: string) => void,
+): void {
   for (const [hash, endpoint] of missing) {
     if (endpoints.length >= most) return;
     endpoints.push(endpoint);
+    placing(hash);
     missing.delete(hash);
   }
 }

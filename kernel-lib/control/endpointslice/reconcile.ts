@@ -1,21 +1,24 @@
-/** Owns the decision which slices to write: a pure function of Service, pods, nodes and the slices there are. */
-import { same } from "../../api/equal";
-import type { Draft, Kinds } from "../../api/kinds";
-import { ownedBy } from "../../api/meta";
-import { type AddressType, addressTypes, belongs, type Endpoint, endpointOf, type Port, portsOf } from "./endpoint";
-import { sliceLabels } from "./labels";
+/** Owns the decision which slices to write: from Service, pods, nodes and the slices there are (reconciler.go). */
+import type { Kinds } from "../../api/kinds";
+import { type Key, keyOf } from "../../api/meta";
+import { Desired, type NodeOf } from "./desired";
+import type { AddressType } from "./endpoint";
+import { hintByDistribution, hintsEnabled, isFollowed, type Slicing, withoutHints } from "./hints";
 import { packSlices } from "./packing";
+import { isOwned, isPlaceholder, type NewSlice, newSlice, portHash, type Slice } from "./slice";
+import { disabled, type ZoneEvent, type ZoneHints } from "./zones";
 
-type Pod = Kinds["Pod"];
 type Service = Kinds["Service"];
-type Slice = Kinds["EndpointSlice"];
-export type NewSlice = Draft<"EndpointSlice">;
 
 export interface SliceOptions {
   readonly controller: string;
   readonly maxEndpointsPerSlice: number;
   /** RFC 3339: when the change happened that these writes answer to. */
   readonly trigger?: string;
+  /** What is known of the zones; without it the annotation topology-mode does nothing. */
+  readonly zones?: ZoneHints;
+  /** False: trafficDistribution knows PreferClose only (feature gate PreferSameTrafficDistribution). */
+  readonly preferSame?: boolean;
 }
 
 export interface SliceWrites {
@@ -24,53 +27,76 @@ export interface SliceWrites {
   readonly remove: readonly Slice[];
   /** Pods that had to be left out: their node is not known (yet). */
   readonly errors: readonly string[];
+  /** What there is to be told about the Service. */
+  readonly events: readonly ZoneEvent[];
 }
 
-/** Ports and endpoints that belong together: pods whose named ports have other numbers are another group. */
-export interface Group {
-  readonly ports: readonly Port[];
-  readonly endpoints: Map<string, Endpoint>;
-}
+/** In which slice (by name) each endpoint (by hash) is. */
+export type Placed = ReadonlyMap<AddressType, Map<string, string>>;
 
-/** What must be written so that the slices say which pods the Service has (reconciler.go: Reconcile). */
+/** What must be written so that the slices say which pods the Service has. */
 export function reconcileSlices(
   service: Service,
-  pods: readonly Pod[],
-  nodes: (name: string) => Kinds["Node"] | undefined,
+  pods: readonly Kinds["Pod"][],
+  nodes: NodeOf,
   existing: readonly Slice[],
   options: SliceOptions,
 ): SliceWrites {
-  const types = addressTypes(service);
+  return writeAll(new Desired(service, nodes, pods), existing, options).writes;
+}
+
+/** Looks at everything: all slices, all pods. */
+export function writeAll(
+  desired: Desired,
+  existing: readonly Slice[],
+  options: SliceOptions,
+): { readonly writes: SliceWrites; readonly placed: Placed } {
+  const { types, service } = desired;
   const foreign = existing.filter(({ addressType }) => !types.includes(addressType as AddressType));
+  for (const { addressType } of foreign) options.zones?.remove(keyOf(service), addressType as AddressType);
+  const placed: Placed = new Map(types.map((type) => [type, new Map<string, string>()]));
   const parts = types.map((type) => {
     const slices = existing.filter(({ addressType }) => addressType === type);
-    return reconcileType(service, pods, nodes, slices, type, options);
+    return writeType(desired, slices, type, placed, options);
   });
   return {
-    create: parts.flatMap(({ create }) => create),
-    update: parts.flatMap(({ update }) => update),
-    remove: [...parts.flatMap(({ remove }) => remove), ...foreign],
-    errors: [...new Set(parts.flatMap(({ errors }) => errors))],
+    writes: {
+      create: parts.flatMap(({ create }) => create),
+      update: parts.flatMap(({ update }) => update),
+      remove: [...parts.flatMap(({ remove }) => remove), ...foreign],
+      errors: desired.errors,
+      events: parts.flatMap(({ events }) => events),
+    },
+    placed,
   };
 }
 
-function reconcileType(
-  service: Service,
-  pods: readonly Pod[],
-  nodes: (name: string) => Kinds["Node"] | undefined,
+type TypeWrites = Omit<SliceWrites, "errors">;
+
+function writeType(
+  desired: Desired,
   existing: readonly Slice[],
   type: AddressType,
+  placed: Placed,
   options: SliceOptions,
-): SliceWrites {
+): TypeWrites {
+  const { service, groups } = desired;
   const mine = existing.filter((slice) => isOwned(slice, service));
   const remove = existing.filter((slice) => !isOwned(slice, service));
-  const { groups, errors } = desired(service, pods, nodes, type);
   const create: NewSlice[] = [];
   const update: Slice[] = [];
   for (const [hash, group] of groups) {
-    const slices = mine.filter((slice) => portHash(slice.ports ?? []) === hash);
-    const make = (): NewSlice => newSlice(service, group.ports, type, options.controller);
-    const packed = packSlices(service, slices, group, make, options);
+    const wanted = group.endpoints.get(type) ?? new Map();
+    const packed = packSlices({
+      service,
+      slices: mine.filter((slice) => portHash(slice.ports ?? []) === hash),
+      wanted,
+      candidates: wanted.keys(),
+      isTouched: () => true,
+      placed: placed.get(type) ?? new Map(),
+      make: () => newSlice(service, group.ports, type, options.controller),
+      ...options,
+    });
     create.push(...packed.create);
     update.push(...packed.update);
     remove.push(...packed.remove);
@@ -82,87 +108,41 @@ function reconcileType(
     if (remove.length === 1 && only && isPlaceholder(only, placeholder)) remove.length = 0;
     else create.push(placeholder);
   }
-  return finish(service, { create, update, remove, errors }, options);
+  const touched = new Set([...update, ...remove].map(({ metadata }) => metadata.name));
+  const unchanged = existing.filter(({ metadata }) => !touched.has(metadata.name));
+  const { events, ...slicing } = hinted(service, type, { create, update, unchanged }, options);
+  return { ...finish(service, slicing, remove, options.trigger), events };
 }
 
-/** The pods as endpoints, grouped by their ports. */
-function desired(
+/** Hints, by the annotation or by trafficDistribution; the annotation outranks it. */
+export function hinted(
   service: Service,
-  pods: readonly Pod[],
-  nodes: (name: string) => Kinds["Node"] | undefined,
   type: AddressType,
-): { readonly groups: ReadonlyMap<string, Group>; readonly errors: readonly string[] } {
-  const groups = new Map<string, Group>();
-  const errors: string[] = [];
-  for (const pod of pods) {
-    if (!belongs(pod, true)) continue;
-    const ports = portsOf(service, pod);
-    const hash = portHash(ports);
-    const group = groups.get(hash) ?? { ports, endpoints: new Map<string, Endpoint>() };
-    groups.set(hash, group);
-    const node = nodes(pod.spec.nodeName ?? "");
-    if (!node && !service.spec.publishNotReadyAddresses) {
-      const about = `${service.metadata.namespace}/${service.metadata.name}`;
-      errors.push(`skipping Pod ${pod.metadata.name} for Service ${about}: Node ${pod.spec.nodeName} Not Found`);
-      continue;
-    }
-    const endpoint = endpointOf(pod, node, service, type);
-    if (endpoint.addresses.length > 0) group.endpoints.set(endpointHash(endpoint), endpoint);
-  }
-  return { groups, errors };
-}
-
-/** Endpoints with the same hash are the same one, in another state (util/endpointset.go). */
-export function endpointHash({ addresses, hostname, targetRef }: Endpoint): string {
-  return `${[...addresses].sort().join(",")} ${hostname ?? ""} ${targetRef?.namespace ?? ""}/${targetRef?.name ?? ""}`;
-}
-
-export function portHash(ports: readonly Port[]): string {
-  const texts = ports.map(({ name, port, protocol, appProtocol }) =>
-    JSON.stringify([name, port, protocol, appProtocol]),
-  );
-  return texts.sort().join(" ");
-}
-
-export function newSlice(service: Service, ports: readonly Port[], type: AddressType, controller: string): NewSlice {
-  const { metadata } = service;
-  const { labels } = sliceLabels({ metadata: {} }, service, controller);
-  return {
-    kind: "EndpointSlice",
-    metadata: {
-      generateName: metadata.name.length > 57 ? `${metadata.name.slice(0, 57)}-` : `${metadata.name}-`,
-      namespace: metadata.namespace ?? "default",
-      labels,
-      ownerReferences: [{ ...ownedBy(service), apiVersion: "v1", kind: "Service" }],
-    },
-    addressType: type,
-    endpoints: [],
-    ports,
-  };
-}
-
-function isOwned(slice: Slice, service: Service): boolean {
-  return (
-    slice.metadata.ownerReferences?.some(({ kind, uid }) => kind === "Service" && uid === service.metadata.uid) ?? false
-  );
-}
-
-function isPlaceholder(slice: Slice, placeholder: NewSlice): boolean {
-  return (
-    (slice.endpoints ?? []).length === 0 &&
-    (slice.ports ?? []).length === 0 &&
-    slice.addressType === placeholder.addressType &&
-    same(slice.metadata.labels, placeholder.metadata.labels)
-  );
+  slicing: Slicing,
+  { zones, preferSame }: SliceOptions,
+): Slicing & { readonly events: readonly ZoneEvent[] } {
+  const key: Key = keyOf(service);
+  const byZones = hintsEnabled(service.metadata.annotations);
+  if (byZones && zones) return zones.add(key, type, slicing);
+  const events = zones?.isPopulated(key) ? [disabled("Topology Aware Hints has been disabled", type)] : [];
+  zones?.remove(key, type);
+  const { trafficDistribution } = service.spec;
+  const near = isFollowed(trafficDistribution, preferSame) && !byZones;
+  return { ...(near ? hintByDistribution(slicing, trafficDistribution) : withoutHints(slicing)), events };
 }
 
 const triggerAnnotation = "endpoints.kubernetes.io/last-change-trigger-time";
 
 /** A slice to create takes the name of one to delete: one write instead of two. Then all get the trigger time. */
-function finish(service: Service, writes: SliceWrites, { trigger }: SliceOptions): SliceWrites {
-  const create = [...writes.create];
-  const update = [...writes.update];
-  const remove = writes.remove.filter((slice) => {
+export function finish(
+  service: Service,
+  slicing: Slicing,
+  unwanted: readonly Slice[],
+  trigger: string | undefined,
+): Pick<SliceWrites, "create" | "update" | "remove"> {
+  const create = [...slicing.create];
+  const update = [...slicing.update];
+  const remove = unwanted.filter((slice) => {
     const last = create[create.length - 1];
     if (!last || slice.addressType !== last.addressType || !isOwned(slice, service)) return true;
     create.pop();
@@ -182,5 +162,5 @@ function finish(service: Service, writes: SliceWrites, { trigger }: SliceOptions
     return { ...slice, metadata: { ...metadata, ...(Object.keys(annotations).length > 0 && { annotations }) } };
   };
   const ending = service.metadata.deletionTimestamp !== undefined;
-  return { ...writes, create: ending ? [] : create.map(stamped), update: update.map(stamped), remove };
+  return { create: ending ? [] : create.map(stamped), update: update.map(stamped), remove };
 }
