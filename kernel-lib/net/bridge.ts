@@ -118,6 +118,7 @@ export class Bridge {
     if (!conveyor.dry) this.#learn(frame.source, port, sim.clock.now);
     if (frame.type === "ip" && this.#showsIptables(frame, bridge)) {
       const passage = netns.passage(frame.packet, bridge.name);
+      passage.bridgePort = port.name;
       if (passage.watched) noteReceived(passage, frame, port);
       if (!netns.hook("prerouting", passage)) return;
       if (passage.packet.target !== frame.packet.target) {

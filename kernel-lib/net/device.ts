@@ -4,6 +4,7 @@ import type { Time } from "../sim/clock";
 import { microsecond } from "../sim/clock";
 import type { Cidr, Mac } from "./address";
 import type { Bridge } from "./bridge";
+import type { Dummy } from "./dummy";
 import { frameLost } from "./framenotes";
 import type { Netns } from "./netns";
 import { type Frame, frameSize } from "./packet";
@@ -16,7 +17,7 @@ export type { Segment } from "./wire";
 export const loopbackDelay: Time = microsecond;
 
 /** What is behind a device. */
-export type Link = Loopback | VethEnd | Port | Bridge | Vxlan;
+export type Link = Loopback | VethEnd | Port | Bridge | Vxlan | Dummy;
 
 /** Which way a frame goes, as seen from the namespace. */
 export type TapDirection = "in" | "out";

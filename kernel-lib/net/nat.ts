@@ -51,6 +51,9 @@ export function translate(
   direction: Direction,
   manipulation: Manipulation,
 ): Packet {
+  // What the rules left as it is, others may have changed (IPVS): then it is theirs to translate (IPS_SRC_NAT, IPS_DST_NAT).
+  const target = (manipulation === "target") === (direction === "original");
+  if ((target ? connection.targetNat : connection.sourceNat) !== "changed") return packet;
   const wanted = inverse(direction === "original" ? connection.reply : connection.original);
   const { body } = packet;
   if (body.protocol === "icmp" && "cause" in body) return translateError(packet, wanted, manipulation);

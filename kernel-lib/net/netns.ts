@@ -6,7 +6,9 @@ import { Conntrack } from "./conntrack";
 import { Device, type Link, loopback } from "./device";
 import { Fragments } from "./fragments";
 import { endInner, frameLost, noteReceived } from "./framenotes";
+import { Ipsets } from "./ipset";
 import { Iptables } from "./iptables";
+import { Ipvs } from "./ipvs/ipvs";
 import { leave } from "./leave";
 import {
   addAddress,
@@ -56,6 +58,8 @@ export class Netns {
   readonly conntrack: Conntrack;
   readonly #iptables: Iptables;
   readonly #ip6tables: Iptables;
+  #ipvs: Ipvs | undefined;
+  #ipsets: Ipsets | undefined;
   readonly sockets: Sockets;
   readonly random: Random;
   readonly pathMtus: PathMtus;
@@ -91,6 +95,20 @@ export class Netns {
   get ip6tables(): Iptables {
     this.netfilter.fill();
     return this.#ip6tables;
+  }
+
+  /** IPVS, which most namespaces never use. */
+  get ipvs(): Ipvs {
+    this.netfilter.fill();
+    this.#ipvs ??= new Ipvs(this);
+    return this.#ipvs;
+  }
+
+  /** The sets of `ipset`. */
+  get ipsets(): Ipsets {
+    this.netfilter.fill();
+    this.#ipsets ??= new Ipsets(this.network.sim.random.fork(`ipset/${this.name}`));
+    return this.#ipsets;
   }
 
   // ── The way of a packet ──────────────────────────────────────────────────────────────────────────────────────────

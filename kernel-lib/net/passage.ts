@@ -1,5 +1,6 @@
 /** Owns the words for one packet's way through one network namespace: the passage, and what the journal says of it. */
 import type { Connection, Direction, PacketState } from "./conntrack";
+import type { IpvsConnection } from "./ipvs/connection";
 import type { Hook } from "./netfilter";
 import type { Packet, Protocol } from "./packet";
 
@@ -17,6 +18,10 @@ export interface Passage {
   output?: string;
   /** Set by conntrack, and left alone when it meets conntrack again. */
   connection?: Connection;
+  /** The port of a bridge that it came in by, where the bridge shows iptables what it forwards (nf_bridge). */
+  bridgePort?: string;
+  /** Set once IPVS has dealt with it, so that it does so once only (skb->ipvs_property). */
+  ipvs?: IpvsConnection;
   /** Which way of the connection this packet goes. */
   direction?: Direction;
   /** What conntrack says of this packet; not set where nothing is tracked. */
@@ -127,7 +132,7 @@ export interface MatchedRule {
 /** What a rule did with the packet that it matched. Of a verdict map it is the element that was found. */
 export type RuleEffect =
   | { readonly does: "jump" | "goto"; readonly chain: string }
-  | { readonly does: "accept" | "drop" | "reject" | "return" | "mark" | "dnat" | "snat" | "masquerade" };
+  | { readonly does: "accept" | "drop" | "reject" | "return" | "mark" | "dnat" | "redirect" | "snat" | "masquerade" };
 
 /** A packet as plain data, addresses as text. */
 export interface PacketData {

@@ -15,6 +15,9 @@ export type Invertible<T> = T | Inverted<T>;
 /** A port or an inclusive range of ports. */
 export type PortMatch = number | { readonly from: number; readonly to: number };
 
+/** Which field of a packet each part of a set's entry is compared with (`--match-set NAME dst,dst,src`). */
+export type SetDirection = "src" | "dst";
+
 export type ConntrackState = "INVALID" | "NEW" | "ESTABLISHED" | "RELATED" | "UNTRACKED" | "SNAT" | "DNAT";
 
 /** Extended matches (`-m …`), in the order in which they are written and printed. */
@@ -31,6 +34,19 @@ export type Match =
   | { readonly match: "mark"; readonly value: number; readonly mask?: number; readonly not?: boolean }
   | { readonly match: "statistic"; readonly mode: "random"; readonly probability: number }
   | { readonly match: "conntrack"; readonly states: readonly ConntrackState[]; readonly not?: boolean }
+  /** The older way to write `conntrack`. */
+  | { readonly match: "state"; readonly states: readonly ConntrackState[]; readonly not?: boolean }
+  /** Whether an entry of an ipset fits the packet. */
+  | {
+      readonly match: "set";
+      readonly set: string;
+      readonly directions: readonly SetDirection[];
+      readonly not?: boolean;
+    }
+  /** Whether it came in by a port of a bridge. */
+  | { readonly match: "physdev"; readonly isIn: Invertible<true> }
+  /** Whether IPVS has dealt with it, for this virtual server. */
+  | { readonly match: "ipvs"; readonly protocol?: Protocol; readonly ip?: Ip; readonly port?: number }
   /** Counts in a named counter; matches always. */
   | { readonly match: "nfacct"; readonly name: string }
   | { readonly match: "recent"; readonly name: string; readonly mode: "set" }
@@ -53,6 +69,8 @@ export type Target =
       readonly with?: "icmp-port-unreachable" | "icmp-host-unreachable" | "icmp-admin-prohibited" | "tcp-reset";
     }
   | { readonly target: "DNAT"; readonly ip: Ip; readonly port?: number }
+  /** To this host itself: the address of the device it came in by, 127.0.0.1 for its own packets. */
+  | { readonly target: "REDIRECT"; readonly port?: number }
   | { readonly target: "SNAT"; readonly ip: Ip }
   | { readonly target: "MASQUERADE"; readonly randomFully?: boolean }
   /** `--set-xmark value/mask`: clear the mask's bits, then XOR the value in. */

@@ -7,6 +7,7 @@ import type { Netns } from "./netns";
 import { type Packet, sourcePort, targetPort } from "./packet";
 import type { Passage } from "./passage";
 import type { ConntrackState, Invertible, Match, PortMatch, Rule } from "./rule";
+import { foreignTest } from "./ruleset";
 import { isInverted, keptProbability } from "./ruletext";
 
 /** Asks one thing of a passage. */
@@ -112,10 +113,15 @@ function matchTest(match: Match, netns: Netns, recent: RecentLists): Test | unde
       const weights = [kept, 1 - kept];
       return (passage) => passage.choose(weights) === 0;
     }
-    case "conntrack": {
+    case "conntrack":
+    case "state": {
       const not = match.not ?? false;
       return (passage) => match.states.some((state) => hasState(passage, state)) !== not;
     }
+    case "set":
+    case "physdev":
+    case "ipvs":
+      return foreignTest(match, netns);
     case "recent":
       return recentTest(match, netns, recent);
   }

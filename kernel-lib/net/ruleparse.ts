@@ -3,7 +3,7 @@ import { type Family, parseCidr, parseIp } from "./address";
 import { readIcmpKind } from "./icmptypes";
 import type { TableChains } from "./iptables";
 import type { Protocol } from "./packet";
-import type { ConntrackState, Invertible, Match, PortMatch, Rule, TableName, Target } from "./rule";
+import type { ConntrackState, Invertible, Match, PortMatch, Rule, SetDirection, TableName, Target } from "./rule";
 import { orMark, xorMark } from "./rule";
 
 /**
@@ -64,11 +64,12 @@ interface Extension {
 }
 
 /** Options without a value. */
-const flags = new Set(["--set", "--rcheck", "--reap", "--rsource", "--random-fully"]);
+const flags = new Set(["--set", "--rcheck", "--reap", "--rsource", "--random-fully", "--physdev-is-in"]);
 /** Options of targets; they may stand anywhere after `-j`. */
 const targetOptions = new Set([
   "--to-destination",
   "--to-source",
+  "--to-ports",
   "--random-fully",
   "--reject-with",
   "--set-xmark",
@@ -100,7 +101,11 @@ function readRule(words: readonly string[]): Rule {
     else if (word === "-m") matches.push({ name: next(), options: new Map() });
     else if (word === "-g") rule.target = { target: "goto", chain: next() };
     else if (word === "-j") target = { name: next(), options: new Map() };
-    else {
+    else if (word === "--match-set") {
+      const owner = matches.at(-1);
+      if (owner?.name !== "set") throw new RangeError(`unknown option "${word}"`);
+      owner.options.set(word, { not, value: `${next()} ${next()}` });
+    } else {
       const owner = targetOptions.has(word) ? target : (protocolMatch(word, rule.protocol, matches) ?? matches.at(-1));
       if (!owner || !word.startsWith("--")) throw new RangeError(`unknown option "${word}"`);
       owner.options.set(word, { not, value: flags.has(word) ? "" : next() });
@@ -154,6 +159,10 @@ function readTarget({ name, options }: Extension): Target {
     case "DNAT": {
       const [, ip = "", port] = readDestination(value("--to-destination") ?? "");
       return { target: "DNAT", ip: parseIp(ip), ...(port === undefined ? {} : { port: Number(port) }) };
+    }
+    case "REDIRECT": {
+      const port = value("--to-ports");
+      return { target: "REDIRECT", ...(port === undefined ? {} : { port: Number(port) }) };
     }
     case "SNAT":
       return { target: "SNAT", ip: parseIp(value("--to-source") ?? "") };
@@ -248,6 +257,19 @@ function readMatch({ name, options }: Extension): Match {
       const states = (value("--ctstate") ?? "").split(",") as ConntrackState[];
       return { match: "conntrack", states, ...(options.get("--ctstate")?.not ? { not: true } : {}) };
     }
+    case "state": {
+      const states = (value("--state") ?? "").split(",") as ConntrackState[];
+      return { match: "state", states, ...(options.get("--state")?.not ? { not: true } : {}) };
+    }
+    case "set":
+      return setMatch(options);
+    case "physdev": {
+      const found = options.get("--physdev-is-in");
+      if (!found) throw new RangeError("PHYSDEV: no physdev option specified");
+      return { match: "physdev", isIn: found.not ? { not: true } : true };
+    }
+    case "ipvs":
+      return ipvsMatch(value);
     case "nfacct":
       return { match: "nfacct", name: value("--nfacct-name") ?? "" };
     case "recent": {
@@ -265,6 +287,30 @@ function readMatch({ name, options }: Extension): Match {
     default:
       throw new RangeError(`Couldn't load match \`${name}':No such file or directory`);
   }
+}
+
+function setMatch(options: Options): Match {
+  const found = options.get("--match-set");
+  if (!found) throw new RangeError("You must specify `--match-set' with proper arguments");
+  const [set = "", flags = ""] = found.value.split(" ");
+  const directions = flags.split(",");
+  if (!directions.every((each) => each === "src" || each === "dst")) {
+    throw new RangeError("You must spceify (the comma separated list of) 'src' or 'dst'.");
+  }
+  return { match: "set", set, directions: directions as SetDirection[], ...(found.not ? { not: true } : {}) };
+}
+
+function ipvsMatch(value: (option: string) => string | undefined): Match {
+  const protocol = value("--vproto");
+  const ip = value("--vaddr");
+  const port = value("--vport");
+  const names: { readonly [number: string]: string } = { "6": "tcp", "17": "udp", "132": "sctp" };
+  return {
+    match: "ipvs",
+    ...(protocol === undefined ? {} : { protocol: readProtocol(names[protocol] ?? protocol) }),
+    ...(ip === undefined ? {} : { ip: parseIp(ip) }),
+    ...(port === undefined ? {} : { port: Number(port) }),
+  };
 }
 
 function icmpMatch(options: Options, option: string, family: Family): Match {

@@ -71,6 +71,20 @@ function matchText(match: Match, family: Family): string {
     case "conntrack":
       words.push(`${match.not ? "! " : ""}--ctstate ${stateOrder.filter((s) => match.states.includes(s)).join(",")}`);
       break;
+    case "state":
+      words.push(`${match.not ? "! " : ""}--state ${stateOrder.filter((s) => match.states.includes(s)).join(",")}`);
+      break;
+    case "set":
+      words.push(`${match.not ? "! " : ""}--match-set ${match.set} ${match.directions.join(",")}`);
+      break;
+    case "physdev":
+      words.push(`${isInverted(match.isIn) ? "! " : ""}--physdev-is-in`);
+      break;
+    case "ipvs":
+      if (match.protocol) words.push(`--vproto ${protocolNumbers[match.protocol]}`);
+      if (match.ip !== undefined) words.push(`--vaddr ${formatIp(match.ip)}`);
+      if (match.port !== undefined) words.push(`--vport ${match.port}`);
+      break;
     case "nfacct":
       words.push(`--nfacct-name ${match.name}`);
       break;
@@ -83,6 +97,9 @@ function matchText(match: Match, family: Family): string {
   }
   return words.join(" ");
 }
+
+/** /etc/protocols */
+const protocolNumbers = { icmp: 1, tcp: 6, udp: 17, sctp: 132 } as const;
 
 /** The order in which iptables prints states (extensions/libxt_conntrack.c). */
 const stateOrder = ["INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT"] as const;
@@ -99,6 +116,8 @@ function targetText(target: Target, family: Family): string {
       return `-j DNAT --to-destination ${
         target.port === undefined ? formatIp(target.ip) : formatSocketAddress(target.ip, target.port)
       }`;
+    case "REDIRECT":
+      return `-j REDIRECT${target.port === undefined ? "" : ` --to-ports ${target.port}`}`;
     case "SNAT":
       return `-j SNAT --to-source ${formatIp(target.ip)}`;
     case "MASQUERADE":

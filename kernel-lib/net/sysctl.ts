@@ -12,6 +12,14 @@ export interface Sysctl {
   routeLocalnet: boolean;
   /** net.ipv6.conf.all.forwarding */
   ipv6Forward: boolean;
+  /** net.ipv4.vs.conntrack: connections of IPVS are tracked, so that iptables may masquerade them. */
+  vsConntrack: boolean;
+  /** net.ipv4.vs.conn_reuse_mode: a SYN on ports that were used before may be given another real server. */
+  vsConnReuse: boolean;
+  /** net.ipv4.vs.expire_nodest_conn: connections to a real server that is gone end with their next packet. */
+  vsExpireNodestConn: boolean;
+  /** net.ipv4.vs.expire_quiescent_template: clients do not stay with a real server of weight 0. */
+  vsExpireQuiescentTemplate: boolean;
   /** net.ipv6.conf.all.disable_ipv6: no link-local addresses */
   disableIpv6: boolean;
 }
@@ -24,6 +32,10 @@ export function freshSysctl(): Sysctl {
     bridgeNfCallIp6tables: false,
     routeLocalnet: false,
     ipv6Forward: false,
+    vsConntrack: false,
+    vsConnReuse: true,
+    vsExpireNodestConn: false,
+    vsExpireQuiescentTemplate: false,
     disableIpv6: false,
   };
 }

@@ -14,7 +14,7 @@ export function trackConnections(netns: Netns, family: Family): void {
     family,
     run(passage) {
       // Met conntrack before: over lo, or sent through output by IPVS after input.
-      if (passage.connection) return "accept";
+      if (passage.connection || passage.ipvs) return "accept";
       const tracked = netns.conntrack.track(passage.packet, passage.dry);
       passage.state = tracked.state;
       if (tracked.connection) {

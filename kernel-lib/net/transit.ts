@@ -1,5 +1,6 @@
 /** Owns the one kind of `Passage` there is: a packet in a namespace, bound to what carries it. */
 import type { Connection, Direction, PacketState } from "./conntrack";
+import type { IpvsConnection } from "./ipvs/connection";
 import type { Hook } from "./netfilter";
 import type { Netns } from "./netns";
 import type { Packet } from "./packet";
@@ -11,6 +12,8 @@ export class Transit implements Passage {
   input?: string;
   output?: string;
   connection?: Connection;
+  bridgePort?: string;
+  ipvs?: IpvsConnection;
   direction?: Direction;
   state?: PacketState;
   rejectWith?: "port-unreachable" | "host-unreachable" | "admin-prohibited" | "tcp-reset";

@@ -13,6 +13,10 @@ const settings: Readonly<
   "net.ipv4.conf.all.forwarding": "ipForward",
   "net.ipv4.conf.all.route_localnet": "routeLocalnet",
   "net.ipv4.ip_forward": "ipForward",
+  "net.ipv4.vs.conn_reuse_mode": "vsConnReuse",
+  "net.ipv4.vs.conntrack": "vsConntrack",
+  "net.ipv4.vs.expire_nodest_conn": "vsExpireNodestConn",
+  "net.ipv4.vs.expire_quiescent_template": "vsExpireQuiescentTemplate",
   "net.ipv6.conf.all.disable_ipv6": "disableIpv6",
   "net.ipv6.conf.all.forwarding": "ipv6Forward",
 };

@@ -1,6 +1,7 @@
 /** Owns `ip link`: showing devices as iproute2 and BusyBox print them, and changing them. */
 import { formatIp, type Mac, parseIp } from "../../../net/address";
 import type { Device } from "../../../net/device";
+import { dummy } from "../../../net/dummy";
 import { type Call, Failed } from "../../shell/tool";
 import { namedNetns } from "./names";
 import {
@@ -98,15 +99,20 @@ function fullName(device: Device): string {
   return `${device.name}@${peer.netns === device.netns ? peer.name : `if${peer.index}`}`;
 }
 
+const flagsOfKind: Readonly<Record<string, readonly string[]>> = {
+  loopback: ["LOOPBACK"],
+  dummy: ["BROADCAST", "NOARP"],
+};
+
 function flagsOf(device: Device): readonly string[] {
-  const flags = device.link.type === "loopback" ? ["LOOPBACK"] : ["BROADCAST", "MULTICAST"];
+  const flags = flagsOfKind[device.link.type] ?? ["BROADCAST", "MULTICAST"];
   if (!device.up) return flags;
   return device.carrier ? [...flags, "UP", "LOWER_UP"] : ["NO-CARRIER", ...flags, "UP"];
 }
 
 function stateOf(device: Device): string {
   if (!device.up) return "DOWN";
-  if (device.link.type === "loopback" || device.link.type === "vxlan") return "UNKNOWN";
+  if (["loopback", "vxlan", "dummy"].includes(device.link.type)) return "UNKNOWN";
   if (device.carrier) return "UP";
   // The kernel takes a link to a device of the same number for none (net/core/link_watch.c, default_operstate).
   const below = device.link.type === "veth" ? device.link.peer?.index : undefined;
@@ -171,10 +177,11 @@ function detailsOf(device: Device): string {
     veth: "minmtu 68 maxmtu 65535",
     bridge: "minmtu 68 maxmtu 65535",
     vxlan: "minmtu 68 maxmtu 65535",
+    dummy: "minmtu 0 maxmtu 0",
   }[behind.type];
   const seen = master ? 1 : 0;
   const lines = [` promiscuity ${seen}  allmulti ${seen} ${limits} `];
-  if (behind.type === "veth") lines.push("    veth ");
+  if (behind.type === "veth" || behind.type === "dummy") lines.push(`    ${behind.type} `);
   if (behind.type === "vxlan") {
     const learning = behind.learning ? "" : "nolearning ";
     const where = `local ${formatIp(behind.local)} dev ${behind.underlay}`;
@@ -323,6 +330,9 @@ function add({ call, netns, words }: IpCommand): number {
   switch (type) {
     case "bridge":
       changing(() => netns.addBridge(named("bridge"), options)).up = false;
+      return 0;
+    case "dummy":
+      changing(() => netns.addDevice(named("dummy"), dummy, options)).up = false;
       return 0;
     case "veth": {
       while (!words.empty && !words.skip("name")) words.take();
