@@ -28,6 +28,7 @@ import type { Frame, IcmpError, Packet } from "./packet";
 import { describePacket } from "./packetdata";
 import type { EndedMore, Fate, Passage } from "./passage";
 import { PathMtus } from "./pathmtu";
+import { reassemble } from "./reassembly";
 import { describeRoute, type RouteResult, Routes, refusalOf } from "./route";
 import type { Failure } from "./socket";
 import { Sockets } from "./sockets";
@@ -169,25 +170,8 @@ export class Netns {
     }
     const fresh = this.passage(frame.packet, device.name);
     if (fresh.watched) noteReceived(fresh, frame, device);
-    if (frame.packet.fragment) this.#gather(fresh, device);
+    if (frame.packet.fragment) reassemble(this, this.#fragments, fresh, device);
     else if (this.hook("prerouting", fresh)) this.enter(fresh, device);
-  }
-
-  /** A piece of a packet waits for the others where it ends, and where rules want to see the whole (nf_defrag_ipv4). */
-  #gather(passage: Passage, device: Device): void {
-    const { packet } = passage;
-    if (
-      !this.routes.isLocal(packet.target) &&
-      this.netfilter.functions("prerouting", family(packet.target)).length === 0
-    ) {
-      this.enter(passage, device);
-      return;
-    }
-    const whole = this.#fragments.gather(packet, this.network.sim.clock.now);
-    this.end(passage, "consume", "ip", whole ? "the last piece: put together" : "a piece: held until all are there");
-    if (!whole) return;
-    const next = this.passage(whole, device.name);
-    if (this.hook("prerouting", next)) this.enter(next, device);
   }
 
   /** After prerouting: for me, or further on? */
