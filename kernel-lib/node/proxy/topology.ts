@@ -13,6 +13,8 @@ export interface TrafficPolicies {
 export interface Place {
   readonly node: string;
   readonly zone?: string;
+  /** False: no hints are looked at (before v1.33 feature gates and a Service's annotation decided that). */
+  readonly hints?: boolean;
   /** False: hints that name nodes are not looked at (feature gate PreferSameTrafficDistribution, on since v1.35). */
   readonly nodeHints?: boolean;
 }
@@ -68,6 +70,7 @@ function readyOrTerminating(
 
 /** Hints count only if every ready endpoint has one and at least one of them names this place. */
 function nearnessByHints(endpoints: readonly Endpoint[], place: Place): Nearness {
+  if (place.hints === false) return "anywhere";
   const ready = endpoints.filter((endpoint) => endpoint.ready);
   const all = (names: (endpoint: Endpoint) => readonly string[], here: string): boolean =>
     ready.every((endpoint) => names(endpoint).length > 0) && ready.some((endpoint) => names(endpoint).includes(here));

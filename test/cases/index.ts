@@ -1,0 +1,33 @@
+/** Owns the list of judges: which file of cases is judged by which. */
+import { judgeAllocation, judgeValidation } from "./api";
+import { judgeFacts } from "./facts";
+import { judgeFlows } from "./flows";
+import type { Json, Judge, Judged } from "./judge";
+import { judgeChainNames, judgeIptablesTexts } from "./texts";
+import { judgeTopology } from "./topology";
+
+/** By base name. */
+export const judges: { readonly [name: string]: Judge } = {
+  flows_iptables: judgeFlows,
+  flows_nftables: judgeFlows,
+  topology: judgeTopology,
+  proxy_facts: judgeFacts,
+  iptables_texts: judgeIptablesTexts,
+  chain_names: judgeChainNames,
+  service_validation: judgeValidation,
+  allocation: judgeAllocation,
+};
+
+/** Judges the text of a file. What keeps it from being read at all is one failure. */
+export function judgeFile(name: string, text: string): readonly Judged[] {
+  const judge = judges[name];
+  if (!judge) throw new Error(`no judge for ${name}`);
+  try {
+    const content: unknown = JSON.parse(text);
+    if (typeof content !== "object" || content === null || Array.isArray(content)) throw new Error("no JSON object");
+    const found = judge(content as Json, text);
+    return found.length > 0 ? found : [{ name, differences: ["it has no cases"] }];
+  } catch (error) {
+    return [{ name, differences: [error instanceof Error ? error.message : String(error)] }];
+  }
+}
