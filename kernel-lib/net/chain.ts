@@ -7,24 +7,31 @@ import { ruleText } from "./ruletext";
 
 /** What a rule has counted. */
 export interface RuleCount {
-  readonly packets: number;
-  readonly bytes: number;
+  packets: number;
+  bytes: number;
 }
 
 /** From so many rules on, those that a packet can match are looked up. */
 const indexedFrom = 8;
-const nothing: RuleCount = { packets: 0, bytes: 0 };
+const noRules: readonly Rule[] = [];
+const nothing: Readonly<RuleCount> = { packets: 0, bytes: 0 };
+
+/** What running a chain needs. */
+interface Running {
+  readonly tests: (Test | undefined)[];
+  readonly texts: (string | undefined)[];
+  counts: (RuleCount | undefined)[];
+  index: RuleIndex | undefined;
+}
 
 /**
  * Of a node's hundred thousand chains few ever see a packet: tests, texts and counters of a rule are made when it is
- * first tested, matched, counted.
+ * first tested, told of, counted.
  */
 export class Chain {
-  #rules: readonly Rule[] = [];
-  #tests: (Test | undefined)[] = [];
-  #texts: (string | undefined)[] = [];
-  #counts: (RuleCount | undefined)[] = [];
-  #index: RuleIndex | undefined;
+  /** As they were written; nobody changes the list. */
+  rules: readonly Rule[] = noRules;
+  #running: Running | undefined;
   /** What was counted by the policy. */
   packets = 0;
   bytes = 0;
@@ -32,6 +39,8 @@ export class Chain {
   links = 0;
   /** Greater than that of every chain that a rule of this one jumps to. */
   height = 0;
+  /** The last check of jumps that came by here (see linkJumps). */
+  visit = 0;
 
   /**
    * @param policy only built-in chains have one
@@ -43,67 +52,70 @@ export class Chain {
     private readonly indexed = indexedFrom,
   ) {}
 
-  get rules(): readonly Rule[] {
-    return this.#rules;
-  }
-
   /** Other rules instead; they have counted nothing. */
   replace(rules: readonly Rule[]): void {
-    this.#rules = rules;
-    this.#index = undefined;
-    if (this.#tests.length > 0) this.#tests = [];
-    if (this.#texts.length > 0) this.#texts = [];
-    if (this.#counts.length > 0) this.#counts = [];
+    this.rules = rules;
+    this.#running = undefined;
   }
 
   /** One more rule, or one less; the others keep what they have counted. */
   splice(at: number, remove: number, ...added: readonly Rule[]): void {
-    const rules = [...this.#rules];
-    const counts = rules.map((_, index) => this.#counts[index]);
+    const rules = [...this.rules];
+    const counts = rules.map((_, each) => this.#running?.counts[each]);
     rules.splice(at, remove, ...added);
     counts.splice(at, remove, ...added.map(() => undefined));
     this.replace(rules);
-    this.#counts = counts;
+    this.#run().counts = counts;
   }
 
   /** The rules that may match a packet, if it pays to look them up. */
   get index(): RuleIndex | undefined {
-    if (this.#rules.length < this.indexed) return undefined;
-    this.#index ??= new RuleIndex(this.#rules);
-    return this.#index;
+    if (this.rules.length < this.indexed) return undefined;
+    const running = this.#run();
+    running.index ??= new RuleIndex(this.rules);
+    return running.index;
   }
 
+  /** The test of a rule. @param compile makes it, the first time */
   test(at: number, compile: (rule: Rule) => Test): Test {
-    const known = this.#tests[at];
+    const { tests } = this.#run();
+    const known = tests[at];
     if (known) return known;
-    const made = compile(this.#rules[at] as Rule);
-    this.#tests[at] = made;
+    const made = compile(this.rules[at] as Rule);
+    tests[at] = made;
     return made;
   }
 
   /** A rule as `iptables-save` prints it. */
   text(at: number, family: Family): string {
-    const text = this.#texts[at] ?? ruleText(this.name, this.#rules[at] as Rule, family);
-    this.#texts[at] = text;
+    const { texts } = this.#run();
+    const text = texts[at] ?? ruleText(this.name, this.rules[at] as Rule, family);
+    texts[at] = text;
     return text;
   }
 
   count(at: number, bytes: number): void {
-    const known = this.#counts[at];
+    const { counts } = this.#run();
+    const known = counts[at];
     if (known) {
-      (known as { packets: number }).packets++;
-      (known as { bytes: number }).bytes += bytes;
-    } else this.#counts[at] = { packets: 1, bytes };
+      known.packets++;
+      known.bytes += bytes;
+    } else counts[at] = { packets: 1, bytes };
   }
 
-  counted(at: number): RuleCount {
-    return this.#counts[at] ?? nothing;
+  counted(at: number): Readonly<RuleCount> {
+    return this.#running?.counts[at] ?? nothing;
   }
 
   /** `-Z`. */
   zero(): void {
-    this.#counts = [];
+    if (this.#running) this.#running.counts = [];
     this.packets = 0;
     this.bytes = 0;
+  }
+
+  #run(): Running {
+    this.#running ??= { tests: [], texts: [], counts: [], index: undefined };
+    return this.#running;
   }
 }

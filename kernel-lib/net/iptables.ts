@@ -2,7 +2,7 @@
 import type { Family } from "./address";
 import { Chain } from "./chain";
 import { type RunningTable, runBuiltIn, runNat } from "./iptablesrun";
-import { chainOf, linkJumps, unlinkJumps } from "./jumps";
+import { chainOf, linkJumps, relinkJumps } from "./jumps";
 import { type Hook, priority } from "./netfilter";
 import type { Netns } from "./netns";
 import type { Passage } from "./passage";
@@ -39,6 +39,13 @@ const tableHooks: { readonly [Table in TableName]: readonly (readonly [string, H
   ],
 };
 
+/** What a restore is about to write to a table. */
+interface Plan {
+  readonly table: Map<string, Chain>;
+  readonly planned: ReadonlyMap<Chain, readonly Rule[]>;
+  readonly made: readonly Chain[];
+}
+
 export class Iptables {
   readonly #netns: Netns;
   readonly #family: Family;
@@ -65,24 +72,27 @@ export class Iptables {
    * lists are kept as they are, not copied: nobody may change them later.
    */
   restore(tables: { readonly [Table in TableName]?: Chains | ChainMap }): void {
-    const plans: [Map<Chain, readonly Rule[]>, () => void][] = [];
+    const plans: Plan[] = [];
     try {
       for (const [name, chains] of entriesOf(tables)) plans.push(this.#plan(name, chains));
+      for (const { table, planned } of plans) linkJumps(table, planned);
     } catch (error) {
-      for (const [, undo] of plans) undo();
+      for (const { table, made } of plans) {
+        for (const chain of made) table.delete(chain.name);
+        relinkJumps(table);
+      }
       throw error;
     }
-    for (const [planned] of plans) {
+    for (const { planned } of plans) {
       for (const [chain, rules] of planned) {
-        if (rules !== chain.rules) chain.replace(rules);
-        else chain.zero();
+        chain.replace(rules);
         this.#trackFor(rules);
       }
     }
   }
 
-  /** Makes the chains that are missing and notes where the new rules jump to; gives what takes both back. */
-  #plan(name: TableName, chains: Chains | ChainMap): [Map<Chain, readonly Rule[]>, () => void] {
+  /** Which chains of a table get which rules; those that are missing are made. */
+  #plan(name: TableName, chains: Chains | ChainMap): Plan {
     const table = this.#table(name);
     const planned = new Map<Chain, readonly Rule[]>();
     const made: Chain[] = [];
@@ -95,22 +105,7 @@ export class Iptables {
       }
       planned.set(target, rules);
     }
-    const forget = (): void => {
-      for (const chain of made) table.delete(chain.name);
-    };
-    try {
-      linkJumps(table, planned);
-    } catch (error) {
-      forget();
-      throw error;
-    }
-    return [
-      planned,
-      () => {
-        unlinkJumps(table, planned);
-        forget();
-      },
-    ];
+    return { table, planned, made };
   }
 
   /** Adds a rule to a chain unless it is there already (`-C`, then `-A` or `-I`). */
@@ -149,7 +144,13 @@ export class Iptables {
   #splice(table: TableName, chain: Chain, at: number, remove: number, ...added: readonly Rule[]): void {
     const rules = [...chain.rules];
     rules.splice(at, remove, ...added);
-    linkJumps(this.#table(table), new Map([[chain, rules]]));
+    const chains = this.#table(table);
+    try {
+      linkJumps(chains, new Map([[chain, rules]]));
+    } catch (error) {
+      relinkJumps(chains);
+      throw error;
+    }
     chain.splice(at, remove, ...added);
   }
 

@@ -10,45 +10,95 @@ export function chainOf(target: Target | undefined): string | undefined {
 type ChainsByName = ReadonlyMap<string, Chain>;
 type Planned = ReadonlyMap<Chain, readonly Rule[]>;
 
+interface Check {
+  readonly chains: ChainsByName;
+  readonly planned: Planned;
+  /** By which a chain tells whether this check has come by (`visit`; negative while it is still at it). */
+  readonly number: number;
+  /** Whether the heights that were known still hold. */
+  fits: boolean;
+}
+
+let checks = 0;
+
+function newCheck(chains: ChainsByName, planned: Planned): Check {
+  return { chains, planned, number: ++checks, fits: true };
+}
+
 /**
- * Checks the rules that chains are about to get, and notes their jumps: every one leads to a chain that is there, and
- * none leads back (the kernel refuses both). Where every chain is higher than those it leads to there is no loop; only
- * when new rules do not fit the heights that are known, all are measured anew.
- * @param planned the chains that change, with their new rules; they are in `chains` already
- * @throws RangeError as iptables-restore says it; no jump is noted then
+ * Checks the rules that chains are about to get, and counts their jumps (`Chain.links`): every one leads to a chain that
+ * is there, and none leads back (the kernel refuses both). Where every chain is higher than those it leads to there is
+ * no loop; only when new rules do not fit the heights that are known are all chains measured anew.
+ * @param planned the chains that change, with their new rules; they are in `chains` already, and have their old ones
+ * @throws RangeError as iptables-restore says it; counts and heights are wrong then, until `relinkJumps`
  */
 export function linkJumps(chains: ChainsByName, planned: Planned): void {
-  const measuring = { chains, planned, measured: new Set<Chain>(), open: new Set<Chain>() };
-  // Where nothing leads to, the height is free.
-  for (const chain of planned.keys()) if (chain.links === 0) measure(measuring, chain, isFree);
-  for (const [chain, rules] of planned) {
-    if (chain.links === 0 || rules.every(({ target }) => (targetOf(chains, target)?.height ?? -1) < chain.height)) {
-      continue;
+  const check = newCheck(chains, planned);
+  // The height of a chain that nothing leads to is free.
+  for (const chain of planned.keys()) if (chain.links === 0 && chain.visit !== check.number) link(check, chain, true);
+  for (const chain of planned.keys()) if (chain.visit !== check.number) link(check, chain, false);
+  for (const chain of planned.keys()) {
+    for (const { target } of chain.rules) {
+      const next = targetOf(chains, target);
+      if (next) next.links--;
     }
-    measureAll(chains, planned);
-    break;
   }
-  for (const [chain, rules] of planned) move(chains, chain.rules, rules);
+  if (!check.fits) measureAll(chains, planned);
 }
 
-/** Takes back what `linkJumps` noted, before the rules are there. */
-export function unlinkJumps(chains: ChainsByName, planned: Planned): void {
-  for (const [chain, rules] of planned) move(chains, rules, chain.rules);
+/** Counts and measures everything anew, by the rules that are there. */
+export function relinkJumps(chains: ChainsByName): void {
+  for (const chain of chains.values()) chain.links = 0;
+  for (const { rules } of chains.values()) {
+    for (const { target } of rules) {
+      const next = targetOf(chains, target);
+      if (next) next.links++;
+    }
+  }
+  measureAll(chains, new Map());
 }
 
-function move(chains: ChainsByName, from: readonly Rule[], to: readonly Rule[]): void {
-  for (const { target } of from) addLink(chains, target, -1);
-  for (const { target } of to) addLink(chains, target, 1);
+/** Counts the jumps of one chain; those that it leads to are measured first, if they are free. */
+function link(check: Check, chain: Chain, free: boolean): void {
+  chain.visit = -check.number;
+  let height = 0;
+  for (const { target } of check.planned.get(chain) ?? noRules) {
+    const next = targetOf(check.chains, target);
+    if (!next) continue;
+    if (next.visit === -check.number) throw leadsBack(next);
+    if (next.links === 0 && next.visit !== check.number && check.planned.has(next)) link(check, next, true);
+    next.links++;
+    height = Math.max(height, next.height + 1);
+  }
+  chain.visit = check.number;
+  if (free) chain.height = height;
+  else if (height > chain.height) check.fits = false;
 }
 
-function isFree({ links }: Chain, planned: boolean): boolean {
-  return planned && links === 0;
+function measureAll(chains: ChainsByName, planned: Planned): void {
+  const check = newCheck(chains, planned);
+  for (const chain of chains.values()) measure(check, chain);
 }
 
-function addLink(chains: ChainsByName, target: Target | undefined, by: number): void {
-  const name = chainOf(target);
-  const next = name === undefined ? undefined : chains.get(name);
-  if (next) next.links += by;
+/** One more than the highest chain that it leads to. */
+function measure(check: Check, chain: Chain): number {
+  if (chain.visit === check.number) return chain.height;
+  if (chain.visit === -check.number) throw leadsBack(chain);
+  chain.visit = -check.number;
+  let height = 0;
+  for (const { target } of check.planned.get(chain) ?? chain.rules) {
+    const next = targetOf(check.chains, target);
+    if (next) height = Math.max(height, measure(check, next) + 1);
+  }
+  chain.visit = check.number;
+  chain.height = height;
+  return height;
+}
+
+const noRules: readonly Rule[] = [];
+
+function leadsBack({ name }: Chain): RangeError {
+  return new RangeError(`iptables: Too many levels of symbolic links (chain ${name} leads to itself).`);
 }
 
 function targetOf(chains: ChainsByName, target: Target | undefined): Chain | undefined {
@@ -57,42 +107,4 @@ function targetOf(chains: ChainsByName, target: Target | undefined): Chain | und
   const next = chains.get(name);
   if (next) return next;
   throw new RangeError(`iptables-restore: Couldn't load target \`${name}':No such file or directory`);
-}
-
-function measureAll(chains: ChainsByName, planned: Planned): void {
-  const measureBy = (rules: Planned): void => {
-    const measuring = { chains, planned: rules, measured: new Set<Chain>(), open: new Set<Chain>() };
-    for (const chain of chains.values()) measure(measuring, chain, () => true);
-  };
-  try {
-    measureBy(planned);
-  } catch (error) {
-    measureBy(new Map());
-    throw error;
-  }
-}
-
-interface Measuring {
-  readonly chains: ChainsByName;
-  readonly planned: Planned;
-  readonly measured: Set<Chain>;
-  readonly open: Set<Chain>;
-}
-
-/** Makes a chain one higher than the highest that it leads to; those that are not `wanted` keep the height they have. */
-function measure(to: Measuring, chain: Chain, wanted: (chain: Chain, planned: boolean) => boolean): number {
-  const planned = to.planned.get(chain);
-  if (to.measured.has(chain) || !wanted(chain, planned !== undefined)) return chain.height;
-  if (to.open.has(chain))
-    throw new RangeError(`iptables: Too many levels of symbolic links (chain ${chain.name} leads to itself).`);
-  to.open.add(chain);
-  let height = 0;
-  for (const { target } of planned ?? chain.rules) {
-    const next = targetOf(to.chains, target);
-    if (next) height = Math.max(height, measure(to, next, wanted) + 1);
-  }
-  to.open.delete(chain);
-  chain.height = height;
-  to.measured.add(chain);
-  return height;
 }

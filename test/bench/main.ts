@@ -5,6 +5,7 @@ import { benchCni } from "./cni";
 import { benchKernel } from "./kernel";
 import { benchRealKernel } from "./kernel-net";
 import { benchNet } from "./net";
+import { benchProxy } from "./proxy";
 import { benchStart } from "./start";
 
 /** One figure. `aim` is in words ("≤ 1.2"); a figure that cannot be measured here says why in `skipped`. */
@@ -18,6 +19,7 @@ export interface Measurement {
 
 const parts: Readonly<Record<string, () => Promise<readonly Measurement[]>>> = {
   net: benchNet,
+  proxy: benchProxy,
   "real-kernel": benchRealKernel,
   cni: benchCni,
   cluster: benchCluster,
