@@ -7,6 +7,7 @@ import { daemonSetControllerOf } from "./daemonset";
 import { deploymentControllerOf } from "./deployment";
 import { endpointsControllerOf } from "./endpoints";
 import { endpointSliceControllerOf } from "./endpointslice";
+import { endpointSliceMirroringControllerOf } from "./endpointslice/mirroring";
 import { garbageCollectorOf } from "./garbage";
 import { namespaceControllerOf, serviceAccountControllerOf } from "./namespaces";
 import { nodeIpamControllerOf } from "./nodeipam";
@@ -32,6 +33,7 @@ export const paces: Readonly<Record<string, Pace>> = {
   "daemonset-controller": { hear: 5 * millisecond, work: 5 * millisecond },
   "default-scheduler": { hear: 5 * millisecond, work: 2 * millisecond },
   "endpointslice-controller": { hear: 10 * millisecond, work: 5 * millisecond },
+  "endpointslice-mirroring-controller": { hear: 10 * millisecond, work: 5 * millisecond },
   "endpoints-controller": { hear: 10 * millisecond, work: 5 * millisecond },
   "generic-garbage-collector": { hear: 20 * millisecond, work: millisecond },
   "namespace-controller": { hear: 10 * millisecond, work: 5 * millisecond },
@@ -52,6 +54,7 @@ export function startControllers(sim: Sim, store: Store, options: ControlOptions
     daemonSetControllerOf(context),
     schedulerOf(context),
     endpointSliceControllerOf(context),
+    endpointSliceMirroringControllerOf(context),
     endpointsControllerOf(context),
     garbageCollectorOf(context),
   ];

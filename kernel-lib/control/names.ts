@@ -5,6 +5,7 @@ export const replicaSetController = "replicaset-controller";
 export const daemonSetController = "daemonset-controller";
 export const scheduler = "default-scheduler";
 export const endpointSliceController = "endpointslice-controller";
+export const endpointSliceMirroringController = "endpointslice-mirroring-controller";
 export const endpointsController = "endpoints-controller";
 export const garbageCollector = "generic-garbage-collector";
 export const namespaceController = "namespace-controller";

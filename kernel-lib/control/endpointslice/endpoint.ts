@@ -44,7 +44,7 @@ export function endpointOf(pod: Pod, node: Kinds["Node"] | undefined, service: S
   const terminating = pod.metadata.deletionTimestamp !== undefined;
   const ready = Boolean(service.spec.publishNotReadyAddresses) || (serving && !terminating);
   const addresses = (pod.status.podIPs ?? []).flatMap(({ ip }) => {
-    return ip && ip.includes(":") === (type === "IPv6") ? canonicalIp(ip) : [];
+    return ip && ip.includes(":") === (type === "IPv6") ? (canonicalIp(ip) ?? "<nil>") : [];
   });
   const zone = node?.metadata.labels?.[zoneLabel];
   return {
@@ -66,13 +66,11 @@ const octet = "(?:0|[1-9]\\d?|1\\d\\d|2[0-4]\\d|25[0-5])";
 /** The common case, told without parsing. */
 const canonicalIpv4 = new RegExp(`^${octet}(?:\\.${octet}){3}$`);
 
-/**
- * An address as everybody writes it (RFC 5952); what is none becomes what Go prints for it, as upstream publishes it.
- */
-function canonicalIp(ip: string): string {
+/** An address as everybody writes it (RFC 5952); undefined if the text is none. Leading zeros are let pass, as upstream. */
+export function canonicalIp(ip: string): string | undefined {
   if (canonicalIpv4.test(ip)) return ip;
-  const parsed = parseIp(ip);
-  return parsed ? formatIp(parsed.family, parsed.value) : "<nil>";
+  const parsed = parseIp(ip) ?? parseIp(ip.replace(/(^|\.)0+(?=\d)/g, "$1"));
+  return parsed && formatIp(parsed.family, parsed.value);
 }
 
 /** A pod's hostname is published when its subdomain is the Service's name. */

@@ -17,8 +17,12 @@ import type { SliceOptions, SliceWrites } from "./reconcile";
 import { TriggerTimes } from "./trigger";
 import { ZoneHints } from "./zones";
 
-/** --max-endpoints-per-slice */
-const maxEndpointsPerSlice = 100;
+/** What kube-controller-manager can be told of this controller. */
+export interface EndpointSliceFlags {
+  /** --max-endpoints-per-slice, 100 */
+  readonly maxEndpointsPerSlice?: number;
+}
+
 /** How long it waits when somebody else changed a slice of its own (endpointSliceChangeMinSyncDelay). */
 const foreignDelay = second;
 /** The keys beside Services': the nodes as a whole, and a Service whose slices somebody else changed. */
@@ -28,7 +32,8 @@ const component = "endpoint-slice-controller";
 
 type Node = Kinds["Node"];
 
-export function endpointSliceControllerOf({ sim, store }: Context): Controller {
+export function endpointSliceControllerOf({ sim, store }: Context, flags: EndpointSliceFlags = {}): Controller {
+  const { maxEndpointsPerSlice = 100 } = flags;
   const changed = new ChangedPods(store);
   const triggers = new TriggerTimes();
   const zones = new ZoneHints();

@@ -9,6 +9,8 @@ export const managedByLabel = "endpointslice.kubernetes.io/managed-by";
 export const headlessLabel = "service.kubernetes.io/headless";
 /** The value of managed-by of slices that follow from a Service's selector. */
 export const managedBy = "endpointslice-controller.k8s.io";
+/** Its value of slices that mirror Endpoints. */
+export const mirrorManagedBy = "endpointslicemirroring-controller.k8s.io";
 
 const reserved = [serviceNameLabel, managedByLabel, headlessLabel];
 
