@@ -38,22 +38,35 @@ interface Walk {
   readonly way: string[];
 }
 
+/** What is done about unknown fields: refuse the object, say it and leave them out, or just leave them out. */
+export type FieldValidation = "Strict" | "Warn" | "Ignore";
+
 /**
  * A fresh object that holds only fields its kind has.
+ * @param warn told about each unknown field, where they are warned of
  * @throws StatusError BadRequest: a field of a wrong type, or (strict decoding) unknown fields, all of them
  */
-export function decode(resource: Resource, value: unknown): Json {
+export function decode(
+  resource: Resource,
+  value: unknown,
+  fieldValidation: FieldValidation = "Strict",
+  warn: (text: string) => void = () => {},
+): Json {
   const walk: Walk = { unknown: [], way: [] };
   const head = `${resource.kind} in version "${resource.version}" cannot be handled as a ${resource.kind}: `;
+  let object: Json;
   try {
-    const object = structure(resource.kind, value, "", walk) as Json;
-    if (walk.unknown.length === 0) return object;
+    object = structure(resource.kind, value, "", walk) as Json;
   } catch (error) {
     if (error instanceof WrongType) throw badRequest(head + error.message);
     throw error;
   }
-  const list = walk.unknown.map((path) => `unknown field ${JSON.stringify(path)}`).join(", ");
-  throw badRequest(`${head}strict decoding error: ${list}`);
+  const unknown = walk.unknown.map((path) => `unknown field ${JSON.stringify(path)}`);
+  if (unknown.length > 0 && fieldValidation === "Strict") {
+    throw badRequest(`${head}strict decoding error: ${unknown.join(", ")}`);
+  }
+  if (fieldValidation === "Warn") for (const text of unknown) warn(text);
+  return object;
 }
 
 class WrongType extends Error {}

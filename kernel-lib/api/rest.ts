@@ -3,7 +3,7 @@
  */
 import type { Sim } from "../sim/sim";
 import { applyDefaults, validate, validateUpdate } from "./admission";
-import { decode } from "./decode";
+import { decode, type FieldValidation } from "./decode";
 import { admitPod } from "./defaults/pod";
 import type { DeleteOptions } from "./deletion";
 import {
@@ -30,6 +30,7 @@ import { type Table, tableOf } from "./tables";
 import { selectorText } from "./tables/labels";
 import { rfc3339 } from "./time";
 import { validateMeta, validateMetaUpdate } from "./validation/meta";
+import { deprecationOf, warningsOf } from "./warnings";
 
 /** Which objects a list is of; selectors as typed (`app=web,tier!=db`, `status.phase=Running`). */
 export interface ListOptions {
@@ -46,6 +47,10 @@ export interface WriteOptions {
   readonly dryRun?: boolean;
   /** Who writes (`kubectl-create`, …). Default `kubectl`. */
   readonly by?: string;
+  /** Default `Strict`, as kubectl asks for when it creates and applies; a patch of kubectl's asks for `Warn`. */
+  readonly fieldValidation?: FieldValidation;
+  /** Told what the server warns of, in its words (the header `Warning` of HTTP). */
+  readonly warn?: (text: string) => void;
 }
 
 /** `json`: a list of operations (RFC 6902); `merge`: RFC 7386; `strategic`: Kubernetes' own. */
@@ -154,7 +159,7 @@ class Server implements Api {
 
   create<K extends Kind>(kind: K, object: object, options: WriteOptions = {}): Kinds[K] {
     const resource = resourceOf(kind);
-    const fresh = this.#fresh(kind, object, options.namespace);
+    const fresh = this.#fresh(kind, object, options);
     const meta = fresh.metadata;
     if (resource.namespaced) this.#checkNamespace(resource, meta);
     for (const field of serverFields) delete meta[field];
@@ -169,6 +174,7 @@ class Server implements Api {
     errors.push(...validateMeta(resource, meta), ...validate(kind, fresh as unknown as Kinds[K]));
     if (errors.length > 0) throw invalid(resource, meta.name ?? meta.generateName ?? "", errors);
     checkSize(fresh);
+    this.#warn(kind, fresh, options);
     const draft = fresh as unknown as Draft<K>;
     if (!options.dryRun) return this.store.create(kind, draft, options.by ?? "kubectl");
     const name = meta.name ?? `${meta.generateName}${this.#suffixes.suffix()}`;
@@ -179,7 +185,7 @@ class Server implements Api {
 
   update<K extends Kind>(kind: K, object: object, options: WriteOptions = {}): Kinds[K] {
     const resource = resourceOf(kind);
-    const fresh = this.#fresh(kind, object, options.namespace);
+    const fresh = this.#fresh(kind, object, options);
     const meta = fresh.metadata;
     const before = this.get(kind, meta.namespace ?? "", meta.name ?? "");
     if (meta.resourceVersion && meta.resourceVersion !== before.metadata.resourceVersion) {
@@ -196,6 +202,7 @@ class Server implements Api {
     if (errors.length === 0) errors.push(...validateUpdate(kind, whole, before));
     if (errors.length > 0) throw invalid(resource, before.metadata.name, errors);
     checkSize(whole);
+    this.#warn(kind, whole, options);
     if (options.dryRun) return whole;
     return this.store.update(kind, keyOf(before), () => whole, options.by ?? "kubectl");
   }
@@ -253,6 +260,13 @@ class Server implements Api {
     return { ...this.getScale(kind, namespace, name), spec: { replicas } };
   }
 
+  #warn(kind: Kind, object: object, { warn }: WriteOptions): void {
+    if (!warn) return;
+    const deprecation = deprecationOf(kind);
+    if (deprecation !== undefined) warn(deprecation);
+    for (const warning of warningsOf(object as KubeObject)) warn(warning);
+  }
+
   /** What cannot be handed out is told before anything else is looked at, as the API server does it. */
   #assign(service: Fresh<"Service">, before: Kinds["Service"] | undefined): void {
     const errors = this.#addresses.assign(service, before);
@@ -260,9 +274,10 @@ class Server implements Api {
   }
 
   /** Decoded strictly, in its namespace. */
-  #fresh<K extends Kind>(kind: K, object: object, namespace: string | undefined): Fresh<K> {
+  #fresh<K extends Kind>(kind: K, object: object, options: WriteOptions): Fresh<K> {
     const resource = resourceOf(kind);
-    const decoded = decode(resource, object) as unknown as Fresh<K>;
+    const { namespace, fieldValidation, warn } = options;
+    const decoded = decode(resource, object, fieldValidation, warn) as unknown as Fresh<K>;
     const meta = { ...decoded.metadata };
     if (resource.namespaced) {
       if (meta.namespace && namespace !== undefined && meta.namespace !== namespace) {

@@ -330,3 +330,50 @@ test("an object that etcd cannot take is refused, and a map of more than a mebib
   );
   expect(store.version).toBe(before);
 });
+
+describe("warnings", () => {
+  const warned = (
+    object: { kind: "Service" | "Endpoints"; [field: string]: unknown },
+    strict = true,
+  ): readonly string[] => {
+    const { api } = newApi(1, "10.96.0.0/16");
+    const said: string[] = [];
+    const { kind, ...rest } = object;
+    api.create(kind, rest, { warn: (text) => said.push(text), fieldValidation: strict ? "Strict" : "Warn" });
+    return said;
+  };
+
+  test("tell of what is accepted and does nothing, or will not do much longer", () => {
+    const metadata = { name: "a" };
+    const ports = [{ port: 80 }];
+    expect(warned({ kind: "Service", metadata, spec: { ports } })).toEqual([]);
+    const headless = { ports, clusterIP: "None", sessionAffinity: "ClientIP", externalIPs: ["10.9.9.9"] };
+    expect(warned({ kind: "Service", metadata, spec: headless })).toEqual([
+      "spec.externalIPs is ignored for headless services",
+      "spec.SessionAffinity is ignored for headless services",
+    ]);
+    const old = {
+      ports,
+      externalIPs: ["2001:db8:0::1"],
+      trafficDistribution: "PreferClose",
+      externalName: "a.example",
+    };
+    expect(warned({ kind: "Service", metadata, spec: old })).toEqual([
+      'spec.externalIPs[0]: IPv6 address "2001:db8:0::1" should be in RFC 5952 canonical format ("2001:db8::1")',
+      "spec.externalIPs is deprecated and may no longer be implemented in some clusters",
+      'spec.externalName is ignored when spec.type is not "ExternalName"',
+      'spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"',
+    ]);
+    expect(warned({ kind: "Endpoints", metadata })).toEqual([
+      "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    ]);
+  });
+
+  test("tell of unknown fields where the client asks for no more, and the fields are left out", () => {
+    const spec = { ports: [{ port: 80, nmae: "x" }], selektor: {} };
+    expect(warned({ kind: "Service", metadata: { name: "a" }, spec }, false)).toEqual([
+      'unknown field "spec.ports[0].nmae"',
+      'unknown field "spec.selektor"',
+    ]);
+  });
+});
