@@ -253,7 +253,7 @@ export class Cluster {
 
   #startNodes(lan: Segment, machines: readonly Machine[], hosts: string): ReadonlyMap<string, ClusterNode> {
     const { sim, store, network } = this;
-    const { cniConfig, ipFamilies } = this.options;
+    const { cniConfig, ipFamilies, zones } = this.options;
     const parts = { sim, store, router: this.router, families: ipFamilies, nodes: machines.length, config: cniConfig };
     const cni = createCni(this.options.cni, parts);
     for (const controller of cni.beside ?? []) runController(sim, store, controller);
@@ -263,7 +263,9 @@ export class Cluster {
     const mode = iptablesMode({ clusterCidr: podCidr });
     const runner = processRunner(this);
     const nodes = new Map<string, ClusterNode>();
-    for (const { name, address, controlPlane } of machines) {
+    for (const [at, { name, address, controlPlane }] of machines.entries()) {
+      // The control plane stands in the first zone, beside the first worker.
+      const zone = zones.length > 0 ? zones[Math.max(0, at - 1) % zones.length] : undefined;
       const ipv6 = ipFamilies.includes("IPv6") ? { ipv6: parseIp(ipv6Of(address)) } : {};
       const about: NodeOptions = {
         name,
@@ -272,6 +274,7 @@ export class Cluster {
         gateway: parseIp("192.168.1.1"),
         ...ipv6,
         controlPlane,
+        ...(zone !== undefined && { zone }),
       };
       const net = createNode(sim, network, lan, about);
       const kubelet = new Kubelet(sim, { store, node: net, cni, registry, runner, dnsIp });

@@ -1,4 +1,5 @@
 /** Owns what a cluster can be made with, and the words for what it cannot. */
+import { labelValue } from "../api/validation/names";
 import type { Family } from "../net/address";
 import type { ConfigText } from "../node/cni/cni";
 import { type DesignName, designNames } from "../node/cni/design";
@@ -18,6 +19,8 @@ export interface ClusterOptions {
   readonly cniConfig?: ConfigText | undefined;
   /** `["IPv4"]`, or `["IPv4", "IPv6"]` for dual-stack: nodes and pods have an address of each. Default IPv4. */
   readonly ipFamilies?: readonly Family[];
+  /** Zones that the nodes are in, in turn: their label topology.kubernetes.io/zone. Default none. */
+  readonly zones?: readonly string[];
   /** How kube-proxy does it. Default `iptables`. */
   readonly mode?: "iptables";
 }
@@ -31,6 +34,7 @@ const defaults: CheckedOptions = {
   cni: "vxlan",
   cniConfig: undefined,
   ipFamilies: ["IPv4"],
+  zones: [],
   mode: "iptables",
 };
 
@@ -62,7 +66,13 @@ export function checkOptions(given: ClusterOptions = {}): CheckedOptions {
       throw new Error(`${name} must be ${known.join(" or ")}, not ${JSON.stringify(options[name])}`);
     }
   }
-  const { cniConfig, ipFamilies } = options;
+  const { cniConfig, ipFamilies, zones } = options;
+  if (
+    !Array.isArray(zones) ||
+    zones.some((zone) => typeof zone !== "string" || labelValue(zone).length > 0 || zone === "")
+  ) {
+    throw new Error(`zones must be a list of label values, such as ["a", "b"], not ${JSON.stringify(zones)}`);
+  }
   if (cniConfig !== undefined && typeof cniConfig !== "string" && typeof cniConfig !== "function") {
     throw new Error("cniConfig must be the text of a CNI configuration, or a function that makes it for a node");
   }
