@@ -32,7 +32,7 @@ test("two clusters in one process do not disturb each other", async () => {
 
 test("an unknown or wrong option says what may be given", () => {
   expect(() => new Cluster({ sed: 5 } as object)).toThrow(
-    'there is no option "sed": the options are nodes, seed, cni, cniConfig, ipFamilies, mode',
+    'there is no option "sed": the options are nodes, seed, cni, cniConfig, ipFamilies, zones, mode',
   );
   expect(() => new Cluster({ nodes: 0 })).toThrow("nodes must be a whole number from 1 to 5000, not 0");
   expect(() => new Cluster({ seed: 1.5 })).toThrow("seed must be a whole number, not 1.5");
