@@ -9,12 +9,11 @@ import { same } from "./equal";
 import { type FieldError, forbiddenField } from "./errors";
 import type { Kind, Kinds } from "./kinds";
 import type { Fresh } from "./mutable";
+import { validateEndpointSlice, validateEndpointSliceUpdate } from "./validation/endpointslice";
 import { validatePodSpec } from "./validation/pod";
 import {
   validateConfigMap,
   validateConfigMapUpdate,
-  validateEndpointSlice,
-  validateEndpointSliceUpdate,
   validateEndpoints,
   validateNode,
   validateSecret,

@@ -1,19 +1,9 @@
-/** Owns the validation of the kinds that need little: ConfigMap, Secret, Node, Endpoints, EndpointSlice. */
+/** Owns the validation of the kinds that need little: ConfigMap, Secret, Node, Endpoints. */
 
 import { same } from "../equal";
-import {
-  duplicate,
-  type FieldError,
-  forbiddenField,
-  invalidValue,
-  notSupported,
-  required,
-  tooLong,
-  tooMany,
-} from "../errors";
+import { type FieldError, forbiddenField, invalidValue, required, tooLong } from "../errors";
 import type { Kinds } from "../kinds";
-import { parseIp } from "./ip";
-import { check, cidr, configKey, dnsLabel, dnsSubdomain, ipAddress, portNumber } from "./names";
+import { check, cidr, configKey, dnsLabel, ipAddress, portNumber } from "./names";
 
 const mebibyte = 1024 * 1024;
 
@@ -79,71 +69,12 @@ export function validateEndpoints(endpoints: Kinds["Endpoints"]): FieldError[] {
   return errors;
 }
 
-function endpointAddress(field: string, ip: string): FieldError[] {
+/** What no endpoint may have: an address that is none, or that means every host or this one. */
+export function endpointAddress(field: string, ip: string): FieldError[] {
   const wrong = check(field, ip, ipAddress);
   if (wrong.length > 0) return wrong;
   if (ip === "0.0.0.0" || ip === "::") return [invalidValue(field, ip, `may not be unspecified (${ip})`)];
   if (/^127\.|^::1$/.test(ip))
     return [invalidValue(field, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128)")];
   return [];
-}
-
-const addressTypes = ["FQDN", "IPv4", "IPv6"];
-const limit = { endpoints: 1000, ports: 20_000, addresses: 100 };
-
-/** pkg/apis/discovery/validation. */
-export function validateEndpointSlice(slice: Kinds["EndpointSlice"]): FieldError[] {
-  const errors: FieldError[] = [];
-  if (!slice.addressType) errors.push(required("addressType"));
-  else if (!addressTypes.includes(slice.addressType)) {
-    errors.push(notSupported("addressType", slice.addressType, addressTypes));
-  }
-  const endpoints = slice.endpoints ?? [];
-  if (endpoints.length > limit.endpoints) errors.push(tooMany("endpoints", endpoints.length, limit.endpoints));
-  for (const [at, endpoint] of endpoints.entries()) {
-    const field = `endpoints[${at}].addresses`;
-    if (!endpoint.addresses?.length) errors.push(required(field, "must contain at least 1 address"));
-    else if (endpoint.addresses.length > limit.addresses) {
-      errors.push(tooMany(field, endpoint.addresses.length, limit.addresses));
-    }
-    for (const [place, address] of (endpoint.addresses ?? []).entries()) {
-      errors.push(...sliceAddress(`${field}[${place}]`, slice.addressType, address));
-    }
-    if (endpoint.hostname) errors.push(...check(`endpoints[${at}].hostname`, endpoint.hostname, dnsLabel));
-  }
-  return [...errors, ...slicePorts(slice)];
-}
-
-function sliceAddress(field: string, type: string, address: string): FieldError[] {
-  if (type === "FQDN") return check(field, address, dnsSubdomain);
-  const parsed = parseIp(address);
-  if (parsed?.family === type) return endpointAddress(field, address);
-  const wanted = type === "IPv6" ? "must be a valid IPv6 address" : "must be an IPv4 address";
-  return parsed ? [invalidValue(field, address, wanted)] : check(field, address, ipAddress);
-}
-
-function slicePorts(slice: Kinds["EndpointSlice"]): FieldError[] {
-  const errors: FieldError[] = [];
-  const names = new Set<string>();
-  for (const [at, port] of (slice.ports ?? []).entries()) {
-    const field = `ports[${at}]`;
-    const name = port.name ?? "";
-    if (name) errors.push(...check(`${field}.name`, name, dnsLabel));
-    if (names.has(name)) errors.push(duplicate(`${field}.name`, name));
-    names.add(name);
-    const protocols = ["SCTP", "TCP", "UDP"];
-    if (port.protocol && !protocols.includes(port.protocol)) {
-      errors.push(notSupported(`${field}.protocol`, port.protocol, protocols));
-    }
-    if (port.port !== undefined) {
-      errors.push(...portNumber(port.port).map((message) => invalidValue(`${field}.port`, port.port, message)));
-    }
-  }
-  return errors;
-}
-
-export function validateEndpointSliceUpdate(now: Kinds["EndpointSlice"], before: Kinds["EndpointSlice"]): FieldError[] {
-  return now.addressType === before.addressType
-    ? []
-    : [invalidValue("addressType", now.addressType, "field is immutable")];
 }
