@@ -15,6 +15,7 @@ import type { Iptables } from "../../net/iptables";
 import { comment, jump, type Match, orMark, type Rule, xorMark } from "../../net/rule";
 import type { NodeNet } from "../node";
 import { cidrOf } from "./config";
+import { allTables, changesSince, type Frame, type IptablesTables, type Written } from "./iptablessync";
 import type { ModeOptions, ProxyMode } from "./mode";
 import { type LocalTraffic, markMasq, type PortRules, portRules, type RuleOptions } from "./rules";
 import type { ServicePort } from "./view";
@@ -36,14 +37,10 @@ export interface IptablesOptions
   readonly randomFully?: boolean;
 }
 
+export type { IptablesTables } from "./iptablessync";
+
 const invalidDropped = "ct_state_invalid_dropped_pkts";
 const localhostAccepted = "localhost_nps_accepted_pkts";
-
-/** Chain → rules, per table: everything that kube-proxy owns. */
-export interface IptablesTables {
-  readonly nat: ReadonlyMap<string, readonly Rule[]>;
-  readonly filter: ReadonlyMap<string, readonly Rule[]>;
-}
 
 /** A node as its rules of one family need to know it. */
 export interface NodeAddresses {
@@ -83,11 +80,11 @@ export function iptablesMode(options: IptablesOptions = {}): ProxyMode {
     sync(view, node, family) {
       const addresses = addressesOf(node, family);
       const tables = family === "IPv4" ? node.netns.iptables : node.netns.ip6tables;
-      const before = written[family].get(node) ?? firstSync(tables, frameRules(addresses, options));
       // Without it the kernel takes what comes from 127.0.0.1 and is sent to a pod for a martian.
       if (usesLocalhost(addresses, options) && opensLoopback(options)) node.netns.sysctl.routeLocalnet = true;
-      const now = writeTables(before, view, tables, ruleOptions(addresses, options, usesComments(view)));
-      written[family].set(node, now);
+      const rules = ruleOptions(addresses, options, usesComments(view));
+      const before = written[family].get(node);
+      written[family].set(node, writeTables(before, view, tables, frameRules(addresses, options), rules));
     },
     cleanup(node) {
       for (const family of ["IPv4", "IPv6"] as const) {
@@ -98,44 +95,25 @@ export function iptablesMode(options: IptablesOptions = {}): ProxyMode {
   };
 }
 
-/** What was written last, by which only what changed is written next. */
-interface Written {
-  readonly ports: ReadonlyMap<ServicePort, PortRules>;
-  readonly comments: boolean;
-  readonly frame: Frame;
-  /** The chains of all Services together; undefined before the first sync. */
-  readonly shared: IptablesTables | undefined;
-}
-
-function firstSync(tables: Iptables, frame: Frame): Written {
+/** Writes the chains of ports that are new or changed, takes away those that are gone, and writes the shared ones that differ. */
+function writeTables(
+  before: Written | undefined,
+  view: readonly ServicePort[],
+  tables: Iptables,
+  frame: Frame,
+  options: RuleOptions,
+): Written {
+  const make = (port: ServicePort): PortRules => portRules(port, options);
+  const { nat, filter, stale, now } = changesSince(before, view, options.comments, frame, make);
+  // What an earlier start of kube-proxy wrote for ports that are gone since goes too.
+  const left = before ? [] : tables.chains("nat").filter((chain) => isServiceChain(chain) && !nat.has(chain));
   // The chains by which kube-proxy notices that somebody flushed its rules.
   const canary = { [canaryChain]: [] };
-  tables.restore({ mangle: canary, nat: canary, filter: canary });
-  return { ports: new Map(), comments: true, frame, shared: undefined };
-}
-
-/** Writes the chains of ports that are new or changed, empties those that are gone, and the shared chains that differ. */
-function writeTables(before: Written, view: readonly ServicePort[], tables: Iptables, options: RuleOptions): Written {
-  const { comments } = options;
-  const ports = rulesOfPorts(view, options, comments === before.comments ? before.ports : new Map());
-  const shared = sharedChains([...ports.values()], before.frame);
-  const nat: Record<string, readonly Rule[]> = changedChains(before.shared?.nat, shared.nat);
-  // What an earlier start of kube-proxy wrote for ports that are gone since goes too.
-  const stale = new Set<string>(before.shared ? [] : tables.chains("nat").filter(isServiceChain));
-  for (const [port, rules] of before.ports) {
-    if (ports.get(port) !== rules) for (const chain of rules.chains.keys()) stale.add(chain);
-  }
-  for (const [port, rules] of ports) {
-    if (before.ports.get(port) === rules) continue;
-    for (const [chain, list] of rules.chains) {
-      nat[chain] = list;
-      stale.delete(chain);
-    }
-  }
-  tables.restore({ nat, filter: changedChains(before.shared?.filter, shared.filter) });
-  if (stale.size > 0) tables.deleteChains("nat", stale);
-  if (!before.shared) for (const { table, from, rule } of jumps) tables.ensure(table, from, rule, "prepend");
-  return { ports, comments, frame: before.frame, shared };
+  if (!before) tables.restore({ mangle: canary, nat: canary, filter: canary });
+  if (nat.size + filter.size > 0) tables.restore({ nat, filter });
+  if (stale.size + left.length > 0) tables.deleteChains("nat", [...stale, ...left]);
+  if (!before) for (const { table, from, rule } of jumps) tables.ensure(table, from, rule, "prepend");
+  return now;
 }
 
 function isServiceChain(chain: string): boolean {
@@ -154,19 +132,6 @@ function cleanTables(tables: Iptables): void {
     tables.deleteChains(table, own);
   }
   if (tables.chains("mangle").includes(canaryChain)) tables.deleteChains("mangle", [canaryChain]);
-}
-
-function changedChains(
-  before: ReadonlyMap<string, readonly Rule[]> | undefined,
-  now: ReadonlyMap<string, readonly Rule[]>,
-): Record<string, readonly Rule[]> {
-  const changed: Record<string, readonly Rule[]> = {};
-  for (const [chain, rules] of now) if (!sameRules(before?.get(chain), rules)) changed[chain] = rules;
-  return changed;
-}
-
-function sameRules(before: readonly Rule[] | undefined, now: readonly Rule[]): boolean {
-  return before?.length === now.length && now.every((rule, index) => rule === before[index]);
 }
 
 /** The node's addresses of a family; `""` as the primary one where it has none. */
@@ -195,9 +160,9 @@ export function iptablesTables(
   node: NodeAddresses,
   options: IptablesOptions = {},
 ): IptablesTables {
-  const rules = rulesOfPorts(view, ruleOptions(node, options, usesComments(view)), new Map());
-  const { nat, filter } = sharedChains([...rules.values()], frameRules(node, options));
-  return { nat: new Map([...nat, ...[...rules.values()].flatMap((port) => [...port.chains])]), filter };
+  const made = ruleOptions(node, options, usesComments(view));
+  const ports = view.map((port) => portRules(port, made));
+  return allTables(ports, frameRules(node, options));
 }
 
 function usesComments(view: readonly ServicePort[]): boolean {
@@ -223,42 +188,6 @@ function localTraffic({ family = "IPv4" }: NodeAddresses, options: IptablesOptio
   if (text === undefined) return undefined;
   const cidr = parseCidr(text);
   return { inside: { source: cidr }, outside: { source: { not: cidr } } };
-}
-
-/** A port that is the same object as before keeps its rules. */
-function rulesOfPorts(
-  view: readonly ServicePort[],
-  options: RuleOptions,
-  known: ReadonlyMap<ServicePort, PortRules>,
-): ReadonlyMap<ServicePort, PortRules> {
-  return new Map(view.map((port) => [port, known.get(port) ?? portRules(port, options)]));
-}
-
-/** The chains that hold rules of many Services, and those of none. */
-function sharedChains(ports: readonly PortRules[], frame: Frame): IptablesTables {
-  const nat = new Map<string, readonly Rule[]>([
-    ["KUBE-SERVICES", [...ports.flatMap((port) => port.services), ...frame.toNodePorts]],
-    ["KUBE-NODEPORTS", ports.flatMap((port) => port.nodePorts)],
-    ["KUBE-POSTROUTING", frame.postrouting],
-    [markMasq, frame.mark],
-  ]);
-  const filter = new Map<string, readonly Rule[]>([
-    ["KUBE-NODEPORTS", ports.flatMap((port) => port.filterNodePorts)],
-    ["KUBE-SERVICES", ports.flatMap((port) => port.filterServices)],
-    ["KUBE-EXTERNAL-SERVICES", ports.flatMap((port) => port.filterExternal)],
-    ["KUBE-FIREWALL", frame.firewall],
-    ["KUBE-FORWARD", frame.forward],
-    ["KUBE-PROXY-FIREWALL", ports.flatMap((port) => port.filterFirewall)],
-  ]);
-  return { nat, filter };
-}
-
-interface Frame {
-  readonly toNodePorts: readonly Rule[];
-  readonly postrouting: readonly Rule[];
-  readonly mark: readonly Rule[];
-  readonly firewall: readonly Rule[];
-  readonly forward: readonly Rule[];
 }
 
 /** The rules that do not depend on Services. */

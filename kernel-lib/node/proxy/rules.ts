@@ -1,6 +1,6 @@
 /** Owns how the iptables mode says what a node should do for one service port: its rules, as data. */
 import { type Cidr, contains, type Ip, parseCidr, parseIp, widthOf } from "../../net/address";
-import { comment, jump, type Match, type Rule } from "../../net/rule";
+import { comment, jump, type Match, type Rule, type Target } from "../../net/rule";
 import { second } from "../../sim/clock";
 import { endpointChain, type ServicePortChains, servicePortChains } from "./chains";
 import { probabilityText } from "./probability";
@@ -25,14 +25,17 @@ export interface LocalTraffic {
   readonly outside: Pick<Rule, "source" | "input">;
 }
 
-/** The rules of one service port. Lists go to the chains of all Services, in the order of the ports; maps are its own chains. */
+/** A chain and its rules. */
+export type ChainRules = readonly [chain: string, rules: readonly Rule[]];
+
+/** The rules of one service port. Lists go to the chains of all Services, in the order of the ports; `chains` are its own. */
 export interface PortRules {
   /** nat KUBE-SERVICES */
   readonly services: readonly Rule[];
   /** nat KUBE-NODEPORTS */
   readonly nodePorts: readonly Rule[];
   /** nat, by chain */
-  readonly chains: ReadonlyMap<string, readonly Rule[]>;
+  readonly chains: readonly ChainRules[];
   /** filter KUBE-SERVICES */
   readonly filterServices: readonly Rule[];
   /** filter KUBE-EXTERNAL-SERVICES */
@@ -44,6 +47,8 @@ export interface PortRules {
 }
 
 export const markMasq = "KUBE-MARK-MASQ";
+const toMarkMasq = jump(markMasq);
+const noMatches: readonly Match[] = [];
 const local = { match: "addrtype", target: "LOCAL" } as const;
 const fromLocal = { match: "addrtype", source: "LOCAL" } as const;
 
@@ -69,17 +74,26 @@ export function portRules(port: ServicePort, options: RuleOptions): PortRules {
   return {
     ...captures(context),
     ...refusals(context),
-    chains: new Map([...policyChains(context), ...externalChains(context), ...endpointChains(context)]),
+    chains: [...policyChains(context), ...externalChains(context), ...endpointChains(context)],
   };
 }
 
 /** What all nodes' rules say of an endpoint in the same words: made once (names are hashes). */
-const endpointTerms = new WeakMap<Endpoint, { readonly chain: string; readonly ip: Ip }>();
+interface Terms {
+  readonly chain: string;
+  readonly ip: Ip;
+  readonly jump: Target;
+  /** Its chain, as it was written last. */
+  rules: { readonly comments: boolean; readonly affinity: boolean; readonly of: ChainRules } | undefined;
+}
 
-function termsOf(port: ServicePort, endpoint: Endpoint): { readonly chain: string; readonly ip: Ip } {
+const endpointTerms = new WeakMap<Endpoint, Terms>();
+
+function termsOf(port: ServicePort, endpoint: Endpoint): Terms {
   const known = endpointTerms.get(endpoint);
   if (known) return known;
-  const terms = { chain: endpointChain(port, endpoint.address), ip: parseIp(endpoint.ip) };
+  const chain = endpointChain(port, endpoint.address);
+  const terms: Terms = { chain, ip: parseIp(endpoint.ip), jump: jump(chain), rules: undefined };
   endpointTerms.set(endpoint, terms);
   return terms;
 }
@@ -166,9 +180,9 @@ function refusals({
 }
 
 /** The chains that pick an endpoint: one for all of the cluster's, one for this node's. */
-function policyChains(context: Context): Map<string, readonly Rule[]> {
+function policyChains(context: Context): readonly ChainRules[] {
   const { port, chains } = context;
-  const made = new Map<string, readonly Rule[]>();
+  const made: ChainRules[] = [];
   const inner = port.internalLocal ? chains.local : chains.cluster;
   for (const [chain, endpoints] of [
     [chains.cluster, port.cluster ?? []],
@@ -176,7 +190,7 @@ function policyChains(context: Context): Map<string, readonly Rule[]> {
   ] as const) {
     if (endpoints.length === 0) continue;
     const masquerade = chain === inner ? masqueradeRules(context) : [];
-    made.set(chain, [...masquerade, ...picks(context, endpoints)]);
+    made.push([chain, [...masquerade, ...picks(context, endpoints)]]);
   }
   return made;
 }
@@ -187,7 +201,7 @@ function masqueradeRules({ port, options, name }: Context): readonly Rule[] {
   const source = options.masqueradeAll || !options.local ? {} : options.local.outside;
   return port.clusterIps.map((ip): Rule => {
     const why = comment(`${name} cluster IP`);
-    return { ...source, destination: host(ip), ...over(port, port.port, why), target: jump(markMasq) };
+    return { ...source, destination: host(ip), ...over(port, port.port, why), target: toMarkMasq };
   });
 }
 
@@ -197,27 +211,38 @@ function picks({ port, options, name }: Context, endpoints: readonly Endpoint[])
   const rules: Rule[] = [];
   if (port.affinity !== undefined) {
     for (const endpoint of endpoints) {
-      const { chain } = termsOf(port, endpoint);
+      const terms = termsOf(port, endpoint);
       const seconds = port.affinity / second;
-      const known: Match = { match: "recent", name: chain, mode: "rcheck", seconds, reap: true };
-      rules.push({ matches: [...said(endpoint), known], target: jump(chain) });
+      const known: Match = { match: "recent", name: terms.chain, mode: "rcheck", seconds, reap: true };
+      rules.push({ matches: [...said(endpoint), known], target: terms.jump });
     }
   }
   for (const [index, endpoint] of endpoints.entries()) {
-    const left = endpoints.length - index;
-    const chance: Match[] =
-      left > 1 ? [{ match: "statistic", mode: "random", probability: Number(probabilityText(left)) }] : [];
-    rules.push({ matches: [...said(endpoint), ...chance], target: jump(termsOf(port, endpoint).chain) });
+    const chance = chanceOf(endpoints.length - index);
+    const matches = options.comments ? [...said(endpoint), ...chance] : chance;
+    rules.push({ matches, target: termsOf(port, endpoint).jump });
   }
   return rules;
 }
 
+/** One of `left`: the same for all Services, and there is no choice where one is left. */
+function chanceOf(left: number): readonly Match[] {
+  const known = chances[left];
+  if (known) return known;
+  const made: readonly Match[] =
+    left > 1 ? [{ match: "statistic", mode: "random", probability: Number(probabilityText(left)) }] : [];
+  chances[left] = made;
+  return made;
+}
+
+const chances: (readonly Match[] | undefined)[] = [];
+
 /** The chain for what comes from outside, and the firewall in front of it where load balancer sources are limited. */
-function externalChains(context: Context): Map<string, readonly Rule[]> {
+function externalChains(context: Context): readonly ChainRules[] {
   const { port, chains } = context;
-  const made = new Map<string, readonly Rule[]>();
-  if (port.hasAnyEndpoints && port.externallyAccessible) made.set(chains.external, externalRules(context));
-  if (usesFirewall(port)) made.set(chains.firewall, firewallRules(context));
+  const made: ChainRules[] = [];
+  if (port.hasAnyEndpoints && port.externallyAccessible) made.push([chains.external, externalRules(context)]);
+  if (usesFirewall(port)) made.push([chains.firewall, firewallRules(context)]);
   return made;
 }
 
@@ -226,14 +251,14 @@ function externalRules({ port, options, chains, name }: Context): readonly Rule[
   const say = (verb: string): Match => comment(`${verb} for ${name} external destinations`);
   if (!port.externalLocal) {
     // The endpoint may be on another node, whose answer must come back through this one.
-    rules.push({ matches: [say("masquerade traffic")], target: jump(markMasq) });
+    rules.push({ matches: [say("masquerade traffic")], target: toMarkMasq });
   } else {
     // Pods and the node itself may use every endpoint: the policy is about what comes from outside.
     if (options.local) {
       const fromPods = { ...options.local.inside, matches: [say("pod traffic")] };
       rules.push({ ...fromPods, target: jump(chains.cluster) });
     }
-    rules.push({ matches: [say("masquerade LOCAL traffic"), fromLocal], target: jump(markMasq) });
+    rules.push({ matches: [say("masquerade LOCAL traffic"), fromLocal], target: toMarkMasq });
     rules.push({ matches: [say("route LOCAL traffic"), fromLocal], target: jump(chains.cluster) });
   }
   if (port.external.length > 0) rules.push({ target: jump(port.externalLocal ? chains.local : chains.cluster) });
@@ -254,21 +279,27 @@ function firewallRules({ port, options, chains, name }: Context): readonly Rule[
 }
 
 /** One chain an endpoint: a pod that reaches itself is masqueraded, then the target is changed. */
-function endpointChains({ port, options, name }: Context): Map<string, readonly Rule[]> {
-  const made = new Map<string, readonly Rule[]>();
-  const said = options.comments ? [comment(name)] : [];
+function endpointChains(context: Context): readonly ChainRules[] {
+  const { port, options, name } = context;
+  const { comments } = options;
+  const affinity = port.affinity !== undefined;
+  const said = comments ? [comment(name)] : noMatches;
   const protocol = protocolOf(port);
+  const over: Match = { match: protocol };
+  const plain = [...said, over];
+  const made: ChainRules[] = [];
   for (const endpoint of port.reachable) {
-    const { chain, ip } = termsOf(port, endpoint);
-    const remember: Match[] = port.affinity === undefined ? [] : [{ match: "recent", name: chain, mode: "set" }];
-    made.set(chain, [
-      { source: { ip, length: widthOf(ip) }, matches: said, target: jump(markMasq) },
-      {
-        protocol,
-        matches: [...said, ...remember, { match: protocol }],
-        target: { target: "DNAT", ip, port: endpoint.port },
-      },
-    ]);
+    const terms = termsOf(port, endpoint);
+    if (terms.rules?.comments !== comments || terms.rules.affinity !== affinity) {
+      const { chain, ip } = terms;
+      const matches: readonly Match[] = affinity
+        ? [...said, { match: "recent", name: chain, mode: "set" }, over]
+        : plain;
+      const self = { source: { ip, length: widthOf(ip) }, matches: said, target: toMarkMasq };
+      const target: Target = { target: "DNAT", ip, port: endpoint.port };
+      terms.rules = { comments, affinity, of: [chain, [self, { protocol, matches, target }]] };
+    }
+    made.push(terms.rules.of);
   }
   return made;
 }
