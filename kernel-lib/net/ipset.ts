@@ -33,7 +33,7 @@ export interface IpSetOptions {
 }
 
 /** Entries are found by it; a Map compares numbers of all sizes by value. */
-type Key = string | number | bigint;
+export type Key = string | number | bigint;
 
 /** One set. Entries are kept in the order in which they were added. */
 export class IpSet {
@@ -200,7 +200,8 @@ function restKey(type: IpSetType, { ip, protocol = "tcp", port = 0 }: IpSetEntry
   return type === "hash:ip,port,net" ? endKey(ip ?? 0, protocol, port) : "";
 }
 
-function keyOf(type: IpSetType, entry: IpSetEntry): Key {
+/** What tells entries of a set of this type apart. */
+export function keyOf(type: IpSetType, entry: IpSetEntry): Key {
   const { ip = 0, protocol = "tcp", port = 0, ip2 = 0, net } = entry;
   switch (type) {
     case "hash:ip":

@@ -282,7 +282,7 @@ export class Ipvs {
         : `${service.scheduler}: its choice`;
     const rule = {
       table: "ipvs",
-      chain: describeServer(service),
+      chain: `${describeServer(service)} ${service.scheduler}`,
       number: serverNumber(service, server),
       text: serverRule(service, server),
       tool: "ipvs",

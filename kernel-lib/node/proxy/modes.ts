@@ -3,10 +3,12 @@ import { formatCidr } from "../../net/address";
 import type { NodeNet } from "../node";
 import { type KubeProxyConfig, userspaceUdpIdle } from "./config";
 import { iptablesMode } from "./iptables";
+import { ipvsMode } from "./ipvs";
 import type { ModeName, ModeOptions, ProxyMode, Scheduler } from "./mode";
 
 const makers: { readonly [Name in ModeName]?: (options: ModeOptions) => ProxyMode } = {
   iptables: iptablesMode,
+  ipvs: ipvsMode,
 };
 
 /** A mode that takes nothing for granted about any node. */

@@ -1,7 +1,7 @@
 /** Owns `ip link`: showing devices as iproute2 and BusyBox print them, and changing them. */
 import { formatIp, type Mac, parseIp } from "../../../net/address";
 import type { Device } from "../../../net/device";
-import { dummy } from "../../../net/dummy";
+import { newDummy } from "../../../net/dummy";
 import { type Call, Failed } from "../../shell/tool";
 import { namedNetns } from "./names";
 import {
@@ -119,10 +119,17 @@ function stateOf(device: Device): string {
   return below !== undefined && below !== device.index ? "LOWERLAYERDOWN" : "DOWN";
 }
 
+/** A dummy device is given its queue when it first goes up; kube-proxy's never does. */
+function queueOf({ link: { type }, up }: Device): string {
+  if (type === "dummy" && !up) return "noop";
+  return type === "physical" ? "fq_codel" : "noqueue";
+}
+
 /** A device's two lines; `mode`: `ip link` tells its link mode, `ip addr` does not. */
 export function linkText(call: Call, device: Device, options: IpCommand["options"], mode: boolean): string {
   const loopback = device.link.type === "loopback";
-  const queue = device.link.type === "physical" ? "fq_codel" : "noqueue";
+  const queue = queueOf(device);
+  const length = device.link.type === "dummy" && device.link.queue === 0 ? "" : " qlen 1000";
   const master = device.master ? ` master ${device.master.name}` : "";
   const kind = loopback ? `link/loopback ${device.mac}` : `link/ether ${device.mac}`;
   const lower = `${kind} brd ${loopback ? "00:00:00:00:00:00" : "ff:ff:ff:ff:ff:ff"}`;
@@ -135,7 +142,7 @@ export function linkText(call: Call, device: Device, options: IpCommand["options
     return `${begin}<${flags}> ${about} qlen 1000\n    ${lower}\n`;
   }
   const netns = elsewhere ? ` ${netnsWords(call, device)}` : "";
-  const head = `${begin}<${flagsOf(device).join(",")}> ${about}${mode ? " mode DEFAULT" : ""} group default qlen 1000\n`;
+  const head = `${begin}<${flagsOf(device).join(",")}> ${about}${mode ? " mode DEFAULT" : ""} group default${length}\n`;
   const details = options.details ? detailsOf(device) : "";
   return `${head}    ${lower}${netns}${details}\n${options.statistics ? statisticsOf(device) : ""}`;
 }
@@ -230,7 +237,7 @@ export function linkData(device: Device): Readonly<Record<string, unknown>> {
     ifname: device.name,
     flags: flagsOf(device),
     mtu: device.mtu,
-    qdisc: device.link.type === "physical" ? "fq_codel" : "noqueue",
+    qdisc: queueOf(device),
     ...(device.master ? { master: device.master.name } : {}),
     operstate: stateOf(device),
     linkmode: "DEFAULT",
@@ -332,7 +339,7 @@ function add({ call, netns, words }: IpCommand): number {
       changing(() => netns.addBridge(named("bridge"), options)).up = false;
       return 0;
     case "dummy":
-      changing(() => netns.addDevice(named("dummy"), dummy, options)).up = false;
+      changing(() => netns.addDevice(named("dummy"), newDummy(), options)).up = false;
       return 0;
     case "veth": {
       while (!words.empty && !words.skip("name")) words.take();

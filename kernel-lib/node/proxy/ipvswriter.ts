@@ -1,0 +1,193 @@
+/** Owns what ipvs mode has written into one node's kernel for one family: counted, for Services may share parts of it. */
+import { type Cidr, contains, type Family, family as familyOf, type Ip, parseIp, widthOf } from "../../net/address";
+import { type IpSet, type IpSetEntry, type Key, keyOf } from "../../net/ipset";
+import type { SchedulerName } from "../../net/ipvs/scheduler";
+import type { SchedulerFlag, VirtualServer } from "../../net/ipvs/server";
+import type { Netns } from "../../net/netns";
+import type { Time } from "../../sim/clock";
+import type { GracefulTermination } from "./ipvsgrace";
+import type { PlannedServer, PortPlan } from "./ipvsplan";
+import { ensureSet, type IpvsSetKey, ipvsSetKeys } from "./ipvssets";
+import type { Endpoint } from "./view";
+
+/** A virtual server that somebody wants: of two Services with one address the one that came last. */
+interface Wanted {
+  readonly planned: PlannedServer;
+  readonly persistence: Time | undefined;
+  count: number;
+}
+
+interface Counted {
+  readonly entry: IpSetEntry;
+  count: number;
+}
+
+export class IpvsWriter {
+  readonly #sets = new Map<IpvsSetKey, { readonly set: IpSet; readonly entries: Map<Key, Counted> }>();
+  readonly #servers = new Map<string, Wanted>();
+  /** What `write` has to look at. */
+  readonly #touchedEntries = new Map<IpvsSetKey, Set<Key>>();
+  readonly #touchedServers = new Map<string, PlannedServer>();
+  /** Entries that may have to be taken out of their set. */
+  readonly #leaving = new Map<string, IpSetEntry>();
+  /** Addresses that were seen on the device, so that it need not be searched for each. */
+  readonly #bound = new Set<Ip>();
+  #first = true;
+
+  constructor(
+    private readonly netns: Netns,
+    private readonly family: Family,
+    private readonly scheduler: SchedulerName,
+    private readonly device: string,
+    private readonly grace: GracefulTermination,
+  ) {
+    for (const key of ipvsSetKeys) {
+      this.#sets.set(key, { set: ensureSet(netns.ipsets, key, family), entries: new Map() });
+    }
+  }
+
+  filled(key: IpvsSetKey): boolean {
+    return (this.#sets.get(key)?.entries.size ?? 0) > 0;
+  }
+
+  /** A port wants this; nothing is written before `write`. */
+  add(plan: PortPlan, { affinity }: { readonly affinity?: Time }): void {
+    for (const [key, entry] of plan.entries) this.#count(key, entry, 1);
+    for (const planned of plan.servers) {
+      const name = nameOf(planned);
+      const count = (this.#servers.get(name)?.count ?? 0) + 1;
+      this.#servers.set(name, { planned, persistence: affinity, count });
+      this.#touchedServers.set(name, planned);
+    }
+  }
+
+  /** A port wants this no more. */
+  remove(plan: PortPlan): void {
+    for (const [key, entry] of plan.entries) this.#count(key, entry, -1);
+    for (const planned of plan.servers) {
+      const name = nameOf(planned);
+      const wanted = this.#servers.get(name);
+      if (wanted && --wanted.count === 0) this.#servers.delete(name);
+      this.#touchedServers.set(name, planned);
+    }
+  }
+
+  /** Writes what changed since the last time: addresses and servers that come before those that go. */
+  write(): void {
+    const { ipvs } = this.netns;
+    const gone: PlannedServer[] = [];
+    for (const [name, planned] of this.#touchedServers) {
+      const wanted = this.#servers.get(name);
+      if (wanted) this.#writeServer(wanted);
+      else gone.push(planned);
+    }
+    this.#writeEntries();
+    for (const planned of gone) if (ipvs.get(planned)) ipvs.delete(planned);
+    this.#touchedServers.clear();
+    this.#first = false;
+  }
+
+  /** What an earlier start left, and nobody wants now: entries, addresses, and virtual servers but the excluded ones. */
+  removeForeign(excluded: readonly Cidr[]): void {
+    for (const { set, entries } of this.#sets.values()) {
+      for (const entry of set.entries) if (!entries.has(keyOf(set.type, entry))) set.delete(entry);
+    }
+    const bound = this.#sets.get("bound");
+    const device = this.netns.device(this.device);
+    for (const { ip } of [...device.writtenAddresses]) {
+      if (familyOf(ip) === this.family && !bound?.entries.has(ip)) this.#unbind(ip);
+    }
+    for (const service of this.netns.ipvs.list()) {
+      if (familyOf(service.ip) !== this.family || excluded.some((prefix) => contains(prefix, service.ip))) continue;
+      if (!this.#servers.has(nameOf(service))) this.netns.ipvs.delete(service);
+    }
+  }
+
+  #count(key: IpvsSetKey, entry: IpSetEntry, by: 1 | -1): void {
+    const found = this.#sets.get(key);
+    if (!found) return;
+    const { entries, set } = found;
+    const name = keyOf(set.type, entry);
+    const counted = entries.get(name) ?? { entry, count: 0 };
+    counted.count += by;
+    if (counted.count > 0) entries.set(name, counted);
+    else entries.delete(name);
+    const touched = this.#touchedEntries.get(key) ?? new Set<Key>();
+    this.#touchedEntries.set(key, touched.add(name));
+    if (by < 0 && counted.count <= 0) this.#leaving.set(`${key} ${name}`, entry);
+  }
+
+  #writeEntries(): void {
+    for (const [key, names] of this.#touchedEntries) {
+      const found = this.#sets.get(key);
+      if (!found) continue;
+      for (const name of names) {
+        const wanted = found.entries.get(name);
+        const leaving = this.#leaving.get(`${key} ${name}`);
+        if (wanted) found.set.add(wanted.entry);
+        else if (leaving) found.set.delete(leaving);
+        if (key === "bound" && !wanted && leaving?.ip !== undefined) this.#unbind(leaving.ip);
+      }
+    }
+    this.#touchedEntries.clear();
+    this.#leaving.clear();
+  }
+
+  #writeServer({ planned, persistence }: Wanted): void {
+    const { ipvs } = this.netns;
+    const { scheduler } = this;
+    // kube-proxy has mh hash the client's port too.
+    const flags: readonly SchedulerFlag[] = scheduler === "mh" ? ["port"] : [];
+    const options = { protocol: planned.protocol, ip: planned.ip, port: planned.port, scheduler, persistence, flags };
+    const known = ipvs.get(planned);
+    const same = known?.scheduler === scheduler && known.persistence === persistence;
+    const service = known ? (same ? known : ipvs.edit(options)) : ipvs.add(options);
+    if (planned.bind) this.#bind(planned.ip);
+    this.#writeEndpoints(service, planned.endpoints);
+  }
+
+  /** New ones are put in front in the kernel, so they are added backwards: the first by address gets its turn first. */
+  #writeEndpoints(service: VirtualServer, endpoints: readonly Endpoint[]): void {
+    const { ipvs } = this.netns;
+    const wanted = new Set<RealName>();
+    for (const endpoint of [...endpoints].reverse()) {
+      const ip = parseIp(endpoint.ip);
+      const { port } = endpoint;
+      wanted.add(realName(ip, port));
+      const known = service.servers.find((server) => server.ip === ip && server.port === port);
+      const leaving = known && this.grace.has(service, ip, port);
+      if (known && this.#first && known.weight !== 1) ipvs.editServer(service, ip, port, 1);
+      if (known && !leaving) continue;
+      if (leaving) this.grace.keep(service, ip, port);
+      ipvs.addServer(service, ip, port, 1);
+    }
+    for (const { ip, port } of [...service.servers]) {
+      if (!wanted.has(realName(ip, port)) && !this.grace.has(service, ip, port)) this.grace.remove(service, ip, port);
+    }
+  }
+
+  #bind(ip: Ip): void {
+    const { writtenAddresses } = this.netns.device(this.device);
+    if (this.#bound.has(ip)) return;
+    this.#bound.add(ip);
+    if (writtenAddresses.some((address) => address.ip === ip)) return;
+    this.netns.addAddress(this.device, { ip, length: widthOf(ip) });
+  }
+
+  #unbind(ip: Ip): void {
+    this.#bound.delete(ip);
+    const { writtenAddresses } = this.netns.device(this.device);
+    const found = writtenAddresses.find((address) => address.ip === ip);
+    if (found) this.netns.deleteAddress(this.device, found);
+  }
+}
+
+type RealName = string;
+
+function realName(ip: Ip, port: number): RealName {
+  return `${ip}:${port}`;
+}
+
+function nameOf({ protocol, ip, port }: Pick<PlannedServer, "protocol" | "ip" | "port">): string {
+  return `${protocol}/${ip}:${port}`;
+}
