@@ -16,28 +16,42 @@ export interface Matching {
   readonly node?: string;
 }
 
-/** `set`, `delete` and each index step cost O(labels); a list costs what the narrowest index holds. */
+/** One object's place in all sets that it belongs to: a new version of the object takes the old one's place. */
+interface Entry {
+  object: KubeObject;
+}
+
+/**
+ * `set` costs O(labels) for a new object, and next to nothing for one whose labels, owners and node stay as they are; a list
+ * costs what the narrowest set holds.
+ */
 export class Index {
-  readonly #objects = new Map<Key, KubeObject>();
-  readonly #sets = new Map<string, Map<Key, KubeObject>>();
+  readonly #objects = new Map<Key, Entry>();
+  readonly #sets = new Map<string, Set<Entry>>();
 
   get size(): number {
     return this.#objects.size;
   }
 
   get(key: Key): KubeObject | undefined {
-    return this.#objects.get(key);
+    return this.#objects.get(key)?.object;
   }
 
   set(key: Key, object: KubeObject): void {
-    const before = this.#objects.get(key);
-    const now = termsOf(object);
-    if (before) for (const term of termsOf(before)) if (!now.includes(term)) this.#drop(term, key);
-    this.#objects.set(key, object);
-    for (const term of now) {
-      const set = this.#sets.get(term) ?? new Map<Key, KubeObject>();
-      this.#sets.set(term, set);
-      set.set(key, object);
+    const known = this.#objects.get(key);
+    if (known && sameTerms(known.object, object)) {
+      known.object = object;
+      return;
+    }
+    const terms = termsOf(object);
+    const entry = known ?? { object };
+    if (known) for (const term of termsOf(known.object)) if (!terms.includes(term)) this.#drop(term, known);
+    entry.object = object;
+    if (!known) this.#objects.set(key, entry);
+    for (const term of terms) {
+      const set = this.#sets.get(term);
+      if (set) set.add(entry);
+      else this.#sets.set(term, new Set([entry]));
     }
   }
 
@@ -45,26 +59,36 @@ export class Index {
     const before = this.#objects.get(key);
     if (!before) return;
     this.#objects.delete(key);
-    for (const term of termsOf(before)) this.#drop(term, key);
+    for (const term of termsOf(before.object)) this.#drop(term, before);
   }
 
   list(matching: Matching = {}): readonly KubeObject[] {
-    let narrowest: ReadonlyMap<Key, KubeObject> = this.#objects;
-    for (const term of termsAsked(matching)) {
+    let narrowest: { readonly size: number; values(): IterableIterator<Entry> } = this.#objects;
+    const terms = termsAsked(matching);
+    for (const term of terms) {
       const set = this.#sets.get(term);
       if (!set) return [];
       if (set.size < narrowest.size) narrowest = set;
     }
     const found: KubeObject[] = [];
-    for (const object of narrowest.values()) if (fits(object, matching)) found.push(object);
+    // What is asked for by one term alone is just what its set holds.
+    const all = terms.length === 0 || (terms.length === 1 && !matching.selector?.matchExpressions?.length);
+    for (const { object } of narrowest.values()) if (all || fits(object, matching)) found.push(object);
     return found;
   }
 
-  #drop(term: string, key: Key): void {
+  #drop(term: string, entry: Entry): void {
     const set = this.#sets.get(term);
-    set?.delete(key);
+    set?.delete(entry);
     if (set?.size === 0) this.#sets.delete(term);
   }
+}
+
+/** Whether both are in the same sets, seen without looking further than the parts that decide. */
+function sameTerms(one: KubeObject, other: KubeObject): boolean {
+  const [a, b] = [one.metadata as Meta, other.metadata as Meta];
+  if (a.labels !== b.labels || a.ownerReferences !== b.ownerReferences || a.namespace !== b.namespace) return false;
+  return one.kind !== "Pod" || other.kind !== "Pod" || one.spec.nodeName === other.spec.nodeName;
 }
 
 function termsOf(object: KubeObject): string[] {

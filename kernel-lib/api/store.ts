@@ -47,7 +47,10 @@ export class Store {
   readonly #uids;
   readonly #names;
   readonly #kinds = new Map<Kind, Index>();
-  readonly #followers = new Map<Kind, Set<(change: Change) => void>>();
+  /** Read while changes are handed over: a new array for each that comes or goes. */
+  readonly #followers = new Map<Kind, readonly ((change: Change) => void)[]>();
+  /** Those who want only the pods of one node, by its name. */
+  readonly #nodeFollowers = new Map<string, readonly ((change: Change) => void)[]>();
   #history: Change[] = [];
   #forgotten = firstVersion;
   #version = firstVersion;
@@ -193,11 +196,12 @@ export class Store {
    * acts on it here would act before the write is over.
    */
   follow<K extends Kind>(kind: K, see: (change: Change<K>) => void): Subscription {
-    const followers = this.#followers.get(kind) ?? new Set();
-    this.#followers.set(kind, followers);
-    const mine = see as unknown as (change: Change) => void;
-    followers.add(mine);
-    return { stop: () => followers.delete(mine) };
+    return subscribe(this.#followers, kind, see as unknown as (change: Change) => void);
+  }
+
+  /** The same for the pods of one node only: who follows one of thousands does not hear of the others' pods. */
+  followPodsOn(node: string, see: (change: Change<"Pod">) => void): Subscription {
+    return subscribe(this.#nodeFollowers, node, see as unknown as (change: Change) => void);
   }
 
   /** Every change after `version`, oldest first; "gone" if some of them are no longer kept. */
@@ -236,7 +240,15 @@ export class Store {
       const what = type === "ADDED" ? "created" : type === "MODIFIED" ? "updated" : "deleted";
       journal.write({ at: this.#sim.clock.now, where: by, about: `${kind} ${key}`, what, detail: change });
     }
-    for (const see of [...(this.#followers.get(kind) ?? [])]) see(change);
+    for (const see of this.#followers.get(kind) ?? []) see(change);
+    if (kind === "Pod") this.#tellNodes(change as Change<"Pod">);
+  }
+
+  #tellNodes(change: Change<"Pod">): void {
+    const node = change.object.spec.nodeName;
+    const old = change.before?.spec.nodeName;
+    for (const see of (node && this.#nodeFollowers.get(node)) || []) see(change);
+    if (old && old !== node) for (const see of this.#nodeFollowers.get(old) ?? []) see(change);
   }
 
   #index(kind: Kind): Index {
@@ -263,6 +275,23 @@ export class Store {
     const [a, b, c, d, e, f, g, h] = Array.from({ length: 8 }, part) as [string, ...string[]];
     return `${a}${b}-${c}-4${d?.slice(1)}-${variant}${e?.slice(1)}-${f}${g}${h}`;
   }
+}
+
+function subscribe<K>(
+  lists: Map<K, readonly ((change: Change) => void)[]>,
+  about: K,
+  see: (change: Change) => void,
+): Subscription {
+  // A function of its own for each: the same one may follow twice.
+  const mine = (change: Change): void => see(change);
+  lists.set(about, [...(lists.get(about) ?? []), mine]);
+  return {
+    stop: () => {
+      const rest = (lists.get(about) ?? []).filter((one) => one !== mine);
+      if (rest.length > 0) lists.set(about, rest);
+      else lists.delete(about);
+    },
+  };
 }
 
 /** Marked for deletion, and nothing is left that it waits for. */

@@ -30,6 +30,15 @@ function daysOf(year: number, month: number, dayOfMonth: number): number {
 
 /** `2026-01-01T00:00:07Z`: metav1.Time, whole seconds. */
 export function rfc3339(time: Time): string {
+  const whole = Math.floor(time / second);
+  if (whole !== newest.second) newest = { second: whole, text: written(time) };
+  return newest.text;
+}
+
+/** Most of what is written at a moment is written more than once. */
+let newest = { second: Number.NaN, text: "" };
+
+function written(time: Time): string {
   const { year, month, dayOfMonth } = civil(Math.floor(time / day));
   const rest = ((time % day) + day) % day;
   const date = `${String(year).padStart(4, "0")}-${two(month)}-${two(dayOfMonth)}`;

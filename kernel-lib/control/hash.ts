@@ -7,7 +7,18 @@ const letters = "bcdfghjklmnpqrstvwxz2456789";
  * FNV-1a, 32 bits, of the template's canonical JSON and of the collision count, its decimal digits safe-encoded: the
  * shape of upstream's `pod-template-hash` (pkg/controller/controller_utils.go: ComputeHash), not its value.
  */
-export function templateHash(template: unknown, collisions = 0): string {
+export function templateHash(template: object, collisions = 0): string {
+  const known = collisions > 0 ? undefined : hashes.get(template);
+  if (known !== undefined) return known;
+  const hash = hashOf(template, collisions);
+  if (collisions === 0) hashes.set(template, hash);
+  return hash;
+}
+
+/** Objects of the store never change: a template is read once. */
+const hashes = new WeakMap<object, string>();
+
+function hashOf(template: object, collisions: number): string {
   const text = canonical(template) + (collisions > 0 ? String(collisions) : "");
   let value = 0x811c9dc5;
   for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);

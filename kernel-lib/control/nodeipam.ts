@@ -30,8 +30,10 @@ export function nodeIpamControllerOf({ store }: Context, options: NodeIpamOption
     name: by,
     watches: {
       Node: (key, now, before) => {
-        for (const range of before?.spec.podCIDRs ?? []) for (const { used } of ranges) used.delete(range);
-        for (const range of now?.spec.podCIDRs ?? []) for (const { used } of ranges) used.add(range);
+        if (now?.spec.podCIDRs !== before?.spec.podCIDRs) {
+          for (const range of before?.spec.podCIDRs ?? []) for (const free of ranges) free.giveBack(range);
+          for (const range of now?.spec.podCIDRs ?? []) for (const free of ranges) free.take(range);
+        }
         return [key];
       },
     },
@@ -47,12 +49,19 @@ function freeRanges(prefix: string, masks: NodeIpamOptions["nodeMasks"]) {
   const size = 1n << BigInt((whole.family === "IPv4" ? 32 : 128) - mask);
   const count = Number(whole.size / size);
   const used = new Set<string>();
-  const next = (): string | undefined => {
-    for (let at = 0; at < count; at++) {
-      const range = `${formatIp(whole.family, whole.first + BigInt(at) * size)}/${mask}`;
-      if (!used.has(range)) return range;
-    }
-    return undefined;
+  /** All below this one are taken. */
+  let lowest = 0;
+  return {
+    take: (range: string) => void used.add(range),
+    giveBack: (range: string) => {
+      if (used.delete(range)) lowest = 0;
+    },
+    next: (): string | undefined => {
+      for (; lowest < count; lowest++) {
+        const range = `${formatIp(whole.family, whole.first + BigInt(lowest) * size)}/${mask}`;
+        if (!used.has(range)) return range;
+      }
+      return undefined;
+    },
   };
-  return { used, next };
 }

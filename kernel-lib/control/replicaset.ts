@@ -3,10 +3,11 @@ import type { Again, Controller } from "../api/controller";
 import { recordEvent } from "../api/events";
 import type { Kinds } from "../api/kinds";
 import { controllerOf, type Key, keyFor, keyOf } from "../api/meta";
-import { matchesSelector } from "../api/selectors";
+import { matchesLabels, matchesSelector } from "../api/selectors";
 import { second } from "../sim/clock";
 import type { Context } from "./context";
 import { replicaSetController as by } from "./names";
+import { PodCounts, type Tally } from "./podcounts";
 import { deleteFirst, isActive, isAvailable, isReady } from "./pods";
 import { podFrom } from "./template";
 
@@ -18,8 +19,15 @@ const burst = 500;
 
 export function replicaSetControllerOf({ sim, store }: Context): Controller {
   const random = sim.random.fork(by);
+  const counts = new PodCounts();
 
   function ownerKeys(_key: Key, now: Pod | undefined, before: Pod | undefined): readonly Key[] {
+    counts.see(now, before);
+    const owner = now && controllerOf(now);
+    // Nearly always it is the same owner's as before.
+    if (owner?.kind === "ReplicaSet" && now?.metadata.ownerReferences === before?.metadata.ownerReferences) {
+      return [keyFor(now?.metadata.namespace, owner.name)];
+    }
     const keys = [now, before].flatMap((pod) => {
       const owner = pod && controllerOf(pod);
       if (owner) return owner.kind === "ReplicaSet" ? keyFor(pod.metadata.namespace, owner.name) : [];
@@ -111,27 +119,46 @@ export function replicaSetControllerOf({ sim, store }: Context): Controller {
     return [...pods].sort((a, b) => deleteFirst(a, b, rank)).slice(0, count);
   }
 
-  function writeStatus(set: ReplicaSet, pods: readonly Pod[]): Again | undefined {
-    const now = sim.clock.now;
+  function tallyOf(set: ReplicaSet, pods: readonly Pod[]): Tally & { readonly available: number } {
     const seconds = set.spec.minReadySeconds ?? 0;
     const labels = set.spec.template?.metadata?.labels ?? {};
     const ready = pods.filter(isReady);
-    const available = ready.filter((pod) => isAvailable(pod, seconds, now));
-    const labeled = pods.filter((pod) => Object.entries(labels).every(([k, v]) => pod.metadata.labels?.[k] === v));
+    return {
+      active: pods.length,
+      ready: ready.length,
+      available: ready.filter((pod) => isAvailable(pod, seconds, sim.clock.now)).length,
+      labeled: pods.filter((pod) => matchesLabels(labels, pod.metadata.labels ?? {})).length,
+    };
+  }
+
+  function writeStatus(
+    set: ReplicaSet,
+    { active, ready, available, labeled }: ReturnType<typeof tallyOf>,
+  ): Again | undefined {
     const status: ReplicaSet["status"] = {
-      replicas: pods.length,
-      ...(labeled.length > 0 && { fullyLabeledReplicas: labeled.length }),
-      ...(ready.length > 0 && { readyReplicas: ready.length }),
-      ...(available.length > 0 && { availableReplicas: available.length }),
+      replicas: active,
+      ...(labeled > 0 && { fullyLabeledReplicas: labeled }),
+      ...(ready > 0 && { readyReplicas: ready }),
+      ...(available > 0 && { availableReplicas: available }),
       ...(set.metadata.generation !== undefined && { observedGeneration: set.metadata.generation }),
     };
     store.update("ReplicaSet", keyOf(set), (current) => ({ ...current, status }), by);
-    return ready.length > available.length ? { after: seconds * second } : undefined;
+    return ready > available ? { after: (set.spec.minReadySeconds ?? 0) * second } : undefined;
+  }
+
+  /** All that there is to do for a set that has as many pods as it should: to say how they are. */
+  function counted(set: ReplicaSet): ReturnType<typeof tallyOf> | undefined {
+    if (set.spec.minReadySeconds) return undefined;
+    const { uid, namespace = "" } = set.metadata;
+    const tally = counts.of({ uid, namespace }, set.spec.selector, set.spec.template?.metadata?.labels ?? {});
+    return tally?.active === (set.spec.replicas ?? 1) ? { ...tally, available: tally.ready } : undefined;
   }
 
   function reconcile(key: Key): Again | undefined {
     const set = store.get("ReplicaSet", key);
     if (!set) return undefined;
+    const tally = counted(set);
+    if (tally) return writeStatus(set, tally);
     const pods = claim(set);
     const missing = (set.spec.replicas ?? 1) - pods.length;
     let now = pods;
@@ -140,7 +167,8 @@ export function replicaSetControllerOf({ sim, store }: Context): Controller {
       if (missing < 0) for (const pod of victims(set, pods, Math.min(-missing, burst))) remove(set, pod);
       if (missing !== 0) now = store.list("Pod", { owner: set.metadata.uid }).filter(isActive);
     }
-    return writeStatus(store.get("ReplicaSet", key) ?? set, now);
+    const latest = store.get("ReplicaSet", key) ?? set;
+    return writeStatus(latest, tallyOf(latest, now));
   }
 
   return { name: by, watches: { ReplicaSet: (key) => [key], Pod: ownerKeys }, reconcile };

@@ -18,13 +18,21 @@ export function hasSelector({ spec }: Service): boolean {
 /** Services by one pair of their selectors: a pod's labels lead to the few that can match. */
 export class ServiceSelectors {
   readonly #byPair = new Map<string, Map<Key, Service>>();
+  #version = 0;
 
   constructor(store: Store) {
     for (const service of store.list("Service")) this.#add(service);
     store.follow("Service", ({ type, object, before }) => {
+      if (type === "MODIFIED" && before?.spec.selector === object.spec.selector) return;
+      this.#version++;
       if (before) this.#byPair.get(pairOf(before))?.delete(keyOf(before));
       if (type !== "DELETED") this.#add(object);
     });
+  }
+
+  /** Counts up whenever another answer than before is possible. */
+  get version(): number {
+    return this.#version;
   }
 
   /** The keys of the Services that select a pod with these labels. */

@@ -1,22 +1,37 @@
 /** Owns the question whether a pod may run on a node (the scheduler's filter plugins), and the words for why not. */
 import type { Kinds } from "../../api/kinds";
 import { matchesRequirement, type Requirement } from "../../api/selectors";
-import { allocatable, type Usage } from "./usage";
+import type { NodeInfo } from "./nodes";
+import type { Usage } from "./usage";
 
 type Pod = Kinds["Pod"];
 type Node = Kinds["Node"];
 type Taint = NonNullable<Node["spec"]["taints"]>[number];
 type Toleration = NonNullable<Pod["spec"]["tolerations"]>[number];
 
+/** Whether a pod may run on a node. */
+export function mayHave(pod: Pod, { node, room, plain, used }: NodeInfo, asked: Usage): boolean {
+  if (plain && !pod.spec.nodeSelector && !pod.spec.affinity) return lacking(room, used.asked, asked) === undefined;
+  return whyNot(pod, node, room, used.asked, asked) === undefined;
+}
+
+/** The one node that a pod is meant for by name, as a daemon's pods are (NodeAffinity's PreFilter). */
+export function pinnedTo(pod: Pod): string | undefined {
+  const terms = pod.spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
+  const field = terms?.length === 1 ? terms[0]?.matchFields?.[0] : undefined;
+  if (field?.key !== "metadata.name" || field.operator !== "In" || field.values?.length !== 1) return undefined;
+  return field.values[0];
+}
+
 /** Why not, as the event FailedScheduling counts it; undefined: it may. */
-export function whyNot(pod: Pod, node: Node, usage: Usage, asked: Usage): string | undefined {
+export function whyNot(pod: Pod, node: Node, room: Usage, usage: Usage, asked: Usage): string | undefined {
   const tolerations = pod.spec.tolerations ?? [];
   const unschedulable: Taint = { key: "node.kubernetes.io/unschedulable", effect: "NoSchedule" };
   if (node.spec.unschedulable && !tolerates(tolerations, unschedulable)) return "node(s) were unschedulable";
   const taint = untolerated(node, tolerations, ["NoSchedule", "NoExecute"]);
   if (taint) return `node(s) had untolerated taint {${taint.key}: ${taint.value ?? ""}}`;
   if (!fitsAffinity(pod, node)) return "node(s) didn't match Pod's node affinity/selector";
-  return lacking(node, usage, asked);
+  return lacking(room, usage, asked);
 }
 
 /** The first taint of these effects that the pod does not tolerate. */
@@ -56,8 +71,7 @@ export function fitsAffinity(pod: Pod, node: Node): boolean {
 }
 
 /** NodeResourcesFit. */
-function lacking(node: Node, usage: Usage, asked: Usage): string | undefined {
-  const room = allocatable(node);
+function lacking(room: Usage, usage: Usage, asked: Usage): string | undefined {
   if (usage.pods + 1 > room.pods) return "Too many pods";
   if (asked.cpu > 0 && usage.cpu + asked.cpu > room.cpu) return "Insufficient cpu";
   if (asked.memory > 0 && usage.memory + asked.memory > room.memory) return "Insufficient memory";

@@ -2,16 +2,17 @@
 import type { Again, Controller } from "../../api/controller";
 import { recordEvent } from "../../api/events";
 import type { Kinds } from "../../api/kinds";
-import { controllerOf, type Key, keyFor, keyOf } from "../../api/meta";
-import { matchesLabels, matchesSelector } from "../../api/selectors";
+import { type Key, keyOf } from "../../api/meta";
 import { rfc3339 } from "../../api/time";
 import type { Context } from "../context";
 import { scheduler as by } from "../names";
 import { isActive } from "../pods";
 import { ServiceSelectors } from "../selected";
-import { whyNot } from "./filter";
+import { mayHave, pinnedTo, whyNot } from "./filter";
+import { enoughOf, type NodeInfo, SchedulerNodes } from "./nodes";
 import { scores } from "./score";
-import { askedBy, NodeUsage } from "./usage";
+import { SpreadCounts } from "./spread";
+import { askedBy } from "./usage";
 
 type Pod = Kinds["Pod"];
 type Node = Kinds["Node"];
@@ -19,12 +20,15 @@ type Condition = NonNullable<Pod["status"]["conditions"]>[number];
 
 export function schedulerOf({ sim, store }: Context): Controller {
   const random = sim.random.fork(by);
-  const usage = new NodeUsage();
+  const nodes = new SchedulerNodes(store);
   const waiting = new Set<Key>();
-  const selectors = new ServiceSelectors(store);
+  const spread = new SpreadCounts(store, new ServiceSelectors(store));
+  /** Where the next look at the nodes begins: not all are looked at if there are many. */
+  let start = 0;
 
   function see(key: Key, now: Pod | undefined, before: Pod | undefined): readonly Key[] {
-    usage.see(now, before);
+    nodes.seePod(now, before);
+    spread.see(now, before);
     const mine =
       now && !now.spec.nodeName && now.spec.schedulerName === by && now.metadata.deletionTimestamp === undefined;
     if (mine) waiting.add(key);
@@ -33,49 +37,41 @@ export function schedulerOf({ sim, store }: Context): Controller {
     return mine ? [key] : freed;
   }
 
-  /** How many pods of the same Services, or of the same ReplicaSet, each node has. */
-  function siblings(pod: Pod): { readonly counts: ReadonlyMap<string, number>; readonly selected: boolean } {
-    const namespace = pod.metadata.namespace ?? "";
-    const labels = pod.metadata.labels ?? {};
-    const keys = selectors.matching(namespace, labels);
-    const pairs = keys.map((key) => store.get("Service", key)?.spec.selector ?? {});
-    const owner = controllerOf(pod);
-    const set = owner?.kind === "ReplicaSet" ? store.get("ReplicaSet", keyFor(namespace, owner.name)) : undefined;
-    const counts = new Map<string, number>();
-    if (pairs.length === 0 && !set) return { counts, selected: false };
-    const wanted = { ...Object.assign({}, ...pairs), ...set?.spec.selector.matchLabels } as Record<string, string>;
-    for (const other of store.list("Pod", { namespace, labels: wanted })) {
-      if (!other.spec.nodeName || other.metadata.deletionTimestamp !== undefined) continue;
-      const theirs = other.metadata.labels ?? {};
-      if (!pairs.every((pair) => matchesLabels(pair, theirs))) continue;
-      if (set && !matchesSelector(set.spec.selector, theirs)) continue;
-      counts.set(other.spec.nodeName, (counts.get(other.spec.nodeName) ?? 0) + 1);
+  /** Enough of the nodes that the pod may have. */
+  function fitting(pod: Pod, all: readonly NodeInfo[]): readonly NodeInfo[] {
+    const asked = askedBy(pod, false);
+    const fits = (info: NodeInfo): boolean => mayHave(pod, info, asked);
+    const only = pinnedTo(pod);
+    if (only !== undefined) {
+      const info = nodes.get(only);
+      return info && fits(info) ? [info] : [];
     }
-    return { counts, selected: true };
+    const enough = enoughOf(all.length);
+    const found: NodeInfo[] = [];
+    let looked = 0;
+    for (; looked < all.length && found.length < enough; looked++) {
+      const info = all[(start + looked) % all.length] as NodeInfo;
+      if (fits(info)) found.push(info);
+    }
+    start = (start + looked) % all.length;
+    return found;
   }
 
-  function choose(pod: Pod, nodes: readonly Node[]): Node {
-    const { counts, selected } = siblings(pod);
-    const candidates = nodes.map((node) => ({ node, usage: usage.of(node.metadata.name).guessed }));
-    const marks = scores(pod, askedBy(pod, true), candidates, counts, selected);
-    const best = Math.max(...marks);
-    const ties = nodes.filter((_, at) => marks[at] === best);
-    return ties[ties.length === 1 ? 0 : random.integer(0, ties.length - 1)] as Node;
+  function choose(pod: Pod, candidates: readonly NodeInfo[]): Node {
+    const marks = scores(pod, askedBy(pod, true), candidates, spread.of(pod));
+    let best = Number.NEGATIVE_INFINITY;
+    for (const mark of marks) if (mark > best) best = mark;
+    const ties = candidates.filter((_, at) => marks[at] === best);
+    return (ties[ties.length === 1 ? 0 : random.integer(0, ties.length - 1)] as NodeInfo).node;
   }
 
   function reconcile(key: Key): Again | undefined {
     const pod = store.get("Pod", key);
     if (!pod || !waiting.has(key)) return undefined;
-    const asked = askedBy(pod, false);
-    const reasons = new Map<string, number>();
-    const nodes = store.list("Node");
-    const fitting = nodes.filter((node) => {
-      const reason = whyNot(pod, node, usage.of(node.metadata.name).asked, asked);
-      if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
-      return reason === undefined;
-    });
-    if (fitting.length === 0) refuse(pod, nodes.length, reasons);
-    else bind(pod, choose(pod, fitting));
+    const all = nodes.all();
+    const candidates = all.length === 0 ? [] : fitting(pod, all);
+    if (candidates.length > 0) bind(pod, choose(pod, candidates));
+    else refuse(pod, all.length, reasonsAgainst(pod, all));
     return undefined;
   }
 
@@ -121,7 +117,35 @@ export function schedulerOf({ sim, store }: Context): Controller {
     recordEvent(sim, store, { about: pod, type: "Warning", reason: "FailedScheduling", message, component: by });
   }
 
-  return { name: by, watches: { Pod: see, Node: () => [...waiting] }, reconcile };
+  return {
+    name: by,
+    watches: {
+      Pod: see,
+      Node: (name, now, before) => {
+        nodes.seeNode(name, now);
+        return sameForPods(now, before) ? [] : [...waiting];
+      },
+    },
+    reconcile,
+  };
+}
+
+/** Whether a change of a node makes no pod fit that did not: heartbeats do not. */
+function sameForPods(now: Node | undefined, before: Node | undefined): boolean {
+  if (!now || !before) return false;
+  const room = now.status.allocatable === before.status.allocatable && now.status.capacity === before.status.capacity;
+  return room && now.spec === before.spec && now.metadata.labels === before.metadata.labels;
+}
+
+/** How many nodes the pod may not have, by the reason. */
+function reasonsAgainst(pod: Pod, all: readonly NodeInfo[]): ReadonlyMap<string, number> {
+  const asked = askedBy(pod, false);
+  const reasons = new Map<string, number>();
+  for (const { node, room, used } of all) {
+    const reason = whyNot(pod, node, room, used.asked, asked);
+    if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+  }
+  return reasons;
 }
 
 function replaced(conditions: readonly Condition[] | undefined, condition: Condition): readonly Condition[] {

@@ -4,10 +4,10 @@
 import type { Kinds } from "../../api/kinds";
 import { zoneLabel } from "../endpointslice/endpoint";
 import { tolerates } from "./filter";
-import { allocatable, type Usage } from "./usage";
+import type { NodeInfo } from "./nodes";
+import type { Usage } from "./usage";
 
 type Pod = Kinds["Pod"];
-type Node = Kinds["Node"];
 
 const hundred = 100;
 /** Weights of the default profile (pkg/scheduler/apis/config/v1/default_plugins.go). */
@@ -15,33 +15,26 @@ const weights = { spread: 2, taint: 3, least: 1, balanced: 1 };
 /** System default constraints: 3 apart by host, 5 apart by zone (podtopologyspread/plugin.go). */
 const skews = { host: 3, zone: 5 };
 
-export interface Candidate {
-  readonly node: Node;
-  /** What is used there, and what the pod adds, with guesses for containers that ask for nothing. */
-  readonly usage: Usage;
-}
-
-/** A score for each candidate; `siblings` counts the pods of the same Services and ReplicaSet by node. */
+/**
+ * A score for each candidate; what is used there, and what the pod adds, with guesses for containers that ask for nothing.
+ * @param siblings how many pods of the same Services and ReplicaSet each node has; undefined: the pod is not spread
+ */
 export function scores(
   pod: Pod,
   asked: Usage,
-  candidates: readonly Candidate[],
-  siblings: ReadonlyMap<string, number>,
-  selected: boolean,
+  candidates: readonly NodeInfo[],
+  siblings: ReadonlyMap<string, number> | undefined,
 ): readonly number[] {
-  const spread = selected ? spreadScores(candidates, siblings) : candidates.map(() => 0);
+  const spread = siblings && spreadScores(candidates, siblings);
   const taints = taintScores(pod, candidates);
-  return candidates.map((candidate, at) => {
-    const room = allocatable(candidate.node);
-    const parts = [
-      share(candidate.usage.cpu + asked.cpu, room.cpu),
-      share(candidate.usage.memory + asked.memory, room.memory),
-    ];
-    const least = Math.floor(parts.reduce((sum, part) => sum + (1 - part) * hundred, 0) / parts.length);
-    const balanced = Math.floor((1 - Math.abs((parts[0] as number) - (parts[1] as number)) / 2) * hundred);
+  return candidates.map(({ room, used }, at) => {
+    const cpu = share(used.guessed.cpu + asked.cpu, room.cpu);
+    const memory = share(used.guessed.memory + asked.memory, room.memory);
+    const least = Math.floor(((1 - cpu) * hundred + (1 - memory) * hundred) / 2);
+    const balanced = Math.floor((1 - Math.abs(cpu - memory) / 2) * hundred);
     return (
-      weights.spread * (spread[at] ?? 0) +
-      weights.taint * (taints[at] ?? 0) +
+      weights.spread * (spread?.[at] ?? 0) +
+      weights.taint * (taints?.[at] ?? hundred) +
       weights.least * least +
       weights.balanced * balanced
     );
@@ -53,24 +46,31 @@ function share(used: number, room: number): number {
 }
 
 /** podtopologyspread/scoring.go: fewer of the same on the host and in the zone is better. */
-function spreadScores(candidates: readonly Candidate[], siblings: ReadonlyMap<string, number>): readonly number[] {
+function spreadScores(candidates: readonly NodeInfo[], siblings: ReadonlyMap<string, number>): readonly number[] {
   const zones = new Map<string, number>();
-  for (const { node } of candidates) {
+  for (const { node, name } of candidates) {
     const zone = node.metadata.labels?.[zoneLabel];
-    if (zone !== undefined) zones.set(zone, (zones.get(zone) ?? 0) + (siblings.get(node.metadata.name) ?? 0));
+    if (zone !== undefined) zones.set(zone, (zones.get(zone) ?? 0) + (siblings.get(name) ?? 0));
   }
-  const weigh = (domains: number): number => Math.log(domains + 2);
-  const raw = candidates.map(({ node }) => {
-    const zone = node.metadata.labels?.[zoneLabel];
-    const host = (siblings.get(node.metadata.name) ?? 0) * weigh(candidates.length) + (skews.host - 1);
-    return Math.round(host + (zone === undefined ? 0 : (zones.get(zone) ?? 0) * weigh(zones.size) + (skews.zone - 1)));
+  const [weightOfHosts, weightOfZones] = [Math.log(candidates.length + 2), Math.log(zones.size + 2)];
+  let most = Number.NEGATIVE_INFINITY;
+  let least = Number.POSITIVE_INFINITY;
+  const raw = candidates.map(({ node, name }) => {
+    const zone = zones.size === 0 ? undefined : node.metadata.labels?.[zoneLabel];
+    const host = (siblings.get(name) ?? 0) * weightOfHosts + (skews.host - 1);
+    const score = Math.round(
+      host + (zone === undefined ? 0 : (zones.get(zone) ?? 0) * weightOfZones + (skews.zone - 1)),
+    );
+    if (score > most) most = score;
+    if (score < least) least = score;
+    return score;
   });
-  const [most, least] = [Math.max(...raw), Math.min(...raw)];
   return raw.map((score) => (most === 0 ? hundred : Math.floor((hundred * (most + least - score)) / most)));
 }
 
-/** Fewer PreferNoSchedule taints that the pod does not tolerate is better. */
-function taintScores(pod: Pod, candidates: readonly Candidate[]): readonly number[] {
+/** Fewer PreferNoSchedule taints that the pod does not tolerate is better; undefined: they are all the same. */
+function taintScores(pod: Pod, candidates: readonly NodeInfo[]): readonly number[] | undefined {
+  if (candidates.every(({ plain }) => plain)) return undefined;
   const counts = candidates.map(({ node }) => {
     const soft = (node.spec.taints ?? []).filter(({ effect }) => effect === "PreferNoSchedule");
     return soft.filter((taint) => !tolerates(pod.spec.tolerations ?? [], taint)).length;

@@ -39,9 +39,10 @@ export function allocatable(node: Kinds["Node"]): Usage {
   return { cpu: of("cpu"), memory: of("memory"), pods: of("pods") };
 }
 
-interface Sums {
-  readonly asked: Usage;
-  readonly guessed: Usage;
+/** What the pods of a node ask for, without and with guesses. */
+export interface Sums {
+  asked: Usage;
+  guessed: Usage;
 }
 
 /** Follows every write of a pod. */
@@ -49,22 +50,26 @@ export class NodeUsage {
   readonly #nodes = new Map<string, Sums>();
 
   see(now: Pod | undefined, before: Pod | undefined): void {
+    if (now && before && now.spec === before.spec && hasEnded(now) === hasEnded(before)) return;
     if (before) this.#add(before, -1);
     if (now) this.#add(now, 1);
   }
 
+  /** The same object for as long as there is the scheduler. */
   of(node: string): Sums {
-    return this.#nodes.get(node) ?? { asked: nothing, guessed: nothing };
+    const known = this.#nodes.get(node);
+    if (known) return known;
+    const sums = { asked: nothing, guessed: nothing };
+    this.#nodes.set(node, sums);
+    return sums;
   }
 
   #add(pod: Pod, sign: number): void {
     const node = pod.spec.nodeName;
     if (!node || hasEnded(pod)) return;
-    const { asked, guessed } = this.of(node);
-    this.#nodes.set(node, {
-      asked: plus(asked, askedBy(pod, false), sign),
-      guessed: plus(guessed, askedBy(pod, true), sign),
-    });
+    const sums = this.of(node);
+    sums.asked = plus(sums.asked, askedBy(pod, false), sign);
+    sums.guessed = plus(sums.guessed, askedBy(pod, true), sign);
   }
 }
 
