@@ -89,3 +89,8 @@ export function isOfKind(message: Icmp, { type, code }: IcmpKind, family: Family
   const [itsType, itsCode] = (family === "IPv4" ? ipv4 : ipv6)[message.type];
   return itsType === type && (code === undefined || itsCode === code);
 }
+
+/** The type that a message has on the wire. */
+export function icmpTypeNumber(message: Icmp, family: Family): number {
+  return (family === "IPv4" ? ipv4 : ipv6)[message.type][0];
+}

@@ -1,9 +1,10 @@
 /** Owns iptables: the tables of a namespace, running their rules on packets, and printing them. */
 import type { Family } from "./address";
 import { Chain } from "./chain";
-import { type RunningTable, runBuiltIn, runNat } from "./iptablesrun";
+import { type RunningTable, runBuiltIn } from "./iptablesrun";
 import { chainOf, linkJumps, relinkJumps } from "./jumps";
-import { type Hook, priority } from "./netfilter";
+import { natHooks } from "./nathooks";
+import { type Hook, priority, type Verdict } from "./netfilter";
 import type { Netns } from "./netns";
 import type { Passage } from "./passage";
 import type { Rule, TableName } from "./rule";
@@ -254,25 +255,16 @@ export class Iptables {
     if (known) return known;
     const chains = new Map<string, Chain>();
     this.#tables.set(name, chains);
-    if (name === "nat") this.#track();
     const running: RunningTable = {
       ...{ name, chains, netns: this.#netns, family: this.#family, recent: this.#recent },
     };
     for (const [chainName, hook, at] of tableHooks[name]) {
       const chain = this.#newChain(chainName, "ACCEPT");
       chains.set(chainName, chain);
-      const manipulation = at === priority.dnat ? "target" : "source";
-      const run =
-        name === "nat"
-          ? (passage: Passage) => runNat(running, chain, manipulation, passage)
-          : (passage: Passage) => runBuiltIn(running, chain, passage);
-      this.#netns.netfilter.add({
-        name: `${this.#tool()} ${name}/${chainName}`,
-        hook,
-        priority: at,
-        family: this.#family,
-        run,
-      });
+      const run = (passage: Passage): Verdict => runBuiltIn(running, chain, passage);
+      const added = { name: `${this.#tool()} ${name}/${chainName}`, priority: at, run };
+      if (name === "nat" && hook !== "forward") natHooks(this.#netns, this.#family).add({ ...added, hook });
+      else this.#netns.netfilter.add({ ...added, hook, family: this.#family });
     }
     return chains;
   }

@@ -1,7 +1,7 @@
 /** Owns running iptables rules on packets: from chain to chain, to a verdict. */
-import { type Family, type Ip, localhost } from "./address";
+import type { Family } from "./address";
 import type { Chain } from "./chain";
-import { decide, describeNat, type Manipulation, type NatRequest, translate } from "./nat";
+import { masquerade, redirect, setUpNat } from "./nathooks";
 import type { Verdict } from "./netfilter";
 import type { Netns } from "./netns";
 import { packetSize } from "./packet";
@@ -34,27 +34,6 @@ export function runBuiltIn(table: RunningTable, chain: Chain, passage: Passage):
   if (chain.policy !== "DROP") return "accept";
   passage.why = `policy DROP of ${table.name}/${chain.name}`;
   return "drop";
-}
-
-/** Only the first packet of a connection meets the rules of the nat table; what they decide holds for all others. */
-export function runNat(table: RunningTable, chain: Chain, manipulation: Manipulation, passage: Passage): Verdict {
-  const { connection, direction } = passage;
-  if (!connection || !direction) return "accept";
-  const undecided = (): boolean =>
-    (manipulation === "target" ? connection.targetNat : connection.sourceNat) === "undecided";
-  if (passage.state === "NEW" && undecided()) {
-    const verdict = runBuiltIn(table, chain, passage);
-    if (verdict !== "accept") return verdict;
-    if (undecided() && nat(table.netns, passage, manipulation, undefined) === "drop") return "drop";
-  }
-  const before = passage.packet;
-  const after = translate(before, connection, direction, manipulation);
-  if (after === before) return "accept";
-  passage.packet = after;
-  if (passage.watched) {
-    passage.note("nat", "nat", () => describeNat(manipulation, before, after, direction), { before });
-  }
-  return "accept";
 }
 
 /**
@@ -128,11 +107,11 @@ function perform(table: RunningTable, target: Target, passage: Passage): Outcome
       passage.rejectWith = rejectWords[target.with ?? "icmp-port-unreachable"];
       return "reject";
     case "DNAT":
-      return nat(table.netns, passage, "target", target);
+      return setUpNat(table.netns, passage, "target", target);
     case "REDIRECT":
       return redirect(table.netns, passage, target.port);
     case "SNAT":
-      return nat(table.netns, passage, "source", target);
+      return setUpNat(table.netns, passage, "source", target);
     case "MASQUERADE":
       return masquerade(table.netns, passage, target.randomFully ?? false);
     default:
@@ -146,37 +125,3 @@ const rejectWords = {
   "icmp-admin-prohibited": "admin-prohibited",
   "tcp-reset": "tcp-reset",
 } as const;
-
-/** To this host: its own packets to 127.0.0.1, others to the address of the device they came in by (nf_nat_redirect.c). */
-function redirect(netns: Netns, passage: Passage, port: number | undefined): Outcome {
-  const kind = typeof passage.packet.target;
-  const device = netns.devices.get(passage.input ?? "");
-  const own = kind === "number" ? localhost : localhost6;
-  const ip = passage.input === undefined ? own : device?.addresses.find((address) => typeof address.ip === kind)?.ip;
-  if (ip === undefined) return "drop";
-  return nat(netns, passage, "target", port === undefined ? { ip } : { ip, port });
-}
-
-const localhost6: Ip = 1n;
-
-/** The address of the device that the packet leaves by, towards its next hop (net/netfilter/nf_nat_masquerade.c). */
-function masquerade(netns: Netns, passage: Passage, random: boolean): Outcome {
-  const { target } = passage.packet;
-  const nextHop = netns.routes.lookup(target)?.nextHop ?? target;
-  const device = netns.devices.get(passage.output ?? "");
-  const ip = device && netns.sourceOn(device, nextHop);
-  if (ip === undefined) return "drop";
-  return nat(netns, passage, "source", { ip, random });
-}
-
-function nat(
-  netns: Netns,
-  passage: Passage,
-  manipulation: Manipulation,
-  request: NatRequest | undefined,
-): "accept" | "drop" {
-  const { connection } = passage;
-  if (!connection) return "drop";
-  const draw = (low: number, high: number): number => passage.draw(low, high);
-  return decide(netns.conntrack, connection, manipulation, request, draw) ? "accept" : "drop";
-}

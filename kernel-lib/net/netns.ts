@@ -1,6 +1,6 @@
 /** Owns a network namespace: what a kernel holds for it, and the way of a packet through it. */
 import type { Random } from "../sim/random";
-import { type Cidr, family, formatIp, type Ip, isLoopback, isMulticast, type Mac, randomMac } from "./address";
+import { type Cidr, formatIp, type Ip, isLoopback, isMulticast, type Mac, randomMac } from "./address";
 import { Bridge } from "./bridge";
 import { Conntrack } from "./conntrack";
 import { Device, type Link, loopback } from "./device";
@@ -24,6 +24,7 @@ import { deliver, reject, sendError } from "./local";
 import { Neighbors } from "./neighbor";
 import { type Hook, Netfilter } from "./netfilter";
 import type { Network } from "./network";
+import { Nftables } from "./nft/nftables";
 import type { Frame, IcmpError, Packet } from "./packet";
 import { describePacket } from "./packetdata";
 import type { EndedMore, Fate, Passage } from "./passage";
@@ -61,6 +62,7 @@ export class Netns {
   readonly #ip6tables: Iptables;
   #ipvs: Ipvs | undefined;
   #ipsets: Ipsets | undefined;
+  #nft: Nftables | undefined;
   readonly sockets: Sockets;
   readonly random: Random;
   readonly pathMtus: PathMtus;
@@ -103,6 +105,13 @@ export class Netns {
     this.netfilter.fill();
     this.#ipvs ??= new Ipvs(this);
     return this.#ipvs;
+  }
+
+  /** The tables of `nft`. */
+  get nft(): Nftables {
+    this.netfilter.fill();
+    this.#nft ??= new Nftables(this);
+    return this.#nft;
   }
 
   /** The sets of `ipset`. */

@@ -5,8 +5,16 @@ import { type HookFunction, priority } from "./netfilter";
 import type { Netns } from "./netns";
 import type { Passage } from "./passage";
 
-/** Every packet of a family gets its connection where it enters, and a new connection is kept where its first packet leaves. */
+const tracking = new WeakMap<Netns, Set<Family>>();
+
+/**
+ * Every packet of a family gets its connection where it enters, and a new connection is kept where its first packet
+ * leaves, from the first time that this is asked for.
+ */
 export function trackConnections(netns: Netns, family: Family): void {
+  const families = tracking.get(netns) ?? new Set();
+  if (families.has(family)) return;
+  tracking.set(netns, families.add(family));
   const enter = (hook: HookFunction["hook"]): HookFunction => ({
     name: "conntrack",
     hook,

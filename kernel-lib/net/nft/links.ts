@@ -1,0 +1,117 @@
+/** Owns what rules and elements refer to: chains that they lead to and sets that they look into; and that none leads back. */
+import type { Operand, Rule, SetReference, Verdict } from "./ruleset";
+import { jumpLimit } from "./run";
+import type { Chain, NamedSet, Table } from "./tables";
+
+export interface References {
+  readonly chains: readonly string[];
+  readonly sets: readonly string[];
+  /** It needs to know the packet's connection. */
+  readonly tracks: boolean;
+}
+
+export function referencesOf({ does }: Rule): References {
+  const chains: string[] = [];
+  const sets: string[] = [];
+  let tracks = false;
+  const led = (verdict: Verdict | undefined): void => {
+    if (verdict && "chain" in verdict) chains.push(verdict.chain);
+  };
+  const looked = (reference: SetReference): void => {
+    if ("set" in reference) sets.push(reference.set);
+    else for (const { verdict } of reference.elements) led(verdict);
+  };
+  const asked = (operand: Operand): void => {
+    const names = typeof operand === "string" ? [operand] : "concat" in operand ? operand.concat : [];
+    if (names.some((name) => name.startsWith("ct "))) tracks = true;
+  };
+  for (const statement of does) {
+    if ("match" in statement) {
+      asked(statement.match);
+      if (typeof statement.to === "object" && !("from" in statement.to)) looked(statement.to);
+    } else if ("vmap" in statement) {
+      asked(statement.vmap);
+      looked(statement.in);
+    } else if ("verdict" in statement) led(statement.verdict);
+    else if ("update" in statement) sets.push(statement.set);
+    else if ("nat" in statement) {
+      tracks = true;
+      if ("to" in statement && "in" in statement.to) looked(statement.to.in);
+    } else if ("assign" in statement && statement.assign === "ct mark") tracks = true;
+  }
+  return { chains, sets, tracks };
+}
+
+/** How a table's chains lead into each other, as far as somebody has come. */
+export class Loops {
+  readonly #table: Table;
+  readonly #depth = new Map<Chain, number>();
+  readonly #open = new Set<Chain>();
+
+  constructor(table: Table) {
+    this.#table = table;
+  }
+
+  /** Whether nothing leads from a chain back to itself, nor more than 16 deep. */
+  sound(chain: Chain): boolean {
+    return this.#depthOf(chain) <= jumpLimit;
+  }
+
+  #depthOf(chain: Chain): number {
+    const known = this.#depth.get(chain);
+    if (known !== undefined) return known;
+    if (this.#open.has(chain)) return Number.POSITIVE_INFINITY;
+    this.#open.add(chain);
+    let depth = 0;
+    for (const name of this.#from(chain)) {
+      const next = this.#table.chains.get(name);
+      if (next) depth = Math.max(depth, 1 + this.#depthOf(next));
+      if (depth > jumpLimit) break;
+    }
+    this.#open.delete(chain);
+    this.#depth.set(chain, depth);
+    return depth;
+  }
+
+  *#from(chain: Chain): IterableIterator<string> {
+    for (const { rule } of chain.rules) {
+      const { chains, sets } = referencesOf(rule);
+      yield* chains;
+      for (const name of sets) {
+        const set = this.#table.sets.get(name);
+        if (set?.spec.data === "verdict") yield* chainsOf(set);
+      }
+    }
+  }
+}
+
+function* chainsOf(set: NamedSet): IterableIterator<string> {
+  for (const { element } of set.elements.all()) {
+    if (element.verdict && "chain" in element.verdict) yield element.verdict.chain;
+  }
+}
+
+/** Counts a rule (`by` 1), or no longer (-1), among those that use its chains and sets. */
+export function link(table: Table, rule: Rule, by: 1 | -1): void {
+  const { chains, sets } = referencesOf(rule);
+  for (const name of chains) use(table.chains.get(name), by);
+  for (const name of sets) use(table.sets.get(name), by);
+}
+
+/** The same for an element's verdict. */
+export function linkVerdict(table: Table, verdict: Verdict | undefined, by: 1 | -1): void {
+  if (verdict && "chain" in verdict) use(table.chains.get(verdict.chain), by);
+}
+
+function use(used: { uses: number } | undefined, by: number): void {
+  if (used) used.uses += by;
+}
+
+/** How many sets without a name a rule has. */
+export function namelessSets({ does }: Rule): number {
+  return does.filter((each) => {
+    if ("match" in each) return typeof each.to === "object" && "elements" in each.to;
+    if ("vmap" in each) return "elements" in each.in;
+    return "to" in each && "in" in each.to && "elements" in each.to.in;
+  }).length;
+}

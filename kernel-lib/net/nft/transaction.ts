@@ -1,0 +1,366 @@
+/** Owns one transaction of nftables: each command carried out, and how to take it back. */
+import { united, widened } from "./intervals";
+import { Loops, link, linkVerdict, namelessSets, referencesOf } from "./links";
+import type { Nftables } from "./nftables";
+import { checkMapped, normalElement, normalRule, normalSet } from "./normal";
+import { refusalOfBase, refusedIn } from "./refusals";
+import {
+  type BaseChain,
+  type Command,
+  type Element,
+  kernelError,
+  NftError,
+  type Rule,
+  type SetSpec,
+  type Span,
+  type Spans,
+} from "./ruleset";
+import { Chain, HeldRule, NamedSet, type Table } from "./tables";
+
+type CommandOn<What extends Command["what"]> = Extract<Command, { what: What }>;
+
+const missing = "No such file or directory";
+const exists = "File exists";
+const busy = "Device or resource busy";
+const unsupported = "Operation not supported";
+
+export class Transaction {
+  readonly #nft: Nftables;
+  readonly #undo: (() => void)[] = [];
+  /** Chains to which something leads since this transaction, with who said so. */
+  readonly #led = new Map<Table, Map<string, Span | undefined>>();
+
+  constructor(nft: Nftables) {
+    this.#nft = nft;
+  }
+
+  /** Takes back all that was done. */
+  undo(): void {
+    for (let at = this.#undo.length - 1; at >= 0; at--) this.#undo[at]?.();
+  }
+
+  /** Whether the chains lead nowhere in a circle, after all commands. */
+  check(): void {
+    for (const [table, names] of this.#led) {
+      const loops = new Loops(table);
+      for (const [name, span] of names) {
+        const chain = table.chains.get(name);
+        if (chain && !loops.sound(chain)) throw kernelError("Too many links", span);
+      }
+    }
+  }
+
+  perform(command: Command): void {
+    if (command.what === "table") this.#table(command);
+    else if (command.what === "chain") this.#chain(command);
+    else if (command.what === "set") this.#set(command);
+    else if (command.what === "element") this.#elements(command);
+    else this.#rule(command);
+  }
+
+  #find({ family, table, at }: Command): Table {
+    const found = this.#nft.table(family, table);
+    if (!found) throw kernelError(missing, at?.table);
+    return found;
+  }
+
+  // ── Tables ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #table(command: CommandOn<"table">): void {
+    const nft = this.#nft;
+    const known = nft.table(command.family, command.table);
+    switch (command.do) {
+      case "add":
+      case "create": {
+        if (known && command.do === "create") throw kernelError(exists, command.at?.table);
+        if (known) return;
+        const made = nft.addTable(command.family, command.table, command.comment);
+        this.#undo.push(() => nft.removeTable(made));
+        return;
+      }
+      case "flush":
+        for (const chain of this.#find(command).chains.values()) this.#flushChain(this.#find(command), chain);
+        return;
+      default: {
+        if (!known && command.do === "destroy") return;
+        const gone = this.#find(command);
+        nft.removeTable(gone);
+        this.#undo.push(() => nft.restoreTable(gone));
+      }
+    }
+  }
+
+  // ── Chains ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #chain(command: CommandOn<"chain">): void {
+    const table = this.#find(command);
+    if ("chain" in command) {
+      this.#addChain(table, command);
+      return;
+    }
+    const chain = table.chains.get(command.name);
+    if (!chain && command.do === "destroy") return;
+    if (!chain) throw kernelError(missing, command.at?.name);
+    if (command.do === "flush") this.#flushChain(table, chain);
+    else if (command.do === "rename") this.#rename(table, chain, command.to, command.at);
+    else this.#deleteChain(table, chain, command.at);
+  }
+
+  #addChain(table: Table, { do: how, chain: spec, at }: Extract<CommandOn<"chain">, { do: "add" | "create" }>): void {
+    const known = table.chains.get(spec.name);
+    if (known) {
+      if (how === "create") throw kernelError(exists, at?.name);
+      if (spec.base) this.#changeBase(known, spec.base, at);
+      return;
+    }
+    const refusal = spec.base && refusalOfBase(spec.base);
+    if (refusal) throw kernelError(refusal, at?.all);
+    const chain = new Chain(spec, table.nextHandle());
+    table.chains.set(chain.name, chain);
+    this.#nft.hook(table, chain);
+    this.#undo.push(() => {
+      chain.unhook();
+      table.chains.delete(chain.name);
+    });
+  }
+
+  /** Only the policy of a chain that is there can be changed. */
+  #changeBase(chain: Chain, base: BaseChain, at: Spans | undefined): void {
+    const before = chain.base;
+    if (before?.type !== base.type || before.hook !== base.hook || before.priority !== base.priority) {
+      throw kernelError(exists, at?.name);
+    }
+    chain.base = base;
+    this.#undo.push(() => {
+      chain.base = before;
+    });
+  }
+
+  #deleteChain(table: Table, chain: Chain, at: Spans | undefined): void {
+    if (chain.uses > 0) throw kernelError(busy, at?.name);
+    this.#flushChain(table, chain);
+    chain.unhook();
+    table.chains.delete(chain.name);
+    this.#undo.push(() => {
+      table.chains.set(chain.name, chain);
+      this.#nft.hook(table, chain);
+    });
+  }
+
+  #rename(table: Table, chain: Chain, to: string, at: Spans | undefined): void {
+    if (table.chains.has(to)) throw kernelError(exists, at?.name);
+    // Rules that lead to it know it by name.
+    if (chain.uses > 0) throw kernelError(busy, at?.name);
+    const { name } = chain;
+    const give = (from: string, next: string): void => {
+      table.chains.delete(from);
+      chain.name = next;
+      table.chains.set(next, chain);
+    };
+    give(name, to);
+    this.#undo.push(() => give(to, name));
+  }
+
+  #flushChain(table: Table, chain: Chain): void {
+    const { rules } = chain;
+    if (rules.length === 0) return;
+    for (const { rule } of rules) this.#unlink(table, rule);
+    chain.rules = [];
+    this.#undo.push(() => {
+      chain.rules = rules;
+      for (const { rule } of rules) link(table, rule, 1);
+    });
+  }
+
+  // ── Rules ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #rule(command: CommandOn<"rule">): void {
+    const table = this.#find(command);
+    const chain = table.chains.get(command.chain);
+    if (!chain) throw kernelError(missing, command.at?.name);
+    const { rules } = chain;
+    const { handle } = command;
+    const other = handle === undefined ? -1 : rules.findIndex((rule) => rule.handle === handle);
+    if (handle !== undefined && other < 0) {
+      if (command.do === "destroy") return;
+      throw kernelError(missing, command.at?.handle);
+    }
+    const changed = [...rules];
+    if (!("rule" in command)) changed.splice(other, 1);
+    else {
+      const held = this.#make(table, chain, command.rule, command.at);
+      if (command.do === "add" && handle === undefined) {
+        this.#append(table, chain, held);
+        return;
+      }
+      if (command.do === "replace") changed[other] = held;
+      else changed.splice(command.do === "insert" ? Math.max(other, 0) : other + 1, 0, held);
+    }
+    for (const held of rules) if (!changed.includes(held)) this.#unlink(table, held.rule);
+    chain.rules = changed;
+    this.#undo.push(() => {
+      chain.rules = rules;
+    });
+  }
+
+  /** The usual way, which looks at no other rule. */
+  #append(table: Table, chain: Chain, held: HeldRule): void {
+    const { rules } = chain;
+    rules.push(held);
+    this.#undo.push(() => {
+      rules.splice(rules.indexOf(held), 1);
+    });
+    if (chain.uses > 0) this.#leads(table, chain.name, undefined);
+  }
+
+  #make(table: Table, chain: Chain, written: Rule, at: Spans | undefined): HeldRule {
+    const rule = normalRule(written, table.family);
+    const { chains, sets, tracks } = referencesOf(rule);
+    for (const name of sets) if (!table.sets.has(name)) throw new NftError(missing, at?.names?.get(`@${name}`));
+    for (const name of chains) {
+      const target = table.chains.get(name);
+      if (!target) throw kernelError(missing, at?.names?.get(name));
+      if (target.base) throw kernelError(unsupported, at?.names?.get(name));
+      this.#leads(table, name, at?.all);
+    }
+    if (refusedIn(chain, rule)) throw kernelError(unsupported, at?.all);
+    if (tracks) this.#nft.track(table.family);
+    // A set without a name has a handle of its own.
+    for (let count = namelessSets(rule); count > 0; count--) table.nextHandle();
+    link(table, rule, 1);
+    this.#undo.push(() => link(table, rule, -1));
+    return new HeldRule(table, rule, table.nextHandle());
+  }
+
+  #unlink(table: Table, rule: Rule): void {
+    link(table, rule, -1);
+    this.#undo.push(() => link(table, rule, 1));
+  }
+
+  #leads(table: Table, name: string, span: Span | undefined): void {
+    const names = this.#led.get(table) ?? new Map<string, Span | undefined>();
+    this.#led.set(table, names.set(name, span));
+  }
+
+  // ── Sets, maps and their elements ────────────────────────────────────────────────────────────────────────────────
+
+  #set(command: CommandOn<"set">): void {
+    const table = this.#find(command);
+    if ("set" in command) {
+      this.#addSet(table, command);
+      return;
+    }
+    const { name } = command;
+    const set = table.sets.get(name);
+    if (!set && command.do === "destroy") return;
+    if (!set) throw kernelError(missing, command.at?.name);
+    if (command.do !== "flush" && set.uses > 0) throw kernelError(busy, command.at?.name);
+    this.#flushSet(table, set);
+    if (command.do === "flush") return;
+    table.sets.delete(name);
+    this.#undo.push(() => table.sets.set(name, set));
+  }
+
+  #addSet(table: Table, { do: how, set: written, at }: Extract<CommandOn<"set">, { do: "add" | "create" }>): void {
+    const spec = normalSet(written);
+    const known = table.sets.get(spec.name);
+    if (known) {
+      if (how === "create" || !sameSet(known.spec, spec)) throw kernelError(exists, at?.name);
+      return;
+    }
+    table.sets.set(spec.name, new NamedSet(spec, table.nextHandle(), table.netns));
+    this.#undo.push(() => table.sets.delete(spec.name));
+  }
+
+  #flushSet(table: Table, set: NamedSet): void {
+    const held = [...set.elements.all()];
+    if (held.length === 0) return;
+    set.elements.clear();
+    for (const { element } of held) linkVerdict(table, element.verdict, -1);
+    this.#undo.push(() => {
+      for (const { element, until } of held) {
+        set.elements.set(element, until);
+        linkVerdict(table, element.verdict, 1);
+      }
+    });
+  }
+
+  #elements(command: CommandOn<"element">): void {
+    const table = this.#find(command);
+    const set = table.sets.get(command.name);
+    if (!set) throw kernelError(missing, command.at?.name);
+    for (const [index, element] of command.elements.entries()) {
+      const at = command.at?.elements?.[index];
+      if (command.do === "add" || command.do === "create") {
+        this.#addElement(table, set, normalElement(element, set.spec, at), command.do, at);
+      } else if (!this.#deleteElement(table, set, element) && command.do === "delete") throw kernelError(missing, at);
+    }
+  }
+
+  #addElement(table: Table, set: NamedSet, element: Element, how: "add" | "create", at: Span | undefined): void {
+    checkMapped(element, set.spec, at);
+    const known = set.elements.exact(element.key, set.now());
+    if (known) {
+      if (how === "create" || !sameMeaning(known.element, element)) throw kernelError(exists, at);
+      return;
+    }
+    if (set.spec.size !== undefined && set.elements.size >= set.spec.size) {
+      throw kernelError("Too many open files in system", at);
+    }
+    const { verdict } = element;
+    if (verdict && "chain" in verdict) {
+      const target = table.chains.get(verdict.chain);
+      if (!target) throw kernelError(missing, at);
+      if (target.base) throw kernelError(unsupported, at);
+      if (set.uses > 0) this.#leads(table, verdict.chain, at);
+    }
+    const added = set.spec.flags?.includes("interval") ? this.#merged(set, element, at) : element;
+    set.put(added);
+    linkVerdict(table, verdict, 1);
+    this.#undo.push(() => {
+      set.elements.delete(added.key);
+      linkVerdict(table, verdict, -1);
+    });
+  }
+
+  /** Intervals must not overlap; where the set merges them, one takes in what it touches. */
+  #merged(set: NamedSet, element: Element, at: Span | undefined): Element {
+    let key = element.key;
+    for (;;) {
+      const other = set.elements.overlapping(set.spec.autoMerge ? widened(key) : key);
+      if (!other) return { ...element, key };
+      if (!set.spec.autoMerge) throw new NftError("interval overlaps with an existing one", at);
+      set.elements.delete(other.element.key);
+      this.#undo.push(() => set.elements.set(other.element, other.until));
+      key = united(set.spec.key[0] ?? "integer", key, other.element.key);
+    }
+  }
+
+  #deleteElement(table: Table, set: NamedSet, element: Element): boolean {
+    const { key } = normalElement(element, set.spec, undefined);
+    const held = set.elements.exact(key, set.now());
+    if (!held) return false;
+    set.elements.delete(key);
+    linkVerdict(table, held.element.verdict, -1);
+    this.#undo.push(() => {
+      set.elements.set(held.element, held.until);
+      linkVerdict(table, held.element.verdict, 1);
+    });
+    return true;
+  }
+}
+
+/** Whether a set that is there is what `add set` asks for. */
+function sameSet(one: SetSpec, other: SetSpec): boolean {
+  const text = ({ key, data, timeout, flags }: SetSpec): string =>
+    JSON.stringify([key, data, timeout, [...(flags ?? [])].filter((flag) => flag !== "dynamic").sort()]);
+  return text(one) === text(other);
+}
+
+function sameMeaning(one: Element, other: Element): boolean {
+  return JSON.stringify(plain(one)) === JSON.stringify(plain(other));
+}
+
+function plain({ verdict, data }: Element): unknown {
+  return [verdict && [verdict.do, "chain" in verdict ? verdict.chain : ""], data?.map(String)];
+}
