@@ -39,6 +39,8 @@ export class Chain {
   links = 0;
   /** Greater than that of every chain that a rule of this one jumps to. */
   height = 0;
+  /** The rules that it is about to get, while they are checked. */
+  planned: readonly Rule[] | undefined;
   /** The last check of jumps that came by here (see linkJumps). */
   visit = 0;
 
@@ -55,6 +57,7 @@ export class Chain {
   /** Other rules instead; they have counted nothing. */
   replace(rules: readonly Rule[]): void {
     this.rules = rules;
+    this.planned = undefined;
     this.#running = undefined;
   }
 

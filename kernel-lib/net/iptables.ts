@@ -15,8 +15,8 @@ import { trackConnections } from "./tracking";
 /** Chains with their rules, by table: what `iptables-restore` is fed. */
 export type Chains = { readonly [chain: string]: readonly Rule[] };
 export type TableChains = { readonly [Table in TableName]?: Chains };
-/** The same where there are a hundred thousand of them. */
-export type ChainMap = ReadonlyMap<string, readonly Rule[]>;
+/** The same where there are a hundred thousand of them, each named once. */
+export type ChainList = Iterable<readonly [string, readonly Rule[]]>;
 
 /** Which hooks a table sits on, at which priority. In the order in which `iptables-save` prints the tables. */
 const tableHooks: { readonly [Table in TableName]: readonly (readonly [string, Hook, number])[] } = {
@@ -43,7 +43,7 @@ const tableHooks: { readonly [Table in TableName]: readonly (readonly [string, H
 /** What a restore is about to write to a table. */
 interface Plan {
   readonly table: Map<string, Chain>;
-  readonly planned: ReadonlyMap<Chain, readonly Rule[]>;
+  readonly changed: readonly Chain[];
   readonly made: readonly Chain[];
 }
 
@@ -72,11 +72,11 @@ export class Iptables {
    * Nothing is changed if a rule is refused (a jump to a chain that is not there, or one that would lead back). The
    * lists are kept as they are, not copied: nobody may change them later.
    */
-  restore(tables: { readonly [Table in TableName]?: Chains | ChainMap }): void {
+  restore(tables: { readonly [Table in TableName]?: Chains | ChainList }): void {
     const plans: Plan[] = [];
     try {
       for (const [name, chains] of entriesOf(tables)) plans.push(this.#plan(name, chains));
-      for (const { table, planned } of plans) linkJumps(table, planned);
+      for (const { table, changed } of plans) linkJumps(table, changed);
     } catch (error) {
       for (const { table, made } of plans) {
         for (const chain of made) table.delete(chain.name);
@@ -84,29 +84,30 @@ export class Iptables {
       }
       throw error;
     }
-    for (const { planned } of plans) {
-      for (const [chain, rules] of planned) {
-        chain.replace(rules);
-        this.#trackFor(rules);
+    for (const { changed } of plans) {
+      for (const chain of changed) {
+        chain.replace(chain.planned ?? chain.rules);
+        this.#trackFor(chain.rules);
       }
     }
   }
 
   /** Which chains of a table get which rules; those that are missing are made. */
-  #plan(name: TableName, chains: Chains | ChainMap): Plan {
+  #plan(name: TableName, chains: Chains | ChainList): Plan {
     const table = this.#table(name);
-    const planned = new Map<Chain, readonly Rule[]>();
+    const changed: Chain[] = [];
     const made: Chain[] = [];
-    for (const [chain, rules] of chains instanceof Map ? chains : Object.entries(chains)) {
+    for (const [chain, rules] of isList(chains) ? chains : Object.entries(chains)) {
       let target = table.get(chain);
       if (!target) {
         target = this.#newChain(chain);
         table.set(chain, target);
         made.push(target);
       }
-      planned.set(target, rules);
+      target.planned = rules;
+      changed.push(target);
     }
-    return { table, planned, made };
+    return { table, changed, made };
   }
 
   /** Adds a rule to a chain unless it is there already (`-C`, then `-A` or `-I`). */
@@ -147,7 +148,8 @@ export class Iptables {
     rules.splice(at, remove, ...added);
     const chains = this.#table(table);
     try {
-      linkJumps(chains, new Map([[chain, rules]]));
+      chain.planned = rules;
+      linkJumps(chains, [chain]);
     } catch (error) {
       relinkJumps(chains);
       throw error;
@@ -178,20 +180,21 @@ export class Iptables {
   /** As `iptables-restore` with many `-X`: the chains are emptied, then taken away; all of them or none. */
   deleteChains(table: TableName, names: Iterable<string>): void {
     const chains = this.#table(table);
-    const doomed = new Map<Chain, readonly Rule[]>();
-    for (const name of names) doomed.set(this.#chain(table, name), []);
+    const doomed = new Set<Chain>();
+    for (const name of names) doomed.add(this.#chain(table, name));
     const among = new Map<Chain, number>();
-    for (const { rules } of doomed.keys()) {
+    for (const { rules } of doomed) {
       for (const { target } of rules) {
         const next = chains.get(chainOf(target) ?? "");
         if (next && doomed.has(next)) among.set(next, (among.get(next) ?? 0) + 1);
       }
     }
-    for (const chain of doomed.keys()) {
+    for (const chain of doomed) {
       if (chain.links > (among.get(chain) ?? 0)) throw new RangeError(`${this.#tool()}: Too many links.`);
     }
-    linkJumps(chains, doomed);
-    for (const chain of doomed.keys()) {
+    for (const chain of doomed) chain.planned = [];
+    linkJumps(chains, [...doomed]);
+    for (const chain of doomed) {
       chain.replace([]);
       if (chain.policy === undefined) chains.delete(chain.name);
     }
@@ -303,6 +306,10 @@ function sorted(chains: ReadonlyMap<string, Chain>): readonly Chain[] {
   return [...all.filter(({ policy }) => policy !== undefined), ...own];
 }
 
-function entriesOf(tables: Parameters<Iptables["restore"]>[0]): readonly (readonly [TableName, Chains | ChainMap])[] {
-  return Object.entries(tables) as [TableName, Chains | ChainMap][];
+function isList(chains: Chains | ChainList): chains is ChainList {
+  return Symbol.iterator in chains;
+}
+
+function entriesOf(tables: Parameters<Iptables["restore"]>[0]): readonly (readonly [TableName, Chains | ChainList])[] {
+  return Object.entries(tables) as [TableName, Chains | ChainList][];
 }

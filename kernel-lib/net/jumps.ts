@@ -8,11 +8,9 @@ export function chainOf(target: Target | undefined): string | undefined {
 }
 
 type ChainsByName = ReadonlyMap<string, Chain>;
-type Planned = ReadonlyMap<Chain, readonly Rule[]>;
 
 interface Check {
   readonly chains: ChainsByName;
-  readonly planned: Planned;
   /** By which a chain tells whether this check has come by (`visit`; negative while it is still at it). */
   readonly number: number;
   /** Whether the heights that were known still hold. */
@@ -21,52 +19,55 @@ interface Check {
 
 let checks = 0;
 
-function newCheck(chains: ChainsByName, planned: Planned): Check {
-  return { chains, planned, number: ++checks, fits: true };
+function newCheck(chains: ChainsByName): Check {
+  return { chains, number: ++checks, fits: true };
 }
 
 /**
  * Checks the rules that chains are about to get, and counts their jumps (`Chain.links`): every one leads to a chain that
  * is there, and none leads back (the kernel refuses both). Where every chain is higher than those it leads to there is
  * no loop; only when new rules do not fit the heights that are known are all chains measured anew.
- * @param planned the chains that change, with their new rules; they are in `chains` already, and have their old ones
+ * @param changed the chains that change: they are in `chains` already, with their new rules as `planned`
  * @throws RangeError as iptables-restore says it; counts and heights are wrong then, until `relinkJumps`
  */
-export function linkJumps(chains: ChainsByName, planned: Planned): void {
-  const check = newCheck(chains, planned);
+export function linkJumps(chains: ChainsByName, changed: readonly Chain[]): void {
+  const check = newCheck(chains);
   // The height of a chain that nothing leads to is free.
-  for (const chain of planned.keys()) if (chain.links === 0 && chain.visit !== check.number) link(check, chain, true);
-  for (const chain of planned.keys()) if (chain.visit !== check.number) link(check, chain, false);
-  for (const chain of planned.keys()) {
+  for (const chain of changed) if (chain.links === 0 && chain.visit !== check.number) link(check, chain, true);
+  for (const chain of changed) if (chain.visit !== check.number) link(check, chain, false);
+  for (const chain of changed) {
     for (const { target } of chain.rules) {
       const next = targetOf(chains, target);
       if (next) next.links--;
     }
   }
-  if (!check.fits) measureAll(chains, planned);
+  if (!check.fits) measureAll(chains);
 }
 
 /** Counts and measures everything anew, by the rules that are there. */
 export function relinkJumps(chains: ChainsByName): void {
-  for (const chain of chains.values()) chain.links = 0;
+  for (const chain of chains.values()) {
+    chain.links = 0;
+    chain.planned = undefined;
+  }
   for (const { rules } of chains.values()) {
     for (const { target } of rules) {
       const next = targetOf(chains, target);
       if (next) next.links++;
     }
   }
-  measureAll(chains, new Map());
+  measureAll(chains);
 }
 
 /** Counts the jumps of one chain; those that it leads to are measured first, if they are free. */
 function link(check: Check, chain: Chain, free: boolean): void {
   chain.visit = -check.number;
   let height = 0;
-  for (const { target } of check.planned.get(chain) ?? noRules) {
+  for (const { target } of chain.planned ?? noRules) {
     const next = targetOf(check.chains, target);
     if (!next) continue;
     if (next.visit === -check.number) throw leadsBack(next);
-    if (next.links === 0 && next.visit !== check.number && check.planned.has(next)) link(check, next, true);
+    if (next.links === 0 && next.visit !== check.number && next.planned) link(check, next, true);
     next.links++;
     height = Math.max(height, next.height + 1);
   }
@@ -75,8 +76,8 @@ function link(check: Check, chain: Chain, free: boolean): void {
   else if (height > chain.height) check.fits = false;
 }
 
-function measureAll(chains: ChainsByName, planned: Planned): void {
-  const check = newCheck(chains, planned);
+function measureAll(chains: ChainsByName): void {
+  const check = newCheck(chains);
   for (const chain of chains.values()) measure(check, chain);
 }
 
@@ -86,7 +87,7 @@ function measure(check: Check, chain: Chain): number {
   if (chain.visit === -check.number) throw leadsBack(chain);
   chain.visit = -check.number;
   let height = 0;
-  for (const { target } of check.planned.get(chain) ?? chain.rules) {
+  for (const { target } of chain.planned ?? chain.rules) {
     const next = targetOf(check.chains, target);
     if (next) height = Math.max(height, measure(check, next) + 1);
   }

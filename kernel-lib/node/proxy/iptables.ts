@@ -75,6 +75,7 @@ const largeCluster = 1000;
 /** A mode that writes iptables rules. One object serves all nodes. */
 export function iptablesMode(options: IptablesOptions = {}): ProxyMode {
   const written = { IPv4: new WeakMap<NodeNet, Written>(), IPv6: new WeakMap<NodeNet, Written>() };
+  const made: MadeRules = new WeakMap();
   return {
     name: "iptables",
     sync(view, node, family) {
@@ -83,8 +84,10 @@ export function iptablesMode(options: IptablesOptions = {}): ProxyMode {
       // Without it the kernel takes what comes from 127.0.0.1 and is sent to a pod for a martian.
       if (usesLocalhost(addresses, options) && opensLoopback(options)) node.netns.sysctl.routeLocalnet = true;
       const rules = ruleOptions(addresses, options, usesComments(view));
+      const make = (port: ServicePort): PortRules => madeRules(made, port, rules);
+      const frame = frameRules(addresses, options);
       const before = written[family].get(node);
-      written[family].set(node, writeTables(before, view, tables, frameRules(addresses, options), rules));
+      written[family].set(node, writeTables(before, view, tables, frame, rules.comments, make));
     },
     cleanup(node) {
       for (const family of ["IPv4", "IPv6"] as const) {
@@ -95,23 +98,37 @@ export function iptablesMode(options: IptablesOptions = {}): ProxyMode {
   };
 }
 
+/** The rules of ports that several nodes see alike, and with what they were made. */
+type MadeRules = WeakMap<ServicePort, { readonly options: RuleOptions; readonly rules: PortRules }>;
+
+/** A port that is the same object for other nodes has the same rules there, but where these name the node itself. */
+function madeRules(made: MadeRules, port: ServicePort, options: RuleOptions): PortRules {
+  const known = made.get(port);
+  const sameNode = port.sourceRanges.length === 0 || known?.options.nodeIp === options.nodeIp;
+  if (known?.options.comments === options.comments && sameNode) return known.rules;
+  const rules = portRules(port, options);
+  made.set(port, { options, rules });
+  return rules;
+}
+
 /** Writes the chains of ports that are new or changed, takes away those that are gone, and writes the shared ones that differ. */
 function writeTables(
   before: Written | undefined,
   view: readonly ServicePort[],
   tables: Iptables,
   frame: Frame,
-  options: RuleOptions,
+  comments: boolean,
+  make: (port: ServicePort) => PortRules,
 ): Written {
-  const make = (port: ServicePort): PortRules => portRules(port, options);
-  const { nat, filter, stale, now } = changesSince(before, view, options.comments, frame, make);
+  const { nat, filter, stale, now } = changesSince(before, view, comments, frame, make);
   // What an earlier start of kube-proxy wrote for ports that are gone since goes too.
-  const left = before ? [] : tables.chains("nat").filter((chain) => isServiceChain(chain) && !nat.has(chain));
+  const left = new Set(before ? [] : tables.chains("nat").filter(isServiceChain));
+  if (left.size > 0) for (const [chain] of nat) left.delete(chain);
   // The chains by which kube-proxy notices that somebody flushed its rules.
   const canary = { [canaryChain]: [] };
   if (!before) tables.restore({ mangle: canary, nat: canary, filter: canary });
-  if (nat.size + filter.size > 0) tables.restore({ nat, filter });
-  if (stale.size + left.length > 0) tables.deleteChains("nat", [...stale, ...left]);
+  if (nat.length + filter.length > 0) tables.restore({ nat, filter });
+  if (stale.size + left.size > 0) tables.deleteChains("nat", [...stale, ...left]);
   if (!before) for (const { table, from, rule } of jumps) tables.ensure(table, from, rule, "prepend");
   return now;
 }

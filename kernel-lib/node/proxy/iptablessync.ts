@@ -1,7 +1,7 @@
 /** Owns what of a node's iptables rules changes from one sync to the next: the chains to write, and those that go. */
 import type { Rule } from "../../net/rule";
 import { ruleText } from "../../net/ruletext";
-import { markMasq, type PortRules } from "./rules";
+import { type ChainRules, markMasq, type PortRules } from "./rules";
 import { byName, type ServicePort } from "./view";
 
 /** Chain → rules, per table: everything that kube-proxy owns. */
@@ -30,7 +30,10 @@ export interface Written {
 export const nothingWritten: Written = { view: [], ports: [], comments: true };
 
 /** What a sync has to do. */
-export interface Changes extends IptablesTables {
+export interface Changes {
+  /** To be written: each chain once. */
+  readonly nat: readonly ChainRules[];
+  readonly filter: readonly ChainRules[];
   /** Chains of nat that go. */
   readonly stale: ReadonlySet<string>;
   readonly now: Written;
@@ -97,7 +100,7 @@ export function changesSince(
   const known = before?.comments === comments ? before : nothingWritten;
   const stale = new Set<string>();
   if (before && known !== before) for (const { chains } of before.ports) staleChains(stale, chains);
-  const nat = new Map<string, readonly Rule[]>();
+  const nat: ChainRules[] = [];
   const touched = new Set<SharedChain>();
   const ports: PortRules[] = [];
   const gone = (rules: PortRules): void => {
@@ -116,18 +119,18 @@ export function changesSince(
     for (const shared of sharedChains) {
       if (twin ? rules[shared.of] !== twin[shared.of] : rules[shared.of].length > 0) touched.add(shared);
     }
-    for (const [chain, list] of rules.chains) nat.set(chain, list);
+    nat.push(...rules.chains);
   }
   while (at < known.ports.length) gone(known.ports[at++] as PortRules);
-  if (stale.size > 0) for (const chain of nat.keys()) stale.delete(chain);
-  const tables = { nat, filter: new Map<string, readonly Rule[]>() };
+  if (stale.size > 0) for (const [chain] of nat) stale.delete(chain);
+  const tables = { nat, filter: [] as ChainRules[] };
   for (const shared of known === before ? touched : sharedChains) {
-    tables[shared.table].set(shared.chain, rulesOf(shared, ports, frame));
+    tables[shared.table].push([shared.chain, rulesOf(shared, ports, frame)]);
   }
   if (!before) {
     const first = frameChains(frame);
-    for (const [chain, rules] of first.nat) tables.nat.set(chain, rules);
-    for (const [chain, rules] of first.filter) tables.filter.set(chain, rules);
+    tables.nat.push(...first.nat);
+    tables.filter.push(...first.filter);
   }
   return { ...tables, stale, now: { view, ports, comments } };
 }

@@ -70,7 +70,8 @@ interface Refusal {
  */
 export function portRules(port: ServicePort, options: RuleOptions): PortRules {
   const chains = servicePortChains(port);
-  const context: Context = { port, options, chains, name: port.name };
+  const terms = port.reachable.map((endpoint) => termsOf(port, endpoint));
+  const context: Context = { port, options, chains, name: port.name, terms };
   return {
     ...captures(context),
     ...refusals(context),
@@ -78,24 +79,23 @@ export function portRules(port: ServicePort, options: RuleOptions): PortRules {
   };
 }
 
-/** What all nodes' rules say of an endpoint in the same words: made once (names are hashes). */
+/** An endpoint in the words of rules. */
 interface Terms {
   readonly chain: string;
   readonly ip: Ip;
   readonly jump: Target;
-  /** Its chain, as it was written last. */
-  rules: { readonly comments: boolean; readonly affinity: boolean; readonly of: ChainRules } | undefined;
 }
 
-const endpointTerms = new WeakMap<Endpoint, Terms>();
-
 function termsOf(port: ServicePort, endpoint: Endpoint): Terms {
-  const known = endpointTerms.get(endpoint);
-  if (known) return known;
   const chain = endpointChain(port, endpoint.address);
-  const terms: Terms = { chain, ip: parseIp(endpoint.ip), jump: jump(chain), rules: undefined };
-  endpointTerms.set(endpoint, terms);
-  return terms;
+  return { chain, ip: parseIp(endpoint.ip), jump: jump(chain) };
+}
+
+/** The terms of some of a port's endpoints; mostly they are all of them. */
+function pickTerms({ port, terms }: Context, endpoints: readonly Endpoint[]): readonly Terms[] {
+  const { reachable } = port;
+  if (endpoints.length === reachable.length && endpoints.every((each, at) => each === reachable[at])) return terms;
+  return endpoints.map((endpoint) => terms[reachable.indexOf(endpoint)] ?? termsOf(port, endpoint));
 }
 
 interface Context {
@@ -103,6 +103,8 @@ interface Context {
   readonly options: RuleOptions;
   readonly chains: ServicePortChains;
   readonly name: string;
+  /** In the order of `port.reachable`. */
+  readonly terms: readonly Terms[];
 }
 
 /** Which packets are for this service port, and the chain each goes to. */
@@ -206,21 +208,21 @@ function masqueradeRules({ port, options, name }: Context): readonly Rule[] {
 }
 
 /** First the endpoint that a client had before, if it is to stay with it; then one by chance, each equally likely. */
-function picks({ port, options, name }: Context, endpoints: readonly Endpoint[]): readonly Rule[] {
-  const said = (endpoint: Endpoint): Match[] => (options.comments ? [comment(`${name} -> ${endpoint.address}`)] : []);
+function picks(context: Context, endpoints: readonly Endpoint[]): readonly Rule[] {
+  const { port, options, name } = context;
+  const said = (at: number): Match[] => (options.comments ? [comment(`${name} -> ${endpoints[at]?.address}`)] : []);
+  const terms = pickTerms(context, endpoints);
   const rules: Rule[] = [];
   if (port.affinity !== undefined) {
-    for (const endpoint of endpoints) {
-      const terms = termsOf(port, endpoint);
-      const seconds = port.affinity / second;
-      const known: Match = { match: "recent", name: terms.chain, mode: "rcheck", seconds, reap: true };
-      rules.push({ matches: [...said(endpoint), known], target: terms.jump });
+    const seconds = port.affinity / second;
+    for (const [at, { chain, jump: target }] of terms.entries()) {
+      const known: Match = { match: "recent", name: chain, mode: "rcheck", seconds, reap: true };
+      rules.push({ matches: [...said(at), known], target });
     }
   }
-  for (const [index, endpoint] of endpoints.entries()) {
-    const chance = chanceOf(endpoints.length - index);
-    const matches = options.comments ? [...said(endpoint), ...chance] : chance;
-    rules.push({ matches, target: termsOf(port, endpoint).jump });
+  for (const [at, { jump: target }] of terms.entries()) {
+    const chance = chanceOf(terms.length - at);
+    rules.push({ matches: options.comments ? [...said(at), ...chance] : chance, target });
   }
   return rules;
 }
@@ -279,29 +281,17 @@ function firewallRules({ port, options, chains, name }: Context): readonly Rule[
 }
 
 /** One chain an endpoint: a pod that reaches itself is masqueraded, then the target is changed. */
-function endpointChains(context: Context): readonly ChainRules[] {
-  const { port, options, name } = context;
-  const { comments } = options;
+function endpointChains({ port, options, name, terms }: Context): readonly ChainRules[] {
   const affinity = port.affinity !== undefined;
-  const said = comments ? [comment(name)] : noMatches;
+  const said = options.comments ? [comment(name)] : noMatches;
   const protocol = protocolOf(port);
   const over: Match = { match: protocol };
   const plain = [...said, over];
-  const made: ChainRules[] = [];
-  for (const endpoint of port.reachable) {
-    const terms = termsOf(port, endpoint);
-    if (terms.rules?.comments !== comments || terms.rules.affinity !== affinity) {
-      const { chain, ip } = terms;
-      const matches: readonly Match[] = affinity
-        ? [...said, { match: "recent", name: chain, mode: "set" }, over]
-        : plain;
-      const self = { source: { ip, length: widthOf(ip) }, matches: said, target: toMarkMasq };
-      const target: Target = { target: "DNAT", ip, port: endpoint.port };
-      terms.rules = { comments, affinity, of: [chain, [self, { protocol, matches, target }]] };
-    }
-    made.push(terms.rules.of);
-  }
-  return made;
+  return terms.map(({ chain, ip }, at): ChainRules => {
+    const matches: readonly Match[] = affinity ? [...said, { match: "recent", name: chain, mode: "set" }, over] : plain;
+    const self: Rule = { source: { ip, length: widthOf(ip) }, matches: said, target: toMarkMasq };
+    return [chain, [self, { protocol, matches, target: { target: "DNAT", ip, port: port.reachable[at]?.port ?? 0 } }]];
+  });
 }
 
 function usesFirewall(port: ServicePort): boolean {
