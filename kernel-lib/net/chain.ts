@@ -79,14 +79,9 @@ export class Chain {
     return running.index;
   }
 
-  /** The test of a rule. @param compile makes it, the first time */
-  test(at: number, compile: (rule: Rule) => Test): Test {
-    const { tests } = this.#run();
-    const known = tests[at];
-    if (known) return known;
-    const made = compile(this.rules[at] as Rule);
-    tests[at] = made;
-    return made;
+  /** The tests of its rules, as far as they have been made. */
+  get tests(): (Test | undefined)[] {
+    return this.#run().tests;
   }
 
   /** A rule as `iptables-save` prints it. */

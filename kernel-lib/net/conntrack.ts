@@ -149,8 +149,9 @@ export class Conntrack {
     const { original, reply } = connection;
     if (this.find(original) || this.find(reply)) return false;
     connection.confirmed = true;
-    this.#table.set(original, connection);
-    this.#table.set(reply, connection);
+    this.#table.add(original, connection);
+    // Who speaks to itself (ping 127.0.0.1) has one tuple for both.
+    if (!same(original, reply)) this.#table.add(reply, connection);
     if (this.#told.size > 0) this.#tell("NEW", connection);
     this.#sweepLater();
     return true;

@@ -44,9 +44,9 @@ function runChain(table: RunningTable, chain: Chain, passage: Passage, depth: nu
   if (depth > jumpLimit) throw new Error(`iptables: chains of ${table.name} jump more than ${jumpLimit} deep`);
   const { length } = chain.rules;
   const candidates = chain.index?.candidates(passage.packet);
-  const test = (rule: Rule): Test => compile(rule, table.netns, table.recent);
+  const { tests } = chain;
   for (let at = candidates?.next() ?? 0; at < length; at = candidates?.next() ?? at + 1) {
-    if (!chain.test(at, test)(passage)) continue;
+    if (!(tests[at] ?? makeTest(table, chain, at))(passage)) continue;
     const outcome = takeRule(table, chain, at, passage, depth);
     if (outcome === undefined) continue;
     if (passage.walked) passage.walked.rules += at + 1;
@@ -54,6 +54,12 @@ function runChain(table: RunningTable, chain: Chain, passage: Passage, depth: nu
   }
   if (passage.walked) passage.walked.rules += length;
   return "next";
+}
+
+function makeTest(table: RunningTable, chain: Chain, at: number): Test {
+  const test = compile(chain.rules[at] as Rule, table.netns, table.recent);
+  chain.tests[at] = test;
+  return test;
 }
 
 /** A rule matched; undefined: the next one is asked. */

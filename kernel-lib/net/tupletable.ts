@@ -36,6 +36,11 @@ export class TupleTable<Value> {
   /** Adds a value; what had this key before is replaced. */
   set(ends: Ends, value: Value): void {
     this.delete(ends);
+    this.add(ends, value);
+  }
+
+  /** Adds a value whose key is known to be free. */
+  add(ends: Ends, value: Value): void {
     const key = hash(ends);
     this.#slots.set(key, { ends, value, next: this.#slots.get(key) });
     this.#size++;
