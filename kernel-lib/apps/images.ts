@@ -17,6 +17,8 @@ import { formatReference, parseReference, repositoryOf } from "./reference";
 export interface RegistryOptions {
   /** What CoreDNS answers from. */
   readonly dns: ClusterDnsOptions;
+  /** What kube-proxy's image runs; default: a program that only lives. */
+  readonly kubeProxy?: App;
 }
 
 /** One repository: its tags and what an image of a tag is. */
@@ -139,7 +141,7 @@ function osRelease(name: string, id: string, version: string): { readonly [path:
  * Images whose entrypoint is a script that runs what follows it (`exec "$@"`: nginx, curl) are given without that script:
  * what runs is the same.
  */
-function repositories({ dns }: RegistryOptions): { readonly [repository: string]: Repository } {
+function repositories({ dns, kubeProxy = daemon }: RegistryOptions): { readonly [repository: string]: Repository } {
   const busybox: Recipe = { command: ["sh"], tools: busyboxTools };
   const nginxVersion = (tag: string): string => {
     const digits = /^\d+(\.\d+){1,2}/.exec(tag)?.[0];
@@ -242,12 +244,12 @@ function repositories({ dns }: RegistryOptions): { readonly [repository: string]
     "registry.k8s.io/kube-proxy": {
       tags: /^v1\.\d+\.\d+$/,
       size: 25_963_000,
-      make: () => ({ command: ["kube-proxy"], programs: { "kube-proxy": daemon } }),
+      make: () => ({ command: ["kube-proxy"], programs: { "kube-proxy": kubeProxy } }),
     },
     "602401143452.dkr.ecr.us-west-2.amazonaws.com/eks/kube-proxy": {
       tags: /^v1\.\d+\.\d+-eksbuild\.\d+$/,
       size: 25_963_000,
-      make: () => ({ command: ["kube-proxy"], programs: { "kube-proxy": daemon } }),
+      make: () => ({ command: ["kube-proxy"], programs: { "kube-proxy": kubeProxy } }),
     },
     "602401143452.dkr.ecr.us-west-2.amazonaws.com/amazon-k8s-cni-init": {
       tags: /^v1\.\d+\.\d+-eksbuild\.\d+$/,

@@ -14,6 +14,7 @@ import { type Key, keyFor } from "../api/meta";
 import { type Api, createApi } from "../api/rest";
 import { Store } from "../api/store";
 import { rfc3339 } from "../api/time";
+import type { App } from "../apps/app";
 import { Files } from "../apps/files";
 import { createRegistry } from "../apps/images";
 import { bootstrap, type NetworkAddon } from "../control/bootstrap";
@@ -26,8 +27,9 @@ import { createCni, podCidrsOf } from "../node/cni/design";
 import type { Container } from "../node/container";
 import { Kubelet } from "../node/kubelet";
 import { createNode, type NodeNet, type NodeOptions } from "../node/node";
-import { iptablesMode } from "../node/proxy/iptables";
-import { KubeProxy } from "../node/proxy/proxy";
+import { kubeProxy } from "../node/proxy/daemon";
+import type { ModeName, Scheduler } from "../node/proxy/mode";
+import type { KubeProxy } from "../node/proxy/proxy";
 import { minute, type Time } from "../sim/clock";
 import { createSim, type Sim } from "../sim/sim";
 import { type Capture, type CaptureAt, capture } from "./capture";
@@ -41,6 +43,7 @@ import { createRouter, createWorkstation } from "./outside";
 import { nodePlace, workstationPlace } from "./places";
 import { processRunner } from "./processes";
 import { checkNetwork, type NetworkCheck } from "./requirements";
+import { proxyModes, setMode } from "./setmode";
 import { Session } from "./shell/session";
 import { Shell } from "./shell/shell";
 import type { Place, Tool } from "./shell/tool";
@@ -57,7 +60,8 @@ export interface ClusterNode {
   readonly name: string;
   readonly net: NodeNet;
   readonly kubelet: Kubelet;
-  readonly proxy: KubeProxy;
+  /** Undefined while its pod does not run. */
+  proxy: KubeProxy | undefined;
   readonly place: Place;
 }
 
@@ -181,6 +185,15 @@ export class Cluster {
   }
 
   /**
+   * Switches kube-proxy's mode as one does it: the ConfigMap is edited, the DaemonSet restarted. Lets time pass until all
+   * pods of it run again.
+   * @throws Error if the mode or the scheduler is unknown, or the pods do not come up
+   */
+  setMode(mode: ModeName, options: { readonly scheduler?: Scheduler } = {}): Promise<void> {
+    return setMode(this, mode, options);
+  }
+
+  /**
    * Sends one real request (`protocol: "udp"` one datagram, `"icmp"` one ping), and shows the way of its first packet and
    * of the answer, with the rule, route or FDB entry that decided at each step.
    * @param question `from`: `pod/x`, `pod/ns/x`, `node/x`, `workstation`; `to`: `svc/x:80`, `pod/x:80`, `10.244.1.2:80`
@@ -226,7 +239,8 @@ export class Cluster {
       const ready = node.status.conditions?.some(({ type, status }) => type === "Ready" && status === "True");
       return `  ${node.metadata.name.padEnd(14)} ${ready ? "Ready   " : "NotReady"}  ${ip.padEnd(14)} pods ${node.spec.podCIDR ?? ""}`;
     });
-    const { cni, mode, seed, ipFamilies } = this.options;
+    const { cni, seed, ipFamilies } = this.options;
+    const mode = proxyModes(this).join(" and ") || this.options.mode;
     const services = ipFamilies.map((family) => serviceCidrs[family]).join(" and ");
     return [
       `Kubernetes ${version}: ${nodes.length} nodes, network ${cni}, kube-proxy ${mode}, seed ${seed}`,
@@ -243,11 +257,27 @@ export class Cluster {
 
   /** What there is from the start. The kubelets make their own Node objects. */
   #bootstrap(podCidrs: readonly string[]): void {
-    const { mode } = this.options;
+    const { mode, scheduler } = this.options;
     bootstrap(this.api, {
       ...{ mode, podCidrs, apiServerIp, dnsIp },
+      // As it would be written: what is the default stays empty.
+      scheduler: scheduler === "rr" ? "" : scheduler,
       apiServer: "192.168.1.10",
       network: addonOf(this.options),
+    });
+  }
+
+  /** What runs in the pods of the DaemonSet kube-proxy: it works on the machine that it is on. */
+  #kubeProxy(): App {
+    const { sim, store } = this;
+    return kubeProxy({
+      ...{ sim, store },
+      serviceCidrs: this.options.ipFamilies.map((family) => serviceCidrs[family]),
+      nodeOf: ({ netns, env }) => this.nodes.get(env.get("NODE_NAME") ?? netns.name)?.net,
+      changed: (node, proxy) => {
+        const known = this.nodes.get(node.name);
+        if (known) known.proxy = proxy;
+      },
     });
   }
 
@@ -257,10 +287,8 @@ export class Cluster {
     const parts = { sim, store, router: this.router, families: ipFamilies, nodes: machines.length, config: cniConfig };
     const cni = createCni(this.options.cni, parts);
     for (const controller of cni.beside ?? []) runController(sim, store, controller);
-    const [podCidr] = podCidrsOf(this.options.cni, ipFamilies, machines.length);
     const prefix = nodesPrefix(this.options.nodes);
-    const registry = createRegistry({ dns: { store } });
-    const mode = iptablesMode({ clusterCidr: podCidr });
+    const registry = createRegistry({ dns: { store }, kubeProxy: this.#kubeProxy() });
     const runner = processRunner(this);
     const nodes = new Map<string, ClusterNode>();
     for (const [at, { name, address, controlPlane }] of machines.entries()) {
@@ -280,8 +308,7 @@ export class Cluster {
       const kubelet = new Kubelet(sim, { store, node: net, cni, registry, runner, dnsIp });
       kubelet.register(about);
       runController(sim, store, kubelet);
-      const proxy = new KubeProxy(sim, { store, node: net, mode });
-      runController(sim, store, proxy);
+      const proxy = undefined;
       nodes.set(name, { name, net, kubelet, proxy, place: nodePlace(name, net.netns, net.files, hosts, toolNames) });
     }
     return nodes;

@@ -3,6 +3,7 @@ import { labelValue } from "../api/validation/names";
 import type { Family } from "../net/address";
 import type { ConfigText } from "../node/cni/cni";
 import { type DesignName, designNames } from "../node/cni/design";
+import { type ModeName, modeNames, type Scheduler, schedulers } from "../node/proxy/mode";
 
 /** How a cluster is made. Every option is the same word on the command line. */
 export interface ClusterOptions {
@@ -21,8 +22,10 @@ export interface ClusterOptions {
   readonly ipFamilies?: readonly Family[];
   /** Zones that the nodes are in, in turn: their label topology.kubernetes.io/zone. Default none. */
   readonly zones?: readonly string[];
-  /** How kube-proxy does it. Default `iptables`. */
-  readonly mode?: "iptables";
+  /** How kube-proxy does it. Default `iptables`. `userspace` is how it was done until v1.25. */
+  readonly mode?: ModeName;
+  /** How IPVS chooses, with mode `ipvs`. Default `rr`. */
+  readonly scheduler?: Scheduler;
 }
 
 /** All options, with their defaults filled in. */
@@ -36,9 +39,10 @@ const defaults: CheckedOptions = {
   ipFamilies: ["IPv4"],
   zones: [],
   mode: "iptables",
+  scheduler: "rr",
 };
 
-const choices = { cni: designNames, mode: ["iptables"] } as const;
+const choices = { cni: designNames, mode: modeNames, scheduler: schedulers } as const;
 
 /** Kubernetes' own published limit (kubernetes.io, "Considerations for large clusters"). */
 const mostNodes = 5_000;
@@ -60,7 +64,7 @@ export function checkOptions(given: ClusterOptions = {}): CheckedOptions {
   if (!Number.isSafeInteger(options.seed)) {
     throw new Error(`seed must be a whole number, not ${JSON.stringify(options.seed)}`);
   }
-  for (const name of ["cni", "mode"] as const) {
+  for (const name of ["cni", "mode", "scheduler"] as const) {
     const known: readonly string[] = choices[name];
     if (!known.includes(options[name])) {
       throw new Error(`${name} must be ${known.join(" or ")}, not ${JSON.stringify(options[name])}`);

@@ -22,6 +22,8 @@ export interface ClusterOptions {
   readonly apiServer: string;
   /** `iptables`, `nftables`, `ipvs`, `userspace`. */
   readonly mode: string;
+  /** IPVS's way of choosing; default rr. */
+  readonly scheduler?: string;
   readonly network: NetworkAddon;
   /** Where all pods live, a prefix of each family; none in a VPC, where pods have addresses of the nodes' network. */
   readonly podCidrs: readonly string[];
@@ -45,7 +47,12 @@ export function initialObjects(options: ClusterOptions): readonly Initial[] {
     ...namespaces.map((name): Initial => ({ kind: "Namespace", object: { metadata: { name } } })),
     ...kubernetesService(options.apiServerIp, options.apiServer),
     ...corednsObjects(options.dnsIp),
-    ...kubeProxyObjects(options.mode, options.podCidrs.join(","), network.addon === "aws" ? "eks" : "kubeadm"),
+    ...kubeProxyObjects({
+      mode: options.mode,
+      scheduler: options.scheduler ?? "",
+      clusterCidr: options.podCidrs.join(","),
+      by: network.addon === "aws" ? "eks" : "kubeadm",
+    }),
     ...(network.addon === "flannel" ? flannelObjects(network.backend, options.podCidrs, network.config) : []),
     ...(network.addon === "aws" ? awsObjects() : []),
   ];

@@ -6,32 +6,146 @@ import { kubernetesVersion } from "./version";
 const namespace = "kube-system";
 const labels = { "k8s-app": "kube-proxy" };
 
-/** The file `config.conf` of the ConfigMap; `mode` is what decides. */
-export function proxyConfig(mode: string, clusterCidr: string): string {
+/** What an installer is told of kube-proxy. */
+export interface ProxyOptions {
+  /** `iptables`, `nftables`, `ipvs`, `userspace`. */
+  readonly mode: string;
+  /** IPVS's way of choosing; `""`: its default, rr. */
+  readonly scheduler: string;
+  /** Where pods live, a prefix of each family with a comma between; `""`: nobody knows, as in a VPC. */
+  readonly clusterCidr: string;
+  readonly by: "kubeadm" | "eks";
+}
+
+/**
+ * `config.conf` as kubeadm writes it: every field is there, and those that nobody set are empty, which means kube-proxy's
+ * default. `mode` is what decides.
+ */
+function kubeadmConfig({ mode, scheduler, clusterCidr }: ProxyOptions): string {
   return `apiVersion: kubeproxy.config.k8s.io/v1alpha1
 bindAddress: 0.0.0.0
+bindAddressHardFail: false
 clientConnection:
+  acceptContentTypes: ""
+  burst: 0
+  contentType: ""
   kubeconfig: /var/lib/kube-proxy/kubeconfig.conf
+  qps: 0
 clusterCIDR: ${clusterCidr || '""'}
+configSyncPeriod: 0s
+conntrack:
+  maxPerCore: null
+  min: null
+  tcpBeLiberal: false
+  tcpCloseWaitTimeout: null
+  tcpEstablishedTimeout: null
+  udpStreamTimeout: 0s
+  udpTimeout: 0s
+detectLocal:
+  bridgeInterface: ""
+  interfaceNamePrefix: ""
+detectLocalMode: ""
+enableProfiling: false
+healthzBindAddress: ""
+hostnameOverride: ""
+iptables:
+  localhostNodePorts: null
+  masqueradeAll: false
+  masqueradeBit: null
+  minSyncPeriod: 0s
+  syncPeriod: 0s
+ipvs:
+  excludeCIDRs: null
+  minSyncPeriod: 0s
+  scheduler: ${JSON.stringify(scheduler)}
+  strictARP: false
+  syncPeriod: 0s
+  tcpFinTimeout: 0s
+  tcpTimeout: 0s
+  udpTimeout: 0s
 kind: KubeProxyConfiguration
+logging:
+  flushFrequency: 0
+  options:
+    json:
+      infoBufferSize: "0"
+    text:
+      infoBufferSize: "0"
+  verbosity: 0
+metricsBindAddress: ""
 mode: ${mode}
+nftables:
+  masqueradeAll: false
+  masqueradeBit: null
+  minSyncPeriod: 0s
+  syncPeriod: 0s
+nodePortAddresses: null
+oomScoreAdj: null
+portRange: ""
+showHiddenMetricsForVersion: ""
 `;
 }
 
-/** @param clusterCidr `""`: nobody knows where pods live, as in a VPC */
-export function kubeProxyObjects(mode: string, clusterCidr: string, by: "kubeadm" | "eks"): readonly Initial[] {
-  const config = proxyConfig(mode, clusterCidr);
+/** `config` as EKS writes it: what AWS chose is said, and metrics are open to other machines. */
+function eksConfig({ mode, scheduler, clusterCidr }: ProxyOptions): string {
+  return `apiVersion: kubeproxy.config.k8s.io/v1alpha1
+bindAddress: 0.0.0.0
+clientConnection:
+  acceptContentTypes: ""
+  burst: 10
+  contentType: application/vnd.kubernetes.protobuf
+  kubeconfig: /var/lib/kube-proxy/kubeconfig
+  qps: 5
+clusterCIDR: ${clusterCidr || '""'}
+configSyncPeriod: 15m0s
+conntrack:
+  maxPerCore: 32768
+  min: 131072
+  tcpCloseWaitTimeout: 1h0m0s
+  tcpEstablishedTimeout: 24h0m0s
+enableProfiling: false
+healthzBindAddress: 0.0.0.0:10256
+hostnameOverride: ""
+iptables:
+  masqueradeAll: false
+  masqueradeBit: 14
+  minSyncPeriod: 0s
+  syncPeriod: 30s
+ipvs:
+  excludeCIDRs: null
+  minSyncPeriod: 0s
+  scheduler: ${JSON.stringify(scheduler)}
+  syncPeriod: 30s
+kind: KubeProxyConfiguration
+metricsBindAddress: 0.0.0.0:10249
+mode: "${mode}"
+nodePortAddresses: null
+oomScoreAdj: -998
+portRange: ""
+`;
+}
+
+export function kubeProxyObjects(options: ProxyOptions): readonly Initial[] {
   return [
     { kind: "ServiceAccount", object: { metadata: { name: "kube-proxy", namespace } } },
-    ...(by === "kubeadm"
-      ? [configMap("kube-proxy", { "config.conf": config, "kubeconfig.conf": kubeconfig })]
-      : [configMap("kube-proxy", { kubeconfig }), configMap("kube-proxy-config", { config })]),
-    { kind: "DaemonSet", object: by === "kubeadm" ? daemonSet(kubeadm) : daemonSet(eks) },
+    ...(options.by === "kubeadm"
+      ? [configMap("kube-proxy", { "config.conf": kubeadmConfig(options), "kubeconfig.conf": kubeconfig })]
+      : [
+          configMap("kube-proxy", { kubeconfig }, eksLabels),
+          configMap("kube-proxy-config", { config: eksConfig(options) }, eksLabels),
+        ]),
+    { kind: "DaemonSet", object: options.by === "kubeadm" ? daemonSet(kubeadm) : daemonSet(eks) },
   ];
 }
 
-function configMap(name: string, data: Readonly<Record<string, string>>): Initial {
-  return { kind: "ConfigMap", object: { metadata: { name, namespace, labels: { app: "kube-proxy" } }, data } };
+const eksLabels = { "eks.amazonaws.com/component": "kube-proxy", "k8s-app": "kube-proxy" };
+
+function configMap(
+  name: string,
+  data: Readonly<Record<string, string>>,
+  labels: object = { app: "kube-proxy" },
+): Initial {
+  return { kind: "ConfigMap", object: { metadata: { name, namespace, labels }, data } };
 }
 
 /** Where an installer takes the image from, and how it hands over the configuration. */

@@ -19,7 +19,7 @@ export interface ModeOptions {
   /** What pods' packets come in by, instead of where pods live: `cni0`, or `veth+` for a prefix of names. */
   readonly localInterface?: string | undefined;
   /** The ranges of cluster IPs, both families (nftables drops what goes to an address that no Service has). */
-  readonly serviceCidrs?: readonly string[] | undefined;
+  readonly serviceCidrs?: readonly string[];
   readonly masqueradeAll?: boolean;
   /** The bit of the mark that asks for masquerading (14 → 0x4000). */
   readonly masqueradeBit?: number;

@@ -5,10 +5,14 @@ import { type KubeProxyConfig, userspaceUdpIdle } from "./config";
 import { iptablesMode } from "./iptables";
 import { ipvsMode } from "./ipvs";
 import type { ModeName, ModeOptions, ProxyMode, Scheduler } from "./mode";
+import { nftablesMode } from "./nftables";
+import { userspaceMode } from "./userspace";
 
 const makers: { readonly [Name in ModeName]?: (options: ModeOptions) => ProxyMode } = {
   iptables: iptablesMode,
+  nftables: nftablesMode,
   ipvs: ipvsMode,
+  userspace: userspaceMode,
 };
 
 /** A mode that takes nothing for granted about any node. */
@@ -31,7 +35,7 @@ export function modeOptions(
   const masquerade = mode === "nftables" ? nftables : iptables;
   return {
     ...localTraffic(config, node),
-    serviceCidrs,
+    ...(serviceCidrs && { serviceCidrs }),
     masqueradeAll: masquerade.masqueradeAll,
     masqueradeBit: masquerade.masqueradeBit,
     nodePortAddresses: nodePortAddresses(config, node),

@@ -3,50 +3,73 @@ import type { Again, Controller } from "../../api/controller";
 import type { Kinds } from "../../api/kinds";
 import type { Key } from "../../api/meta";
 import type { Store } from "../../api/store";
-import { formatSocketAddress, parseIp } from "../../net/address";
-import { millisecond, second, type Time } from "../../sim/clock";
+import { type Family, family as familyOf } from "../../net/address";
+import { hour, millisecond, second, type Time, type Timer } from "../../sim/clock";
 import type { Sim } from "../../sim/sim";
 import type { NodeNet } from "../node";
-import type { ProxyMode } from "./mode";
+import { ChosenView } from "./chosen";
+import type { ModeName, ProxyMode } from "./mode";
 import { type SharedView, sharedViewOf } from "./shared";
+import { forgetStaleUdp } from "./staleudp";
+import { SyncFigures } from "./syncfigures";
 import type { Place } from "./topology";
-import { byName, type ServicePort, type SharedPort, serviceOf, servicePortOn } from "./view";
+import { serviceOf } from "./view";
 
 /** What a kube-proxy is handed. */
 export interface ProxyParts {
   readonly store: Store;
   readonly node: NodeNet;
-  readonly mode: ProxyMode;
+  /** A mode, or how to make one that takes nothing for granted: such a one looks after what it wrote. */
+  readonly mode: ProxyMode | (() => ProxyMode);
   /** The least time between two syncs (`--iptables-min-sync-period`, 1 s by default). */
   readonly minSyncPeriod?: Time;
+  /** How often it looks whether its rules are still there (30 s by default). */
+  readonly syncPeriod?: Time;
   /** From the start of a sync until the rules are in the kernel. */
   readonly syncTime?: Time;
+  /** Told after each sync. */
+  readonly synced?: (proxy: KubeProxy, changed: readonly Key[]) => void;
 }
 
 const zoneLabel = "topology.kubernetes.io/zone";
 
-/** A controller: run it with `runController`. Keys are Services (`namespace/name`), and `""` for the node itself. */
+/** However quiet it is, everything is written anew so often (proxyutil.FullSyncPeriod). */
+const fullSyncPeriod = hour;
+
+/** The chain by whose absence kube-proxy notices that somebody took its rules away. */
+const canaryChain = "KUBE-PROXY-CANARY";
+
+/**
+ * One start of kube-proxy. A controller: run it with `runController`, and `stop` it when its process ends; what it wrote
+ * stays. Keys are Services (`namespace/name`), and `""` for the node itself.
+ */
 export class KubeProxy implements Controller {
   readonly name: string;
   readonly watches: Controller["watches"];
+  readonly figures: SyncFigures;
   readonly #sim: Sim;
   readonly #parts: ProxyParts;
   readonly #shared: SharedView;
-  /** What this node does, by Service: made anew only for Services that changed. */
-  readonly #chosen = new Map<Key, { readonly from: readonly SharedPort[]; readonly ports: readonly ServicePort[] }>();
+  readonly #views: readonly ChosenView[];
   readonly #changed = new Set<Key>();
-  /** The keys of `#chosen`, sorted; undefined after one has come or gone. */
-  #order: readonly Key[] | undefined;
+  readonly #timers: Timer[] = [];
+  #mode: ProxyMode;
   #place: Place;
   #lastSync: Time | undefined;
-  #waiting = false;
+  #lastFullSync: Time = 0;
+  #full = true;
+  #waiting: Timer | undefined;
+  #stopped = false;
 
   constructor(sim: Sim, parts: ProxyParts) {
     this.#sim = sim;
     this.#parts = parts;
     this.#shared = sharedViewOf(parts.store);
     this.#place = { node: parts.node.name };
+    this.#mode = typeof parts.mode === "function" ? parts.mode() : parts.mode;
+    this.figures = new SyncFigures(sim.clock.now);
     this.name = `kube-proxy/${parts.node.name}`;
+    this.#views = parts.node.ips.map((ip) => new ChosenView(this.#shared, familyOf(ip)));
     const ofSlice = (...slices: readonly (Kinds["EndpointSlice"] | undefined)[]): Key[] =>
       slices.flatMap((slice) => (slice && serviceOf(slice)) ?? []);
     this.watches = {
@@ -54,18 +77,44 @@ export class KubeProxy implements Controller {
       EndpointSlice: (_key, now, before) => [...new Set(ofSlice(now, before))],
       Node: (key) => (key === parts.node.name ? [""] : []),
     };
+    if (typeof parts.mode === "function") this.#lookAfterRules();
+  }
+
+  get mode(): ModeName {
+    return this.#mode.name;
+  }
+
+  get node(): NodeNet {
+    return this.#parts.node;
+  }
+
+  /** The address families that it serves, the node's first one first. */
+  get families(): readonly Family[] {
+    return this.#views.map(({ family }) => family);
+  }
+
+  /** What it does in a family. */
+  view(family: Family): ChosenView | undefined {
+    return this.#views.find((view) => view.family === family);
+  }
+
+  /** Ends it: nothing is written any more, and what was written stays. */
+  stop(): void {
+    this.#stopped = true;
+    this.#waiting?.cancel();
+    for (const timer of this.#timers) timer.cancel();
   }
 
   /** Notes that a Service concerns the next sync; one is set for as soon as the least time between two has passed. */
   reconcile(key: Key): Again | undefined {
+    if (this.#stopped) return undefined;
     if (key === "") {
       const zone = this.#parts.store.get("Node", this.#parts.node.name)?.metadata.labels?.[zoneLabel];
       if (zone === this.#place.zone && this.#lastSync !== undefined) return undefined;
       this.#place = { node: this.#parts.node.name, ...(zone !== undefined && { zone }) };
-      for (const service of this.#shared.services()) this.#changed.add(service);
-      this.#chosen.clear();
-      this.#order = undefined;
+      this.#full = true;
     } else {
+      if (this.#lastSync !== undefined && !this.#views.some((view) => view.isOld(key))) return undefined;
       this.#changed.add(key);
     }
     this.#setSync();
@@ -74,62 +123,76 @@ export class KubeProxy implements Controller {
 
   #setSync(): void {
     if (this.#waiting) return;
-    this.#waiting = true;
     const { minSyncPeriod = second, syncTime = 15 * millisecond } = this.#parts;
     const { clock } = this.#sim;
+    this.figures.queued(clock.now);
     const rest = this.#lastSync === undefined ? 0 : Math.max(0, this.#lastSync + minSyncPeriod - clock.now);
-    clock.after(rest + syncTime, () => {
-      this.#waiting = false;
+    this.#waiting = clock.after(rest + syncTime, () => {
+      this.#waiting = undefined;
       this.#lastSync = clock.now;
-      this.#sync();
+      this.#sync(syncTime);
     });
   }
 
-  #sync(): void {
+  #sync(took: Time): void {
     const { clock, journal } = this.#sim;
-    const { mode, node } = this.#parts;
+    const { node } = this.#parts;
+    const full = this.#full;
+    this.#full = false;
+    if (full) {
+      // Everything there is counts as changed, also what it had not heard of yet: rules of no Service are missing.
+      for (const view of this.#views) for (const service of view.services()) this.#changed.add(service);
+      for (const service of this.#shared.services()) this.#changed.add(service);
+      for (const view of this.#views) view.clear();
+      this.#lastFullSync = clock.now;
+    }
     const changed = [...this.#changed];
     this.#changed.clear();
-    for (const service of changed) this.#choose(service);
-    this.#order ??= [...this.#chosen.keys()].sort();
-    const view = this.#order.flatMap((service) => this.#chosen.get(service)?.ports ?? []);
-    mode.sync(view, node, "IPv4");
-    for (const service of changed) this.#forgetStaleUdp(service);
+    let count = 0;
+    for (const view of this.#views) {
+      for (const service of changed) view.choose(service, this.#place);
+      const ports = view.ports();
+      count += ports.length;
+      this.#mode.sync(ports, node, view.family);
+      if (this.#mode.name !== "userspace") forgetStaleUdp(node.netns, view, changed);
+    }
+    this.figures.synced(clock.now, took, full, changed.length);
+    this.#parts.synced?.(this, changed);
     if (!journal.read) return;
-    const what = `wrote the ${mode.name} rules of ${view.length} service ports (changed: ${changed.join(", ")})`;
+    const what = `wrote the ${this.#mode.name} rules of ${count} service ports (changed: ${changed.join(", ")})`;
     journal.write({ at: clock.now, where: node.name, about: "kube-proxy", what, detail: { type: "sync", changed } });
   }
 
-  /** Chooses endpoints for a Service again, keeping the objects of ports that did not change. */
-  #choose(service: Key): void {
-    const from = this.#shared.ports(service);
-    const known = this.#chosen.get(service);
-    if (known?.from === from) return;
-    if (from.length === 0) {
-      if (this.#chosen.delete(service)) this.#order = undefined;
-      return;
-    }
-    if (!known) this.#order = undefined;
-    const ports = from.map((port) => servicePortOn(this.#place, port)).sort(byName);
-    this.#chosen.set(service, { from, ports });
+  /**
+   * Somebody may have taken rules away. iptables mode looks for its canary chain every syncPeriod, ipvs compares and
+   * writes all then; beside that everything is written anew once an hour.
+   */
+  #lookAfterRules(): void {
+    const { clock } = this.#sim;
+    const { syncPeriod = 30 * second } = this.#parts;
+    this.#timers.push(
+      clock.every(syncPeriod, () => {
+        if (this.#lastSync === undefined) return;
+        const due = clock.now - this.#lastFullSync >= fullSyncPeriod;
+        if (due || this.#mode.name === "ipvs" || this.#canaryIsGone()) this.#writeAnew();
+      }),
+    );
   }
 
-  /**
-   * UDP has no end of a connection, so an entry would send datagrams to a pod that is gone, or to nothing, for as
-   * long as they keep coming: kube-proxy deletes such entries (pkg/proxy/conntrack/cleanup.go).
-   */
-  #forgetStaleUdp(service: Key): void {
-    for (const port of this.#chosen.get(service)?.ports ?? []) {
-      if (port.protocol !== "UDP") continue;
-      const serving = port.reachable.filter((endpoint) => endpoint.serving);
-      const endpoints = new Set(serving.map((endpoint) => endpoint.address));
-      const ips = new Set([...port.clusterIps, ...port.externalIps, ...port.loadBalancerIps].map(parseIp));
-      this.#parts.node.netns.conntrack.delete(({ original, reply }) => {
-        if (original.protocol !== "udp") return false;
-        const isService = original.targetPort === port.port && ips.has(original.target);
-        const isNodePort = port.nodePort !== undefined && original.targetPort === port.nodePort;
-        return (isService || isNodePort) && !endpoints.has(formatSocketAddress(reply.source, reply.sourcePort));
-      });
-    }
+  #canaryIsGone(): boolean {
+    if (this.#mode.name !== "iptables") return false;
+    const { netns } = this.#parts.node;
+    return this.#views.some(({ family }) => {
+      const tables = family === "IPv4" ? netns.iptables : netns.ip6tables;
+      return (["mangle", "nat", "filter"] as const).some((table) => !tables.chains(table).includes(canaryChain));
+    });
+  }
+
+  /** A full sync that takes nothing for granted (forceSyncProxyRules). */
+  #writeAnew(): void {
+    const { mode } = this.#parts;
+    if (typeof mode === "function") this.#mode = mode();
+    this.#full = true;
+    this.#setSync();
   }
 }

@@ -1,7 +1,10 @@
 /** Owns the part of the view that is the same for all nodes: every service port with every endpoint, kept in step with the store. */
 import { type Key, keyFor, keyOf } from "../../api/meta";
 import type { Store } from "../../api/store";
-import { type SharedPort, serviceOf, sharedPorts } from "./view";
+import type { Family } from "../../net/address";
+import { type SharedPort, serviceOf, sharedPorts, wrongAddresses } from "./view";
+
+const none: readonly SharedPort[] = [];
 
 /**
  * Service ports by Service, made when first asked for after a change, once for all nodes. A Service that did not
@@ -9,27 +12,38 @@ import { type SharedPort, serviceOf, sharedPorts } from "./view";
  */
 export class SharedView {
   readonly #store: Store;
-  readonly #ports = new Map<Key, readonly SharedPort[]>();
+  readonly #ports = { IPv4: new Map<Key, readonly SharedPort[]>(), IPv6: new Map<Key, readonly SharedPort[]>() };
 
   constructor(store: Store) {
     this.#store = store;
-    store.follow("Service", ({ key }) => this.#ports.delete(key));
+    store.follow("Service", ({ key }) => this.#forget(key));
     store.follow("EndpointSlice", ({ object, before }) => {
       for (const slice of [object, before]) {
         const service = slice && serviceOf(slice);
-        if (service !== undefined) this.#ports.delete(service);
+        if (service !== undefined) this.#forget(service);
       }
     });
   }
 
-  /** The ports of one Service (`namespace/name`); none if it is gone. */
-  ports(service: Key): readonly SharedPort[] {
-    const known = this.#ports.get(service);
+  /** The ports of one Service (`namespace/name`) in an address family; none if it is gone. */
+  ports(service: Key, family: Family = "IPv4"): readonly SharedPort[] {
+    const known = this.#ports[family].get(service);
     if (known) return known;
     const object = this.#store.get("Service", service);
-    const ports = object ? sharedPorts(object, this.#slices(service)) : [];
-    if (object) this.#ports.set(service, ports);
+    if (!object) return none;
+    const ports = sharedPorts(object, this.#slices(service), family);
+    this.#ports[family].set(service, ports);
     return ports;
+  }
+
+  /** What slices of a Service name that is no address of their family. */
+  wrongAddresses(service: Key, family: Family): readonly string[] {
+    return wrongAddresses(this.#slices(service), family);
+  }
+
+  #forget(service: Key): void {
+    this.#ports.IPv4.delete(service);
+    this.#ports.IPv6.delete(service);
   }
 
   /** The keys of all Services. */

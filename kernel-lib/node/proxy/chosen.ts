@@ -1,0 +1,83 @@
+/** Owns what one node does for Services in one address family: the endpoints it chose, kept while nothing changes. */
+import type { Key } from "../../api/meta";
+import type { Family } from "../../net/address";
+import type { SharedView } from "./shared";
+import type { Place } from "./topology";
+import { byName, type ServicePort, type SharedPort, servicePortOn } from "./view";
+
+interface Chosen {
+  readonly from: readonly SharedPort[];
+  readonly ports: readonly ServicePort[];
+}
+
+/** The node's view: made anew only for Services that changed, so that a port that did not is the same object. */
+export class ChosenView {
+  readonly family: Family;
+  readonly #shared: SharedView;
+  readonly #chosen = new Map<Key, Chosen>();
+  /** The keys of `#chosen`, sorted; undefined after one has come or gone. */
+  #order: readonly Key[] | undefined;
+
+  constructor(shared: SharedView, family: Family) {
+    this.#shared = shared;
+    this.family = family;
+  }
+
+  /** Whether a Service is now other than when endpoints were chosen for it. */
+  isOld(service: Key): boolean {
+    const from = this.#shared.ports(service, this.family);
+    const known = this.#chosen.get(service);
+    return known ? known.from !== from : from.length > 0;
+  }
+
+  /** Chooses endpoints for a Service again. */
+  choose(service: Key, place: Place): void {
+    const from = this.#shared.ports(service, this.family);
+    const known = this.#chosen.get(service);
+    if (known?.from === from) return;
+    if (from.length === 0) {
+      if (this.#chosen.delete(service)) this.#order = undefined;
+      return;
+    }
+    if (!known) this.#order = undefined;
+    const before = new Map(known?.ports.map((port) => [port.name + port.protocol, port]));
+    const ports = from.map((port) => {
+      const made = servicePortOn(place, port);
+      const same = before.get(made.name + made.protocol);
+      return same && samePort(same, made) ? same : made;
+    });
+    this.#chosen.set(service, { from, ports: ports.sort(byName) });
+  }
+
+  /** Everything is to be chosen again: the node stands elsewhere now. */
+  clear(): void {
+    this.#chosen.clear();
+    this.#order = undefined;
+  }
+
+  /** Of one Service. */
+  portsOf(service: Key): readonly ServicePort[] {
+    return this.#chosen.get(service)?.ports ?? [];
+  }
+
+  /** Every endpoint of one Service, whether this node uses it or not. */
+  sharedOf(service: Key): readonly SharedPort[] {
+    return this.#chosen.get(service)?.from ?? [];
+  }
+
+  /** The Services that have ports in this family, by name. */
+  services(): readonly Key[] {
+    this.#order ??= [...this.#chosen.keys()].sort();
+    return this.#order;
+  }
+
+  /** All of it, by the name of the service port. */
+  ports(): readonly ServicePort[] {
+    return this.services().flatMap((service) => this.portsOf(service));
+  }
+}
+
+/** Whether a port of a changed Service means the same for this node as before: a new annotation changes no rule. */
+function samePort(one: ServicePort, other: ServicePort): boolean {
+  return one === other || JSON.stringify(one) === JSON.stringify(other);
+}
