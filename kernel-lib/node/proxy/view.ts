@@ -56,6 +56,8 @@ export interface ServicePort extends ServicePortInfo {
   /** All of them. */
   readonly reachable: readonly Endpoint[];
   readonly hasAnyEndpoints: boolean;
+  /** Every endpoint that it has, before any choice. */
+  readonly endpoints: readonly Endpoint[];
 }
 
 /** A service port and every endpoint it has, before a node chooses. */
@@ -230,6 +232,7 @@ function chosenOn(place: Place, { info, endpoints: all, doubles }: SharedPort): 
     external: info.externalLocal ? local : cluster,
     reachable: choice.reachable,
     hasAnyEndpoints: choice.hasAny,
+    endpoints,
   };
 }
 
