@@ -1,7 +1,7 @@
 /** Owns walks: a connection's first packet through the same hooks as a live one, without a clock; to ask, or to commit. */
 import type { Time } from "../sim/clock";
 import type { Entry } from "../sim/journal";
-import { type Ip, parseIp } from "./address";
+import { type Ip, parseIp, type SocketAddress } from "./address";
 import { type Choose, explore, type Possibility } from "./explore";
 import type { Netns } from "./netns";
 import type { Conveyor } from "./network";
@@ -48,6 +48,8 @@ export interface FlowResult {
   readonly targetPort: number;
   /** Rules that matched, in order, with the namespace they are in. */
   readonly rules: readonly (MatchedRule & { readonly netns: string })[];
+  /** Set if it went through a proxy: where that took it, and from whom. The end is its own connection's. */
+  readonly via?: { readonly netns: string; readonly source: Ip; readonly target: Ip; readonly targetPort: number };
   /** Everything on the way, as the journal of a live run would have it. */
   readonly entries: readonly Entry[];
   /** How much a Linux kernel would have tested for this packet, in all namespaces on the way. */
@@ -77,6 +79,9 @@ export interface FlowRun extends FlowResult {
 /** How many steps one walk may take: a routing loop ends by its TTL long before. */
 const stepLimit = 10_000;
 
+/** How many proxies in a row a walk follows: one that passes on to itself has no end. */
+const proxyLimit = 8;
+
 /** An ephemeral port that sockets of this simulation do not take by themselves. */
 const unusedPort = 61000;
 
@@ -93,6 +98,7 @@ class Walk implements Conveyor {
   readonly remembered: Conclude[] = [];
   end: Ended | undefined;
   #id = 0;
+  #proxies = 0;
   readonly #queue: (() => void)[] = [];
 
   constructor(asks: boolean, watched: boolean, choose: Conveyor["choose"]) {
@@ -114,6 +120,28 @@ class Walk implements Conveyor {
     if (end.packet.id === this.#id) this.end = end;
   }
 
+  /** A proxy's socket has taken it: it goes on with a connection of the proxy's own, to another if one is not reached. */
+  #passedOn(netns: Netns, flow: Flow, found: FlowResult): FlowResult {
+    const passesOn = this.end?.passesOn;
+    const proxy = netns.network.namespaces.get(found.netns);
+    if (!passesOn || !proxy || found.end !== "delivered" || this.#proxies >= proxyLimit) return found;
+    this.#proxies++;
+    const client = { ip: found.source, port: found.sourcePort };
+    const asked = this.asks ? passesOn.asked(client, (weights) => this.choose(proxy, weights)) : undefined;
+    const via = { netns: found.netns, source: found.source, target: found.target, targetPort: found.targetPort };
+    let last: FlowResult | undefined;
+    for (let tries = 0; ; tries++) {
+      const target = asked ? asked[tries] : passesOn.taken(client, tries);
+      if (!target) break;
+      const onward = proxyFlow(flow, target);
+      last = this.send(proxy, this.asks ? onward : { ...onward, sourcePort: freePort(proxy) });
+      if (last.end === "delivered") break;
+    }
+    const why = `${found.owner ?? "the proxy"} finds no endpoint, and closes the connection`;
+    const ended = last ?? { ...found, end: "refused" as const, why };
+    return { ...ended, rules: [...found.rules, ...(last?.rules ?? [])], via };
+  }
+
   /** Sends the first packet of a flow, to its end. */
   send(netns: Netns, flow: Flow): FlowResult {
     const { network } = netns;
@@ -122,17 +150,24 @@ class Walk implements Conveyor {
     try {
       const packet = firstPacket(netns, flow);
       this.#id = packet.id;
+      this.end = undefined;
+      this.#queue.length = 0;
       if (flow.input === undefined) netns.send(packet);
       else netns.arrive(packet, netns.device(flow.input));
       for (let step = 0; step < this.#queue.length; step++) {
         if (step >= stepLimit) throw new Error(`a packet did not come to an end within ${stepLimit} steps`);
         this.#queue[step]?.();
       }
-      return result(netns, packet, this);
+      return this.#passedOn(netns, flow, result(netns, packet, this));
     } finally {
       network.conveyor = live;
     }
   }
+}
+
+/** A client of a proxy's has no port of its own yet; a question needs none that is free. */
+function proxyFlow(flow: Flow, target: SocketAddress): Flow {
+  return { protocol: flow.protocol, target: target.ip, targetPort: target.port };
 }
 
 /** Asks where the first packet of a flow from `netns` would go, with the choices given, and changes nothing. */

@@ -3,6 +3,7 @@ import type { Connection, Direction, PacketState } from "./conntrack";
 import type { IpvsConnection } from "./ipvs/connection";
 import type { Hook } from "./netfilter";
 import type { Packet, Protocol } from "./packet";
+import type { PassesOn } from "./socket";
 
 /** One packet on its way through one namespace (Linux: sk_buff). Hook functions read and change it. */
 export interface Passage {
@@ -113,6 +114,8 @@ export interface EndedMore {
   readonly refused?: boolean;
   /** Who holds the socket that took it. */
   readonly owner?: string;
+  /** Set if that socket is a proxy's. */
+  readonly passesOn?: PassesOn | undefined;
 }
 
 /** A rule that matched, as a reader wants to see it. */

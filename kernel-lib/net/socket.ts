@@ -83,11 +83,20 @@ export interface TcpListener {
   close(): void;
 }
 
+/** Where a proxy's socket passes its clients on to: whoever walks a flow to it goes on from there (flow.ts). */
+export interface PassesOn {
+  /** Whom it would try for this client, in that order, and nothing is changed by asking; none: it closes the connection. */
+  asked(client: SocketAddress, choose: (weights: readonly number[]) => number): readonly SocketAddress[];
+  /** Whom it tries; `tries`: how many could not be reached before. Undefined: there is nobody, or it has tried enough. */
+  taken(client: SocketAddress, tries: number): SocketAddress | undefined;
+}
+
 export interface ListenOptions {
   readonly port: number;
   /** Default: every address. */
   readonly ip?: Ip;
   readonly owner?: string;
+  readonly passesOn?: PassesOn;
 }
 
 export interface ConnectOptions {
@@ -154,6 +163,7 @@ export interface UdpOptions {
   readonly owner?: string;
   readonly ttl?: number;
   readonly pathMtu?: PathMtuMode;
+  readonly passesOn?: PassesOn;
 }
 
 /** An answer to an echo request, or what came instead. */

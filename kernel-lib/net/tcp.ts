@@ -4,12 +4,13 @@ import type { Netns } from "./netns";
 import type { Network } from "./network";
 import { type Packet, type Tcp, utf8Length } from "./packet";
 import type { Passage } from "./passage";
-import type { ConnectOptions, Failure, ListenOptions, TcpHandlers, TcpListener, TcpSocket } from "./socket";
+import type { ConnectOptions, Failure, ListenOptions, PassesOn, TcpHandlers, TcpListener, TcpSocket } from "./socket";
 import { addressInUse, addressNotAvailable, ephemeralPort, type SocketInfo } from "./sockets";
 import { TcpConnection } from "./tcpconnection";
 import { type Ends, TupleTable } from "./tupletable";
 
 interface Listener extends TcpListener {
+  readonly passesOn: PassesOn | undefined;
   readonly accept: (socket: TcpSocket) => TcpHandlers;
 }
 
@@ -33,6 +34,7 @@ export class TcpLayer {
     const listener: Listener = {
       local: { ip, port },
       owner: options.owner ?? "",
+      passesOn: options.passesOn,
       accept,
       close: () => {
         const rest = (this.#listeners.get(port) ?? []).filter((other) => other !== listener);
@@ -79,7 +81,10 @@ export class TcpLayer {
       return;
     }
     const owner = connection?.owner ?? listener?.owner ?? "";
-    this.#netns.end(passage, "deliver", "socket", () => `to TCP port ${local.port} (${owner || "socket"})`, { owner });
+    this.#netns.end(passage, "deliver", "socket", () => `to TCP port ${local.port} (${owner || "socket"})`, {
+      owner,
+      passesOn: connection ? undefined : listener?.passesOn,
+    });
     if (this.#netns.network.conveyor.dry) return;
     if (connection) {
       connection.receive(body);

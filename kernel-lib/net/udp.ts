@@ -69,6 +69,7 @@ export class UdpLayer {
       () => `to UDP port ${body.targetPort} (${socket.owner || "socket"})`,
       {
         owner: socket.owner,
+        passesOn: socket.options.passesOn,
       },
     );
     if (this.#netns.network.conveyor.dry) return;

@@ -47,7 +47,7 @@ export function planPort(port: ServicePort, node: PlanNode): PortPlan {
     servers.push({ ip, port: at, protocol, bind, endpoints: endpointsFor(port, local) });
   };
   const bound = (ip: Ip): boolean => !node.addresses.includes(ip);
-  for (const endpoint of port.reachable) {
+  for (const endpoint of port.endpoints) {
     if (endpoint.node !== node.name) continue;
     const ip = parseIp(endpoint.ip);
     entries.push(["loopBack", { ip, protocol, port: endpoint.port, ip2: ip }]);
