@@ -91,18 +91,27 @@ export function askFlow(setting: Setting, question: ExplainQuestion): AskedFlow 
   if (familyOf(outside) !== familyOf(target.ip)) {
     throw new Error(`from ${from} to ${formatIp(target.ip)}: an address of each family cannot speak to each other`);
   }
-  const at = node === undefined ? outsideOf(setting, outside) : nodeNetns(setting, node);
-  const input = node === undefined ? {} : { input: uplinkOf(at) };
-  return { ...target, netns: at, flow: { ...flow, source: outside, ...input } };
+  if (node !== undefined) {
+    const at = nodeNetns(setting, node);
+    return { ...target, netns: at, flow: { ...flow, source: outside, input: uplinkOf(at) } };
+  }
+  const { netns, ...input } = outsideOf(setting, outside);
+  return { ...target, netns, flow: { ...flow, source: outside, ...input } };
 }
 
-/** Who sends with this address: whose own it is, else a machine outside. */
-function outsideOf({ network }: Setting, ip: Ip): Netns {
-  const own = [...network.namespaces.values()].find((netns) => netns.routes.isLocal(ip) && netns.name !== "outside");
-  const outside = network.namespaces.get("outside") ?? network.namespaces.get("workstation");
-  const found = own ?? outside;
-  if (!found) throw new Error(`from: nobody here has the address ${formatIp(ip)}`);
-  return found;
+/** Who sends with this address: whose own it is, else somebody outside. */
+function outsideOf({ network, outside }: Setting, ip: Ip): { readonly netns: Netns; readonly input?: string } {
+  for (const netns of network.namespaces.values()) {
+    if (netns.devices.size > 1 && hasAddress(netns, ip)) return { netns };
+  }
+  const workstation = network.namespaces.get("workstation");
+  if (outside) return outside;
+  if (workstation) return { netns: workstation };
+  throw new Error(`from: nobody here has the address ${formatIp(ip)}`);
+}
+
+function hasAddress(netns: Netns, ip: Ip): boolean {
+  return [...netns.devices.values()].some(({ addresses }) => addresses.some((address) => address.ip === ip));
 }
 
 function nodeNetns({ store, network }: Setting, node: string): Netns {

@@ -10,6 +10,8 @@ import type { Driver } from "./driver";
 export interface Setting {
   readonly network: Network;
   readonly store: Store;
+  /** Where packets come from whose sender nobody here is: a namespace, and the device that they come in by. */
+  readonly outside?: { readonly netns: Netns; readonly input: string };
 }
 
 /** What a question is asked of that sends something. */
@@ -65,9 +67,14 @@ export function readSource({ network, store }: Setting, from: string): Netns {
   }
   if (kind === "pod" && !store.get("Pod", wanted)) throw notFound("pods", wanted);
   if (kind === "node" && !store.get("Node", wanted)) throw notFound("nodes", wanted);
-  const netns = network.namespaces.get(wanted);
-  if (!netns) throw new Error(`${from} has no network yet: it is still being made`);
+  const { spec, status } = (kind === "pod" && store.get("Pod", wanted)) || {};
+  const netns = network.namespaces.get(spec?.hostNetwork ? (spec.nodeName ?? "") : wanted);
+  if (!netns) throw new Error(`${from} has no network yet: it is still being made${phaseOf(status?.phase)}`);
   return netns;
+}
+
+function phaseOf(phase: string | undefined): string {
+  return phase === undefined || phase === "Running" ? "" : ` (its phase is ${phase})`;
 }
 
 /** What is asked for: an address and a port, and whose they are. */

@@ -44,7 +44,7 @@ function judgeRules(one: Json): readonly string[] {
     ...{ clusterCidr, masqueradeAll, masqueradeBit, localhostNodePorts, nodePortAddresses, counters },
     randomFully: false,
   };
-  const made = iptablesTables(viewFor(config, objects), { ip: config.nodeIp, all }, options);
+  const made = iptablesTables(viewFor(config, objects), { family, ip: config.nodeIp, all }, options);
   const wanted = parseRules(String(one.expectText), family === "IPv4" ? "iptables" : "ip6tables");
   return (["nat", "filter"] as const).flatMap((table) => {
     return compareTables(table, wanted[table] ?? {}, Object.fromEntries(made[table]), family);
@@ -90,7 +90,7 @@ function judgeChainWhen({ table, chain, expectRules }: Json, when: When): readon
     ...(typeof when.clusterCIDR === "string" && { clusterCidr: when.clusterCIDR }),
   };
   const name = table as "nat" | "filter";
-  const made = iptablesTables([], { ip: node, all: [node] }, options)[name].get(String(chain)) ?? [];
+  const made = iptablesTables([], { family, ip: node, all: [node] }, options)[name].get(String(chain)) ?? [];
   const text = `*${name}\n:${chain} - [0:0]\n${(expectRules as readonly string[]).join("\n")}\nCOMMIT\n`;
   const wanted = parseRules(text, family === "IPv4" ? "iptables" : "ip6tables")[name]?.[String(chain)] ?? [];
   const lines = (rules: readonly Rule[]): readonly string[] =>
