@@ -1,7 +1,8 @@
 /** Owns CoreDNS as kubeadm sets it up: the cluster's names over UDP port 53, and what it asks others. */
 import type { App } from "./app";
 import { type ClusterDnsOptions, clusterDns } from "./clusterdns";
-import { dnsResponse, isDns } from "./dns";
+import { isDns } from "./dns";
+import { dnsResponse } from "./dnsmessage";
 import { serveHttp } from "./httpserver";
 
 /** A server of the names in `options.store`. Health is on 8080, readiness on 8181, as its plugins have it. */

@@ -1,7 +1,23 @@
-/** Owns DNS messages: questions, records and answers as objects, with their size on the wire (RFC 1035). */
+/** Owns DNS messages: questions, records and answers as objects (RFC 1035), and names. */
 import type { Message } from "../net/packet";
 
-export type RecordType = "A" | "AAAA" | "CNAME" | "NS" | "PTR" | "SOA" | "SRV" | "TXT";
+/** The types that there are, with their numbers. Records of HINFO, MX, HTTPS and ANY are only asked for. */
+export const recordTypes = {
+  A: 1,
+  NS: 2,
+  CNAME: 5,
+  SOA: 6,
+  PTR: 12,
+  HINFO: 13,
+  MX: 15,
+  TXT: 16,
+  AAAA: 28,
+  SRV: 33,
+  HTTPS: 65,
+  ANY: 255,
+} as const;
+
+export type RecordType = keyof typeof recordTypes;
 export type Rcode = "NOERROR" | "FORMERR" | "SERVFAIL" | "NXDOMAIN" | "NOTIMP" | "REFUSED";
 
 export interface Question {
@@ -27,6 +43,10 @@ export interface DnsMessage extends Message {
   readonly response: boolean;
   readonly rcode: Rcode;
   readonly authoritative: boolean;
+  /** TC: more was to be said than fits; ask again over TCP. */
+  readonly truncated: boolean;
+  /** How large an answer may be over UDP (EDNS0, RFC 6891); without it 512. */
+  readonly udpSize?: number;
   readonly recursionDesired: boolean;
   readonly recursionAvailable: boolean;
   readonly question: Question;
@@ -39,6 +59,8 @@ export interface DnsMessage extends Message {
 export interface DnsAnswer {
   readonly rcode: Rcode;
   readonly authoritative: boolean;
+  /** Default false. */
+  readonly recursionAvailable?: boolean;
   readonly answers: readonly DnsRecord[];
   readonly authority: readonly DnsRecord[];
   readonly additional: readonly DnsRecord[];
@@ -46,40 +68,6 @@ export interface DnsAnswer {
 
 export function isDns(payload: string | Message): payload is DnsMessage {
   return typeof payload === "object" && payload.type === "dns";
-}
-
-/** A query, as a stub resolver sends it. */
-export function dnsQuery(id: number, question: Question): DnsMessage {
-  return sized({
-    id,
-    response: false,
-    rcode: "NOERROR",
-    authoritative: false,
-    recursionDesired: true,
-    recursionAvailable: false,
-    question,
-    answers: [],
-    authority: [],
-    additional: [],
-  });
-}
-
-/** The response to a query. */
-export function dnsResponse(query: DnsMessage, answer: DnsAnswer): DnsMessage {
-  const { id, question, recursionDesired } = query;
-  return sized({ ...answer, id, response: true, recursionDesired, recursionAvailable: true, question });
-}
-
-function sized(message: Omit<DnsMessage, "type" | "size">): DnsMessage {
-  const records = [...message.answers, ...message.authority, ...message.additional];
-  const size = 12 + message.question.name.length + 1 + 4 + records.reduce((sum, record) => sum + recordSize(record), 0);
-  return { ...message, type: "dns", size };
-}
-
-/** A record whose owner is written as a pointer (2 octets), with type, class, TTL and length (10). */
-function recordSize({ type, data }: DnsRecord): number {
-  const fixed: { readonly [T in RecordType]?: number } = { A: 4, AAAA: 16 };
-  return 12 + (fixed[type] ?? data.length + 1);
 }
 
 /** The name under which an address is looked up: `1.0.96.10.in-addr.arpa.`, or nibbles under `ip6.arpa.` */
@@ -92,4 +80,13 @@ export function reverseName(ip: string): string {
   const zeros = Array.from({ length: 8 - left.length - right.length }, () => "0");
   const digits = [...left, ...zeros, ...right].map((group) => group.padStart(4, "0")).join("");
   return `${[...digits].reverse().join(".")}.ip6.arpa.`;
+}
+
+/** Why a text cannot be a name (BIND's words); undefined if it can. */
+export function nameProblem(name: string): string | undefined {
+  const labels = name.replace(/\.$/, "").split(".");
+  if (name === "." || name === "") return undefined;
+  if (labels.some((label) => label === "")) return "empty label";
+  if (labels.some((label) => label.length > 63)) return "label too long";
+  return labels.join(".").length > 253 ? "ran out of space" : undefined;
 }

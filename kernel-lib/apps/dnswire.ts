@@ -1,19 +1,8 @@
 /** Owns DNS messages as octets (RFC 1035 section 4), with names compressed. */
-import { parseIp } from "../net/address";
+import { formatIp, parseIp } from "../net/address";
 import { Octets, utf8 } from "../net/bytes";
 import type { Message } from "../net/packet";
-import { type DnsMessage, type DnsRecord, isDns, type Rcode, type RecordType } from "./dns";
-
-const types: { readonly [T in RecordType]: number } = {
-  A: 1,
-  NS: 2,
-  CNAME: 5,
-  SOA: 6,
-  PTR: 12,
-  TXT: 16,
-  AAAA: 28,
-  SRV: 33,
-};
+import { type DnsMessage, type DnsRecord, isDns, type Question, type Rcode, type RecordType, recordTypes } from "./dns";
 
 const rcodes: { readonly [R in Rcode]: number } = {
   NOERROR: 0,
@@ -29,29 +18,40 @@ export function encodeMessage(message: Message): Uint8Array | undefined {
   return isDns(message) ? encodeDns(message) : undefined;
 }
 
-export function encodeDns(message: DnsMessage): Uint8Array {
-  const bits = [message.response, false, false, false, false, message.authoritative, false, message.recursionDesired];
+/** What of a message is written; its size is not. */
+export type Unsized = Omit<DnsMessage, "type" | "size">;
+
+/** @param compress false: every name in full, as CoreDNS counts in its log */
+export function encodeDns(message: Unsized, compress = true): Uint8Array {
+  const { response, authoritative, truncated } = message;
+  const bits = [response, false, false, false, false, authoritative, truncated, message.recursionDesired];
   const high = bits.reduce((sum, bit) => sum * 2 + (bit ? 1 : 0), 0);
   const out = new Octets().u16(message.id).u8(high, (message.recursionAvailable ? 0x80 : 0) | rcodes[message.rcode]);
-  out.u16(1, message.answers.length, message.authority.length, message.additional.length);
-  const known = new Map<string, number>();
+  const options = message.udpSize === undefined ? 0 : 1;
+  out.u16(1, message.answers.length, message.authority.length, message.additional.length + options);
+  const known = compress ? new Map<string, number>() : undefined;
   writeName(out, message.question.name, known);
-  out.u16(types[message.question.type], 1);
+  out.u16(recordTypes[message.question.type], 1);
   for (const record of [...message.answers, ...message.authority, ...message.additional]) {
     writeRecord(out, record, known);
   }
+  if (message.udpSize !== undefined) out.u8(0).u16(optType, message.udpSize).u32(0).u16(0);
   return out.bytes();
 }
 
-function writeRecord(out: Octets, { name, type, ttl, data }: DnsRecord, known: Map<string, number>): void {
+/** Where endings of names are in the message; undefined: names are not compressed. */
+type Known = Map<string, number> | undefined;
+const optType = 41;
+
+function writeRecord(out: Octets, { name, type, ttl, data }: DnsRecord, known: Known): void {
   writeName(out, name, known);
-  out.u16(types[type], 1).u32(ttl).u16(0);
+  out.u16(recordTypes[type], 1).u32(ttl).u16(0);
   const begin = out.length;
   writeData(out, type, data, known);
   out.setU16(begin - 2, out.length - begin);
 }
 
-function writeData(out: Octets, type: RecordType, data: string, known: Map<string, number>): void {
+function writeData(out: Octets, type: RecordType, data: string, known: Known): void {
   const words = data.split(" ");
   switch (type) {
     case "A":
@@ -71,7 +71,7 @@ function writeData(out: Octets, type: RecordType, data: string, known: Map<strin
     case "SRV":
       // RFC 2782: the target's name is never compressed.
       out.u16(...words.slice(0, 3).map(Number));
-      writeName(out, words[3] ?? ".", new Map());
+      writeName(out, words[3] ?? ".", undefined);
       return;
     case "SOA":
       writeName(out, words[0] ?? ".", known);
@@ -84,18 +84,149 @@ function writeData(out: Octets, type: RecordType, data: string, known: Map<strin
 }
 
 /** Labels up to the root, or up to an ending that the message already has: there a pointer to it. */
-function writeName(out: Octets, name: string, known: Map<string, number>): void {
+function writeName(out: Octets, name: string, known: Known): void {
   const labels = name.replace(/\.$/, "").split(".").filter(Boolean);
   for (const [at, label] of labels.entries()) {
     const ending = labels.slice(at).join(".").toLowerCase();
-    const seen = known.get(ending);
+    const seen = known?.get(ending);
     if (seen !== undefined) {
       out.u16(0xc000 | seen);
       return;
     }
-    if (out.length < 0x4000) known.set(ending, out.length);
+    if (out.length < 0x4000) known?.set(ending, out.length);
     const bytes = utf8(label);
     out.u8(bytes.length).raw(bytes);
   }
   out.u8(0);
+}
+
+/** Reads a message; undefined if these octets are none (a pointer out of it or in a circle, an end too soon). */
+export function decodeDns(bytes: Uint8Array): Unsized | undefined {
+  const reader = new Reader(bytes);
+  try {
+    return reader.message();
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+const typeNames = new Map(Object.entries(recordTypes).map(([name, value]) => [value as number, name as RecordType]));
+const rcodeNames = new Map(Object.entries(rcodes).map(([name, value]) => [value, name as Rcode]));
+
+class Reader {
+  #at = 0;
+
+  constructor(readonly bytes: Uint8Array) {}
+
+  message(): Unsized {
+    const id = this.#u16();
+    const [high, low] = [this.#u8(), this.#u8()];
+    const [, answers = 0, authority = 0, additional = 0] = [this.#u16(), this.#u16(), this.#u16(), this.#u16()];
+    const question: Question = { name: this.#name(), type: this.#type(this.#u16()) };
+    this.#u16();
+    const records = (count: number): (DnsRecord | number)[] => Array.from({ length: count }, () => this.#record());
+    const plain = (list: readonly (DnsRecord | number)[]) =>
+      list.filter((one): one is DnsRecord => typeof one === "object");
+    const [first, second, third] = [records(answers), records(authority), records(additional)];
+    const udpSize = third.find((one): one is number => typeof one === "number");
+    return {
+      id,
+      response: (high & 0x80) !== 0,
+      rcode: rcodeNames.get(low & 15) ?? "SERVFAIL",
+      authoritative: (high & 4) !== 0,
+      truncated: (high & 2) !== 0,
+      recursionDesired: (high & 1) !== 0,
+      recursionAvailable: (low & 0x80) !== 0,
+      ...(udpSize !== undefined && { udpSize }),
+      question,
+      answers: plain(first),
+      authority: plain(second),
+      additional: plain(third),
+    };
+  }
+
+  #u8(): number {
+    const value = this.bytes[this.#at++];
+    if (value === undefined) throw new RangeError("the message ends too soon");
+    return value;
+  }
+
+  #u16(): number {
+    return this.#u8() * 256 + this.#u8();
+  }
+
+  #u32(): number {
+    return this.#u16() * 65_536 + this.#u16();
+  }
+
+  #type(value: number): RecordType {
+    const type = typeNames.get(value);
+    if (type === undefined) throw new RangeError(`unknown type ${value}`);
+    return type;
+  }
+
+  #name(): string {
+    const labels: string[] = [];
+    let back: number | undefined;
+    for (let jumps = 0; jumps < 128; ) {
+      const length = this.#u8();
+      if (length >= 0xc0) {
+        const target = (length & 0x3f) * 256 + this.#u8();
+        back ??= this.#at;
+        this.#at = target;
+        jumps++;
+      } else if (length === 0) {
+        if (back !== undefined) this.#at = back;
+        return `${labels.join(".")}.`;
+      } else {
+        labels.push(Array.from({ length }, () => String.fromCharCode(this.#u8())).join(""));
+      }
+    }
+    throw new RangeError("a name goes in a circle");
+  }
+
+  /** A record; of OPT only the size of datagrams. */
+  #record(): DnsRecord | number {
+    const name = this.#name();
+    const number = this.#u16();
+    const size = this.#u16();
+    const ttl = this.#u32();
+    const end = this.#u16() + this.#at;
+    if (number === optType) {
+      this.#at = end;
+      return size;
+    }
+    const type = this.#type(number);
+    const data = this.#data(type, end);
+    this.#at = end;
+    return { name, type, ttl, data };
+  }
+
+  #data(type: RecordType, end: number): string {
+    switch (type) {
+      case "A":
+        return formatIp(this.#u32());
+      case "AAAA":
+        return formatIp(
+          Array.from({ length: 16 }, () => BigInt(this.#u8())).reduce((sum, octet) => sum * 256n + octet),
+        );
+      case "SRV":
+        return `${this.#u16()} ${this.#u16()} ${this.#u16()} ${this.#name()}`;
+      case "SOA": {
+        const names = `${this.#name()} ${this.#name()}`;
+        return [names, ...Array.from({ length: 5 }, () => this.#u32())].join(" ");
+      }
+      case "TXT": {
+        const parts: string[] = [];
+        while (this.#at < end) {
+          const length = this.#u8();
+          parts.push(Array.from({ length }, () => String.fromCharCode(this.#u8())).join(""));
+        }
+        return parts.map((part) => `"${part}"`).join(" ");
+      }
+      default:
+        return this.#name();
+    }
+  }
 }

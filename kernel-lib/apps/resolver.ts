@@ -4,7 +4,8 @@ import type { Netns } from "../net/netns";
 import type { UdpSocket } from "../net/socket";
 import { second, type Time } from "../sim/clock";
 import type { Random } from "../sim/random";
-import { type DnsMessage, dnsQuery, isDns, type RecordType } from "./dns";
+import { type DnsMessage, isDns, type RecordType } from "./dns";
+import { dnsQuery } from "./dnsmessage";
 import type { Files } from "./files";
 
 /** What /etc/resolv.conf says (resolv.conf(5)). */

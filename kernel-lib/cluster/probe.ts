@@ -1,5 +1,5 @@
 /** Owns the two small questions beside a request: one echo request, and one datagram; and who answered them. */
-import { dnsQuery } from "../apps/dns";
+import { dnsQuery } from "../apps/dnsmessage";
 import { formatIp, type Ip } from "../net/address";
 import type { Process } from "./driver";
 import { type Asked, type Ground, nameOf } from "./question";

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, type TestContext } from "vitest";
-import { dnsQuery, dnsResponse } from "../../kernel-lib/apps/dns";
+import { dnsQuery, dnsResponse } from "../../kernel-lib/apps/dnsmessage";
 import { encodeDns, encodeMessage } from "../../kernel-lib/apps/dnswire";
 import { broadcastMac, groupMac, macOfIp, parseIp, solicitedNode, zeroMac } from "../../kernel-lib/net/address";
 import { checksum } from "../../kernel-lib/net/bytes";
