@@ -5,6 +5,7 @@ import type { Store } from "../../api/store";
 import type { App, Program } from "../../apps/app";
 import { contains, formatIp, localhost, parseCidr } from "../../net/address";
 import type { Sim } from "../../sim/sim";
+import { goDuration } from "../images";
 import type { NodeNet } from "../node";
 import { kubernetesVersion } from "../nodeobject";
 import { type KubeProxyConfig, readConfig, syncConfig } from "./config";
@@ -151,6 +152,11 @@ function run(running: Running): void {
   let health: ServiceHealth | undefined;
   const proxy = new KubeProxy(sim, {
     ...{ store, node, mode, ...syncConfig(config) },
+    failed: (why) => {
+      const retryingTime = goDuration(syncConfig(config).syncPeriod);
+      log("E", "proxier.go:1542", "Failed to execute iptables-restore", { err: `exit status 1: ${why}` });
+      log("I", "proxier.go:726", "Sync failed", { retryingTime });
+    },
     synced(_, changed) {
       health?.sync(changed);
       warnOfAddresses(running, proxy, changed);

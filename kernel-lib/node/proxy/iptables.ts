@@ -75,7 +75,6 @@ const largeCluster = 1000;
 /** A mode that writes iptables rules. One object serves all nodes. */
 export function iptablesMode(options: IptablesOptions = {}): ProxyMode {
   const written = { IPv4: new WeakMap<NodeNet, Written>(), IPv6: new WeakMap<NodeNet, Written>() };
-  const made: MadeRules = new WeakMap();
   return {
     name: "iptables",
     sync(view, node, family) {
@@ -84,7 +83,8 @@ export function iptablesMode(options: IptablesOptions = {}): ProxyMode {
       // Without it the kernel takes what comes from 127.0.0.1 and is sent to a pod for a martian.
       if (usesLocalhost(addresses, options) && opensLoopback(options)) node.netns.sysctl.routeLocalnet = true;
       const rules = ruleOptions(addresses, options, usesComments(view));
-      const make = (port: ServicePort): PortRules => madeRules(made, port, rules);
+      const means = meaningOf(options, rules);
+      const make = (port: ServicePort): PortRules => madeRules(port, rules, means);
       const frame = frameRules(addresses, options);
       const before = written[family].get(node);
       written[family].set(node, writeTables(before, view, tables, frame, rules.comments, make));
@@ -99,15 +99,21 @@ export function iptablesMode(options: IptablesOptions = {}): ProxyMode {
 }
 
 /** The rules of ports that several nodes see alike, and with what they were made. */
-type MadeRules = WeakMap<ServicePort, { readonly options: RuleOptions; readonly rules: PortRules }>;
+const made = new WeakMap<ServicePort, { readonly means: string; readonly nodeIp: string; readonly rules: PortRules }>();
+
+/** All that rules of a port depend on beside it and the node's address. */
+function meaningOf({ clusterCidr, localInterface }: IptablesOptions, rules: RuleOptions): string {
+  const { masqueradeAll, comments, localhostCounter } = rules;
+  return [clusterCidr, localInterface, masqueradeAll, comments, localhostCounter].join(" ");
+}
 
 /** A port that is the same object for other nodes has the same rules there, but where these name the node itself. */
-function madeRules(made: MadeRules, port: ServicePort, options: RuleOptions): PortRules {
+function madeRules(port: ServicePort, options: RuleOptions, means: string): PortRules {
+  const { nodeIp } = options;
   const known = made.get(port);
-  const sameNode = port.sourceRanges.length === 0 || known?.options.nodeIp === options.nodeIp;
-  if (known?.options.comments === options.comments && sameNode) return known.rules;
+  if (known?.means === means && (port.sourceRanges.length === 0 || known.nodeIp === nodeIp)) return known.rules;
   const rules = portRules(port, options);
-  made.set(port, { options, rules });
+  made.set(port, { means, nodeIp, rules });
   return rules;
 }
 

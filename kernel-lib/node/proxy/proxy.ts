@@ -13,7 +13,7 @@ import { type SharedView, sharedViewOf } from "./shared";
 import { forgetStaleUdp } from "./staleudp";
 import { SyncFigures } from "./syncfigures";
 import type { Place } from "./topology";
-import { serviceOf } from "./view";
+import { type ServicePort, serviceOf } from "./view";
 
 /** What a kube-proxy is handed. */
 export interface ProxyParts {
@@ -27,6 +27,8 @@ export interface ProxyParts {
   readonly syncPeriod?: Time;
   /** From the start of a sync until the rules are in the kernel. */
   readonly syncTime?: Time;
+  /** Told of a sync that failed, in the words of the kernel's tools. */
+  readonly failed?: (why: string) => void;
   /** Told after each sync. */
   readonly synced?: (proxy: KubeProxy, changed: readonly Key[]) => void;
 }
@@ -153,7 +155,7 @@ export class KubeProxy implements Controller {
       for (const service of changed) view.choose(service, this.#place);
       const ports = view.ports();
       count += ports.length;
-      this.#mode.sync(ports, node, view.family);
+      if (!this.#write(view, ports)) return;
       if (this.#mode.name !== "userspace") forgetStaleUdp(node.netns, view, changed);
     }
     this.figures.synced(clock.now, took, full, changed.length);
@@ -161,6 +163,23 @@ export class KubeProxy implements Controller {
     if (!journal.read) return;
     const what = `wrote the ${this.#mode.name} rules of ${count} service ports (changed: ${changed.join(", ")})`;
     journal.write({ at: clock.now, where: node.name, about: "kube-proxy", what, detail: { type: "sync", changed } });
+  }
+
+  /**
+   * What the kernel refuses (somebody took away a chain that is to be jumped to) is tried again after a sync period, and
+   * then everything is written.
+   */
+  #write(view: ChosenView, ports: readonly ServicePort[]): boolean {
+    const { node, syncPeriod = 30 * second, failed } = this.#parts;
+    try {
+      this.#mode.sync(ports, node, view.family);
+      return true;
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      failed?.(error.message);
+      this.#timers.push(this.#sim.clock.after(syncPeriod, () => this.#writeAnew(), "background"));
+      return false;
+    }
   }
 
   /**
@@ -191,6 +210,7 @@ export class KubeProxy implements Controller {
   /** A full sync that takes nothing for granted (forceSyncProxyRules). */
   #writeAnew(): void {
     const { mode } = this.#parts;
+    if (this.#stopped) return;
     if (typeof mode === "function") this.#mode = mode();
     this.#full = true;
     this.#setSync();
