@@ -84,7 +84,7 @@ export function parseFlags(
   const set = (flag: Flag, value: string, shown: string): void => {
     const problem = check(flag, value);
     if (problem)
-      throw new Failed(`Error: invalid argument ${JSON.stringify(value)} for "${shown}" flag: ${problem}\n${usage}`);
+      throw new Failed(`error: invalid argument ${JSON.stringify(value)} for "${shown}" flag: ${problem}\n${usage}`);
     values.set(flag.name, [...(values.get(flag.name) ?? []), value]);
   };
   for (let at = 0; at < given.length; at++) {
@@ -104,17 +104,17 @@ export function parseFlags(
       const equals = arg.indexOf("=");
       const name = equals < 0 ? arg.slice(2) : arg.slice(2, equals);
       const flag = flags.find((each) => each.name === name);
-      if (!flag) throw new Failed(`Error: unknown flag: --${name}\n${usage}`);
+      if (!flag) throw new Failed(`error: unknown flag: --${name}\n${usage}`);
       const shown = flag.short ? `-${flag.short}, --${name}` : `--${name}`;
       if (equals >= 0) set(flag, arg.slice(equals + 1), shown);
       else if (flag.type === "bool" || flag.alone !== undefined) set(flag, flag.alone ?? "true", shown);
       else if (at + 1 < given.length) set(flag, given[++at] ?? "", shown);
-      else throw new Failed(`Error: flag needs an argument: --${name}\n${usage}`);
+      else throw new Failed(`error: flag needs an argument: --${name}\n${usage}`);
       continue;
     }
     for (let rest = arg.slice(1); rest !== ""; ) {
       const flag = flags.find((each) => each.short === rest[0]);
-      if (!flag) throw new Failed(`Error: unknown shorthand flag: '${rest[0]}' in ${arg}\n${usage}`);
+      if (!flag) throw new Failed(`error: unknown shorthand flag: '${rest[0]}' in ${arg}\n${usage}`);
       const shown = `-${flag.short}, --${flag.name}`;
       const after = rest.slice(1);
       if (after.startsWith("=")) {
@@ -128,7 +128,7 @@ export function parseFlags(
       }
       if (after !== "") set(flag, after, shown);
       else if (at + 1 < given.length) set(flag, given[++at] ?? "", shown);
-      else throw new Failed(`Error: flag needs an argument: '${rest[0]}' in ${arg}\n${usage}`);
+      else throw new Failed(`error: flag needs an argument: '${rest[0]}' in ${arg}\n${usage}`);
       break;
     }
   }

@@ -2,24 +2,30 @@
 import { StatusError } from "../../api/errors";
 import { ManifestError } from "../../api/manifest";
 import { millisecond } from "../../sim/clock";
-import { Failed, type Tool } from "../shell/tool";
-import type { Verb } from "./context";
-import { parseFlags } from "./flags";
+import { type Call, Failed, type Tool } from "../shell/tool";
+import type { Context, Verb } from "./context";
+import { type Flags, parseFlags } from "./flags";
+import { currentContext, readKubeconfig } from "./kubeconfig";
 import { statusMessage } from "./resources";
+import { apiResources, apiVersions, clusterInfo, options } from "./verbs/about";
 import { apply } from "./verbs/apply";
+import { config } from "./verbs/config";
 import { cp } from "./verbs/cp";
-import { create } from "./verbs/create";
+import { create } from "./verbs/create/create";
 import { deleteVerb } from "./verbs/delete";
 import { describe } from "./verbs/describe";
+import { edit } from "./verbs/edit";
 import { exec } from "./verbs/exec";
 import { expose } from "./verbs/expose";
 import { get } from "./verbs/get";
 import { annotate, label } from "./verbs/label";
 import { logs } from "./verbs/logs";
-import { patch, set } from "./verbs/patch";
-import { rollout } from "./verbs/rollout";
+import { patch } from "./verbs/patch";
+import { replace } from "./verbs/replace";
+import { rollout } from "./verbs/rollout/rollout";
 import { run } from "./verbs/run";
 import { scale } from "./verbs/scale";
+import { set } from "./verbs/set";
 import { version } from "./verbs/version";
 import { wait } from "./verbs/wait";
 
@@ -33,6 +39,7 @@ export const verbs: readonly Verb[] = [
   run,
   set,
   get,
+  edit,
   deleteVerb,
   rollout,
   scale,
@@ -42,9 +49,15 @@ export const verbs: readonly Verb[] = [
   cp,
   apply,
   patch,
+  replace,
   wait,
   label,
   annotate,
+  apiResources,
+  apiVersions,
+  clusterInfo,
+  config,
+  options,
   version,
 ];
 
@@ -57,35 +70,77 @@ export const kubectl: Tool = async (call) => {
     return 0;
   }
   const verb = verbs.find((each) => each.name === name);
-  if (!verb) throw new Failed(`error: unknown command "${name}" for "kubectl"`);
-  const given = [...call.args.slice(0, at), ...call.args.slice(at + 1)];
-  const flags = parseFlags(given, verb.flags, commandOf(verb, given), { stopAtArgument: verb.stopAtArgument ?? false });
+  if (!verb) throw new Failed(unknownVerb(name));
+  const found = below(verb, [...call.args.slice(0, at), ...call.args.slice(at + 1)]);
+  const flags = parseFlags(found.given, found.verb.flags, found.called, {
+    stopAtArgument: found.verb.stopAtArgument ?? false,
+  });
   if (flags.is("help")) {
-    call.out(`${verb.short}\n\nUsage:\n  kubectl ${verb.usage}\n`);
+    call.out(`${found.verb.short}\n\nUsage:\n  kubectl ${found.verb.usage}\n`);
     return 0;
   }
   await call.process.sleep(startTime, "foreground");
-  const context = {
-    call,
-    api: call.cluster.api,
-    flags,
-    namespace: flags.text("namespace") ?? "default",
-    out: call.out,
-    err: call.err,
-  };
   try {
-    return await verb.run(context);
+    return await found.verb.run(contextOf(call, flags));
   } catch (error) {
     throw worded(error);
   }
 };
 
-/** `create deployment`, `rollout status`: what a usage line calls a verb that has verbs of its own. */
-function commandOf(verb: Verb, given: readonly string[]): string {
-  const [first] = given;
-  return (verb.name === "create" || verb.name === "rollout" || verb.name === "set") && first && !first.startsWith("-")
-    ? `${verb.name} ${first}`
-    : verb.name;
+function contextOf(call: Call, flags: Flags): Context {
+  const config = readKubeconfig(call, flags.text("kubeconfig"));
+  const namespace = flags.text("namespace") ?? (currentContext(config)?.namespace || "default");
+  const warned = new Set<string>();
+  const warn = (text: string): void => {
+    if (!warned.has(text)) call.err(`Warning: ${text}\n`);
+    warned.add(text);
+  };
+  const { out, err } = call;
+  return { call, api: call.cluster.api, flags, namespace, out, err, warn, documents: { count: 0 } };
+}
+
+interface FoundVerb {
+  readonly verb: Verb;
+  /** What is left of the arguments. */
+  readonly given: readonly string[];
+  /** `create service clusterip`: what usage lines call it. */
+  readonly called: string;
+}
+
+/** Goes down to the verb that is meant: `create`, then `service`, then `clusterip`. */
+function below(verb: Verb, given: readonly string[], called = verb.name): FoundVerb {
+  const at = verbAt(given);
+  const word = given[at];
+  const inner = verb.verbs?.find(
+    ({ name, aliases }) => name === word || (word !== undefined && aliases?.includes(word)),
+  );
+  if (!inner) return { verb, given, called };
+  return below(inner, [...given.slice(0, at), ...given.slice(at + 1)], `${called} ${inner.name}`);
+}
+
+/** cobra's words, with what it takes for a slip of the finger. */
+function unknownVerb(name: string): string {
+  const close = verbs.map((verb) => verb.name).filter((verb) => distance(name, verb) <= 2 || verb.startsWith(name));
+  const problem = `error: unknown command ${JSON.stringify(name)} for "kubectl"`;
+  if (close.length === 0) return problem;
+  return `${problem}\n\nDid you mean this?\n${close
+    .sort()
+    .map((verb) => `\t${verb}\n`)
+    .join("")}`.trimEnd();
+}
+
+/** How many letters differ (Levenshtein). */
+function distance(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, at) => at);
+  for (let i = 1; i <= one.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= other.length; j++) {
+      const change = (row[j - 1] ?? 0) + (one[i - 1] === other[j - 1] ? 0 : 1);
+      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[other.length] ?? 0;
 }
 
 /** Where the verb stands: flags of kubectl itself may come before it (`kubectl -n kube-system get pods`). */

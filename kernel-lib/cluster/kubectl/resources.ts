@@ -2,6 +2,7 @@
 import { StatusError } from "../../api/errors";
 import { findCategory, findResource, type KubeObject, type Resource } from "../../api/kinds";
 import { type Manifest, ManifestError, parseManifests, resourceFor } from "../../api/manifest";
+import { deprecationOf } from "../../api/warnings";
 import { resolvePath } from "../shell/filesystem";
 import { Failed } from "../shell/tool";
 import type { Context } from "./context";
@@ -82,6 +83,8 @@ export function findObjects(
       throw new Failed("error: a resource cannot be retrieved by name across all namespaces");
     }
     try {
+      const deprecation = deprecationOf(resource.kind);
+      if (deprecation !== undefined) context.warn(deprecation);
       if (name !== undefined) objects.push(api.get(resource.kind, namespace, name));
       else {
         objects.push(
@@ -94,11 +97,24 @@ export function findObjects(
       }
     } catch (error) {
       if (!(error instanceof StatusError)) throw error;
-      context.err(`${statusMessage(error)}\n`);
+      context.err(`${statusMessage(withSelectors(error, resource, labelSelector, fieldSelector))}\n`);
       failed = true;
     }
   }
   return { objects, failed };
+}
+
+/** A list that the server refuses is told with its selectors (cli-runtime pkg/resource: Selector.Visit). */
+function withSelectors(
+  error: StatusError,
+  resource: Resource,
+  labelSelector: string | undefined,
+  fieldSelector: string | undefined,
+): StatusError {
+  if (error.reason !== "BadRequest" || (!labelSelector && !fieldSelector)) return error;
+  const what = `"${resource.group}/${resource.version}, Resource=${resource.plural}"`;
+  const which = `label selector "${labelSelector ?? ""}", field selector "${fieldSelector ?? ""}"`;
+  return new StatusError("BadRequest", `Unable to find ${what} that match ${which}: ${error.message}`, error.details);
 }
 
 /** One object of a file: its manifest, its resource, and what the errors call its source. */
@@ -158,5 +174,8 @@ export function statusMessage(error: StatusError): string {
     if (causes.length === 1) return `${head}: ${causes[0]}`;
     if (causes.length > 1) return `${head}: \n${[...new Set(causes)].map((cause) => `* ${cause}`).join("\n")}`;
   }
-  return `Error from server (${error.reason}): ${error.message}`;
+  if (error.reason === "Invalid" && !details?.kind) return `The request is invalid: ${error.message}`;
+  return error.reason === "Unknown"
+    ? `Error from server: ${error.message}`
+    : `Error from server (${error.reason}): ${error.message}`;
 }

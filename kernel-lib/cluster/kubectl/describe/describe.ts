@@ -4,16 +4,21 @@ import { humanDuration, parseTime } from "../../../api/time";
 import type { Time } from "../../../sim/clock";
 import { rfc1123 } from "../../calendar";
 import type { Context } from "../context";
+import { describeConfigMap, describeNamespace, describeSecret, describeServiceAccount } from "./data";
+import { describeAny } from "./generic";
 import { alignLines, type Line, line } from "./lines";
 import { describeNode } from "./node";
 import { describePod } from "./pod";
-import { describeService, describeSlice } from "./service";
-import { describeDeployment, describeReplicaSet } from "./workload";
+import { describeEndpoints, describeService, describeSlice } from "./service";
+import { describeDaemonSet, describeDeployment, describeReplicaSet } from "./workload";
+
+/** Kinds whose description tells no events. */
+const withoutEvents: readonly string[] = ["Namespace", "Secret"];
 
 /** The whole text of one object. */
 export function describeObject(context: Context, object: KubeObject, events: boolean): string {
   const lines = linesOf(context, object);
-  if (events) lines.push(...eventLines(context, object));
+  if (events && !withoutEvents.includes(object.kind)) lines.push(...eventLines(context, object));
   return alignLines(lines);
 }
 
@@ -31,6 +36,18 @@ function linesOf(context: Context, object: KubeObject): Line[] {
       return describeNode(context, object);
     case "EndpointSlice":
       return describeSlice(object);
+    case "Endpoints":
+      return describeEndpoints(object);
+    case "DaemonSet":
+      return describeDaemonSet(context, object);
+    case "ConfigMap":
+      return describeConfigMap(object);
+    case "Secret":
+      return describeSecret(object);
+    case "ServiceAccount":
+      return describeServiceAccount(object);
+    case "Namespace":
+      return describeNamespace(object);
     default:
       return describeAny(object);
   }
@@ -113,27 +130,4 @@ function ageText(event: Kinds["Event"], now: Time): string {
   const first = event.firstTimestamp ?? event.eventTime ?? undefined;
   const last = event.lastTimestamp ?? event.eventTime ?? undefined;
   return count > 1 ? `${since(last)} (x${count} over ${since(first)})` : since(first);
-}
-
-/** A kind without a description of its own: its fields, as kubectl's generic describer shows them. */
-function describeAny(object: KubeObject): Line[] {
-  const lines = metadataLines(object, object.metadata.namespace !== undefined);
-  for (const [name, value] of Object.entries(object)) {
-    if (["metadata", "apiVersion", "kind"].includes(name)) continue;
-    lines.push(...fieldLines(name, value, 0));
-  }
-  return lines;
-}
-
-function fieldLines(name: string, value: unknown, level: number): Line[] {
-  const title = `${name.charAt(0).toUpperCase()}${name.slice(1).replace(/([a-z])([A-Z])/g, "$1 $2")}:`;
-  if (typeof value !== "object" || value === null) return [line(level, title, String(value))];
-  const inner = Array.isArray(value)
-    ? value.flatMap((each) =>
-        typeof each === "object" && each !== null
-          ? Object.entries(each).flatMap(([key, part]) => fieldLines(key, part, level + 1))
-          : [line(level + 1, String(each))],
-      )
-    : Object.entries(value).flatMap(([key, part]) => fieldLines(key, part, level + 1));
-  return [line(level, title), ...inner];
 }

@@ -10,6 +10,11 @@ export function line(level: number, ...cells: readonly string[]): Line {
   return { level, cells };
 }
 
+/** Lines that stand as they are: no columns go through them. */
+export function text(lines: string): Line {
+  return { level: 0, cells: [lines] };
+}
+
 /**
  * Aligns lines as tabwriter does: a column is as wide as its widest cell in adjacent lines that have one there; the last
  * cell of a line belongs to no column.
@@ -49,4 +54,9 @@ function align(
 
 function pad(text: string, width: number): string {
   return text + " ".repeat(Math.max(0, width - [...text].length));
+}
+
+/** Lines without columns: tabs stay tabs, as where kubectl forgets to align them. */
+export function plainLines(lines: readonly Line[]): string {
+  return lines.map(({ level, cells }) => `${"  ".repeat(level)}${cells.join("\t")}\n`).join("");
 }

@@ -2,6 +2,7 @@
 import type { Kinds } from "../../../api/kinds";
 import { humanDuration, parseTime } from "../../../api/time";
 import type { Context } from "../context";
+import { amountOf, amountText, type PodAmounts, podAmounts, shareText } from "./amounts";
 import { annotationLines, mapLines, timeText } from "./describe";
 import { type Line, line } from "./lines";
 
@@ -19,67 +20,93 @@ export function describeNode(context: Context, node: Node): Line[] {
   if (taints.length === 0) lines.push(line(0, "Taints:", "<none>"));
   else lines.push(...taints.map((taint, at) => line(0, at === 0 ? "Taints:" : "", taint)));
   lines.push(line(0, "Unschedulable:", String(spec.unschedulable ?? false)));
-  lines.push(line(0, "Conditions:"));
-  lines.push(line(1, "Type", "Status", "LastHeartbeatTime", "LastTransitionTime", "Reason", "Message"));
-  lines.push(line(1, "----", "------", "-----------------", "------------------", "------", "-------"));
-  for (const { type, status: value, lastHeartbeatTime, lastTransitionTime, reason, message } of status.conditions ??
-    []) {
-    lines.push(
-      line(1, type, value, timeText(lastHeartbeatTime), timeText(lastTransitionTime), reason ?? "", message ?? ""),
-    );
-  }
+  lines.push(...conditionLines(status.conditions ?? []));
   lines.push(
     line(0, "Addresses:"),
     ...(status.addresses ?? []).map(({ type, address }) => line(1, `${type}:`, address)),
   );
-  for (const [title, amounts] of [
-    ["Capacity:", status.capacity],
-    ["Allocatable:", status.allocatable],
-  ] as const) {
-    lines.push(
-      line(0, title),
-      ...Object.entries(amounts ?? {})
-        .sort()
-        .map(([name, value]) => line(1, `${name}:`, String(value))),
-    );
-  }
-  const info = status.nodeInfo;
-  if (info) {
-    lines.push(line(0, "System Info:"));
-    const rows: readonly (readonly [string, string | undefined])[] = [
-      ["Machine ID:", info.machineID],
-      ["System UUID:", info.systemUUID],
-      ["Boot ID:", info.bootID],
-      ["Kernel Version:", info.kernelVersion],
-      ["OS Image:", info.osImage],
-      ["Operating System:", info.operatingSystem],
-      ["Architecture:", info.architecture],
-      ["Container Runtime Version:", info.containerRuntimeVersion],
-      ["Kubelet Version:", info.kubeletVersion],
-      ["Kube-Proxy Version:", info.kubeProxyVersion],
-    ];
-    lines.push(...rows.map(([name, value]) => line(1, name, value ?? "")));
-  }
-  if (spec.podCIDR)
-    lines.push(line(0, "PodCIDR:", spec.podCIDR), line(0, "PodCIDRs:", (spec.podCIDRs ?? []).join(",")));
+  lines.push(...capacityLines("Capacity:", status.capacity), ...capacityLines("Allocatable:", status.allocatable));
+  lines.push(...systemLines(status.nodeInfo));
+  if (spec.podCIDR) lines.push(line(0, "PodCIDR:", spec.podCIDR));
+  if (spec.podCIDRs?.length) lines.push(line(0, "PodCIDRs:", spec.podCIDRs.join(",")));
+  if (spec.providerID) lines.push(line(0, "ProviderID:", spec.providerID));
   lines.push(...podLines(context, node));
   return lines;
 }
 
+function conditionLines(conditions: NonNullable<Node["status"]["conditions"]>): Line[] {
+  if (conditions.length === 0) return [];
+  return [
+    line(0, "Conditions:"),
+    line(1, "Type", "Status", "LastHeartbeatTime", "LastTransitionTime", "Reason", "Message"),
+    line(1, "----", "------", "-----------------", "------------------", "------", "-------"),
+    ...conditions.map(({ type, status, lastHeartbeatTime, lastTransitionTime, reason = "", message = "" }) => {
+      const times = [timeText(lastHeartbeatTime), timeText(lastTransitionTime)];
+      return line(1, ...[type, status, ...times, reason].map((cell) => `${cell} `), message);
+    }),
+  ];
+}
+
+function capacityLines(title: string, amounts: Readonly<Record<string, string>> | undefined): Line[] {
+  const entries = Object.entries(amounts ?? {}).sort(([one], [other]) => (one < other ? -1 : 1));
+  if (entries.length === 0) return [];
+  return [line(0, title), ...entries.map(([name, value]) => line(1, `${name}:`, amountText(value)))];
+}
+
+function systemLines(info: Node["status"]["nodeInfo"]): Line[] {
+  if (!info) return [];
+  const rows: readonly (readonly [string, string | undefined])[] = [
+    ["Machine ID:", info.machineID],
+    ["System UUID:", info.systemUUID],
+    ["Boot ID:", info.bootID],
+    ["Kernel Version:", info.kernelVersion],
+    ["OS Image:", info.osImage],
+    ["Operating System:", info.operatingSystem],
+    ["Architecture:", info.architecture],
+    ["Container Runtime Version:", info.containerRuntimeVersion],
+    ["Kubelet Version:", info.kubeletVersion],
+    ["Kube-Proxy Version:", info.kubeProxyVersion],
+  ];
+  return [line(0, "System Info:"), ...rows.map(([name, value]) => line(1, name, value ?? ""))];
+}
+
 function podLines(context: Context, node: Node): Line[] {
   const { now } = context.call.cluster.sim.clock;
-  const pods = context.api.store
-    .list("Pod", { node: node.metadata.name })
-    .filter((pod) => pod.status.phase !== "Succeeded" && pod.status.phase !== "Failed");
+  const pods = context.api
+    .list("Pod", { fieldSelector: `spec.nodeName=${node.metadata.name}` })
+    .filter(({ status }) => status.phase !== "Succeeded" && status.phase !== "Failed");
+  const room = node.status.allocatable ?? node.status.capacity ?? {};
   const lines = [line(0, "Non-terminated Pods:", `(${pods.length} in total)`)];
   lines.push(line(1, "Namespace", "Name", "", "CPU Requests", "CPU Limits", "Memory Requests", "Memory Limits", "Age"));
   lines.push(line(1, "---------", "----", "", "------------", "----------", "---------------", "-------------", "---"));
+  const all: PodAmounts[] = [];
   for (const pod of pods) {
     const created = parseTime(pod.metadata.creationTimestamp);
     const age = created === undefined ? "<unknown>" : humanDuration(now - created);
-    lines.push(
-      line(1, pod.metadata.namespace ?? "", pod.metadata.name, "", "0 (0%)", "0 (0%)", "0 (0%)", "0 (0%)", age),
+    const amounts = podAmounts(pod);
+    all.push(amounts);
+    const shares = (["cpu", "memory"] as const).flatMap((name) =>
+      (["requests", "limits"] as const).map((kind) => shareText(name, amounts[kind].get(name) ?? 0, room)),
     );
+    lines.push(line(1, pod.metadata.namespace ?? "", pod.metadata.name, "", ...shares, age));
   }
-  return lines;
+  return [...lines, ...totalLines(all, room)];
+}
+
+function totalLines(all: readonly PodAmounts[], room: Readonly<Record<string, string>>): Line[] {
+  const sum = (kind: keyof PodAmounts, name: string): number =>
+    all.reduce((total, amounts) => total + (amounts[kind].get(name) ?? 0), 0);
+  const named = new Set(["cpu", "memory", "ephemeral-storage"]);
+  const rest = all.flatMap(({ requests, limits }) => [...requests.keys(), ...limits.keys()]);
+  const more = [...new Set(rest)].filter((name) => !named.has(name)).sort();
+  return [
+    line(0, "Allocated resources:"),
+    line(1, "(Total limits may be over 100 percent, i.e., overcommitted.)"),
+    line(1, "Resource", "Requests", "Limits"),
+    line(1, "--------", "--------", "------"),
+    ...[...named].map((name) =>
+      line(1, name, shareText(name, sum("requests", name), room), shareText(name, sum("limits", name), room)),
+    ),
+    ...more.map((name) => line(1, name, amountOf(name, sum("requests", name)), amountOf(name, sum("limits", name)))),
+  ];
 }

@@ -2,7 +2,7 @@
 import type { Kinds } from "../../../api/kinds";
 import type { Context } from "../context";
 import { metadataLines, selectorText } from "./describe";
-import { type Line, line } from "./lines";
+import { type Line, line, text } from "./lines";
 
 type Service = Kinds["Service"];
 type Slice = Kinds["EndpointSlice"];
@@ -23,10 +23,10 @@ export function describeService(context: Context, service: Service): Line[] {
   if (spec.externalName) lines.push(line(0, "External Name:", spec.externalName));
   const ingress = service.status?.loadBalancer?.ingress ?? [];
   if (ingress.length > 0) {
-    const text = ingress.map((each) =>
+    const shown = ingress.map((each) =>
       each.ip ? `${each.ip}${each.ipMode ? ` (${each.ipMode})` : ""}` : (each.hostname ?? ""),
     );
-    lines.push(line(0, "LoadBalancer Ingress:", text.join(", ")));
+    lines.push(line(0, "LoadBalancer Ingress:", shown.join(", ")));
   }
   for (const port of spec.ports ?? []) {
     const name = port.name || "<unset>";
@@ -61,6 +61,25 @@ function endpointsOf(slices: readonly Slice[], name: string): string {
   }
   if (all.length === 0) return "";
   return all.length > 3 ? `${all.slice(0, 3).join(",")} + ${all.length - 3} more...` : all.join(",");
+}
+
+export function describeEndpoints(endpoints: Kinds["Endpoints"]): Line[] {
+  const lines = [...metadataLines(endpoints), line(0, "Subsets:")];
+  const listed = (addresses: readonly { readonly ip: string }[] | undefined): string =>
+    (addresses ?? []).map(({ ip }) => ip).join(",") || "<none>";
+  for (const subset of endpoints.subsets ?? []) {
+    lines.push(line(1, "Addresses:", listed(subset.addresses)));
+    lines.push(line(1, "NotReadyAddresses:", listed(subset.notReadyAddresses)));
+    const ports = subset.ports ?? [];
+    if (ports.length === 0) lines.push(line(1, "Ports:", "<unset>"));
+    else {
+      lines.push(line(1, "Ports:"), line(2, "Name", "Port", "Protocol"), line(2, "----", "----", "--------"));
+      for (const { name, port, protocol } of ports)
+        lines.push(line(2, name || "<unset>", String(port), protocol ?? "TCP"));
+    }
+    lines.push(text(""));
+  }
+  return lines;
 }
 
 export function describeSlice(slice: Slice): Line[] {

@@ -1,9 +1,10 @@
 /** Owns the description of Deployments and ReplicaSets. */
 import type { Kinds } from "../../../api/kinds";
 import { controllerOf } from "../../../api/meta";
+import { selectorText as labelSelectorText } from "../../../api/tables/labels";
 import type { Context } from "../context";
 import { annotationLines, mapLines, metadataLines, selectorText, timeText } from "./describe";
-import { type Line, line } from "./lines";
+import { type Line, line, text } from "./lines";
 import { type Template, templateLines } from "./pod";
 
 type Deployment = Kinds["Deployment"];
@@ -16,7 +17,7 @@ export function describeDeployment(context: Context, deployment: Deployment): Li
   const lines: Line[] = [line(0, "Name:", metadata.name), line(0, "Namespace:", metadata.namespace ?? "")];
   lines.push(line(0, "CreationTimestamp:", timeText(metadata.creationTimestamp)));
   lines.push(...mapLines("Labels", metadata.labels), ...annotationLines(metadata.annotations));
-  lines.push(line(0, "Selector:", selectorText(spec.selector.matchLabels)));
+  lines.push(line(0, "Selector:", labelSelectorText(spec.selector)));
   const counts = [
     `${spec.replicas ?? 1} desired`,
     `${status.updatedReplicas ?? 0} updated`,
@@ -46,30 +47,46 @@ export function describeDeployment(context: Context, deployment: Deployment): Li
   const own = context.api.store.list("ReplicaSet", { namespace: metadata.namespace ?? "", owner: metadata.uid });
   const newest = own.find((set) => set.metadata.annotations?.[revision] === metadata.annotations?.[revision]);
   const old = own.filter((set) => set !== newest);
-  const text = (sets: readonly ReplicaSet[]): string =>
+  const shown = (sets: readonly ReplicaSet[]): string =>
     sets
       .map((set) => `${set.metadata.name} (${set.status.replicas}/${set.spec.replicas} replicas created)`)
       .join(", ") || "<none>";
-  lines.push(line(0, "OldReplicaSets:", text(old)), line(0, "NewReplicaSet:", text(newest ? [newest] : [])));
+  lines.push(line(0, "OldReplicaSets:", shown(old)), line(0, "NewReplicaSet:", shown(newest ? [newest] : [])));
   return lines;
 }
 
 export function describeReplicaSet(context: Context, set: ReplicaSet): Line[] {
   const { metadata, spec, status } = set;
   const lines: Line[] = [line(0, "Name:", metadata.name), line(0, "Namespace:", metadata.namespace ?? "")];
-  lines.push(line(0, "Selector:", selectorText(spec.selector.matchLabels)), ...metadataLines(set).slice(2));
+  lines.push(line(0, "Selector:", labelSelectorText(spec.selector)), ...metadataLines(set).slice(2));
   const owner = controllerOf(set);
   if (owner) lines.push(line(0, "Controlled By:", `${owner.kind}/${owner.name}`));
   lines.push(line(0, "Replicas:", `${status.replicas} current / ${spec.replicas ?? 1} desired`));
+  lines.push(podsStatus(context, set), ...templateLines(spec.template as Template));
+  return lines;
+}
+
+export function describeDaemonSet(context: Context, set: Kinds["DaemonSet"]): Line[] {
+  const { metadata, spec, status } = set;
+  const lines: Line[] = [line(0, "Name:", metadata.name), line(0, "Namespace:", metadata.namespace ?? "")];
+  lines.push(line(0, "Selector:", labelSelectorText(spec.selector)));
+  lines.push(line(0, "Node-Selector:", selectorText(spec.template.spec?.nodeSelector)));
+  lines.push(...mapLines("Labels", metadata.labels), ...annotationLines(metadata.annotations));
+  const counts: readonly (readonly [string, number | undefined])[] = [
+    ["Desired Number of Nodes Scheduled", status.desiredNumberScheduled],
+    ["Current Number of Nodes Scheduled", status.currentNumberScheduled],
+    ["Number of Nodes Scheduled with Up-to-date Pods", status.updatedNumberScheduled],
+    ["Number of Nodes Scheduled with Available Pods", status.numberAvailable],
+    ["Number of Nodes Misscheduled", status.numberMisscheduled],
+  ];
+  lines.push(...counts.map(([title, count]) => text(`${title}: ${count ?? 0}`)));
+  lines.push(podsStatus(context, set), ...templateLines(spec.template as Template));
+  return lines;
+}
+
+function podsStatus(context: Context, { metadata }: ReplicaSet | Kinds["DaemonSet"]): Line {
   const pods = context.api.store.list("Pod", { namespace: metadata.namespace ?? "", owner: metadata.uid });
   const count = (phase: string): number => pods.filter((pod) => pod.status.phase === phase).length;
-  lines.push(
-    line(
-      0,
-      "Pods Status:",
-      `${count("Running")} Running / ${count("Pending")} Waiting / ${count("Succeeded")} Succeeded / ${count("Failed")} Failed`,
-    ),
-  );
-  lines.push(...templateLines(spec.template as Template));
-  return lines;
+  const counts = `${count("Running")} Running / ${count("Pending")} Waiting / ${count("Succeeded")} Succeeded / ${count("Failed")} Failed`;
+  return line(0, "Pods Status:", counts);
 }

@@ -35,3 +35,14 @@ export function goValue(value: unknown): string {
   }
   return String(value);
 }
+
+/** A JSON value as fmt's `%#v` writes it: Go source. */
+export function goSyntax(value: unknown): string {
+  if (value === null || value === undefined) return "interface {}(nil)";
+  if (Array.isArray(value)) return `[]interface {}{${value.map(goSyntax).join(", ")}}`;
+  if (typeof value === "object") {
+    const pairs = Object.entries(sorted(value) as Record<string, unknown>);
+    return `map[string]interface {}{${pairs.map(([key, each]) => `${JSON.stringify(key)}:${goSyntax(each)}`).join(", ")}}`;
+  }
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
+}

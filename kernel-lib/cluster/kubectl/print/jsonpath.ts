@@ -26,14 +26,40 @@ type Part =
   | { readonly part: "range"; readonly steps: readonly Step[]; readonly body: readonly Part[] };
 
 /** A template or a path is wrong, or a value is not there; the message is client-go's. */
-export class JsonPathError extends Error {}
+export class JsonPathError extends Error {
+  constructor(
+    message: string,
+    /** The template is wrong, whatever it is filled with. */
+    readonly parsing = false,
+  ) {
+    super(message);
+  }
+}
 
-/**
- * Fills a template.
- * @param strict a missing key is an error (kubectl's `-o jsonpath` allows it: it prints nothing)
- */
+function parsed<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw error instanceof JsonPathError ? new JsonPathError(error.message, true) : error;
+  }
+}
+
+/** Fills a template; a field that is missing prints nothing, as kubectl's `-o jsonpath` allows it. */
 export function fillTemplate(template: string, root: Value): string {
-  return parts(parseTemplate(template), root, root);
+  const list = parsed(() => parseTemplate(template));
+  return parts(list, root, root);
+}
+
+/** All values that the paths of a template lead to, those in ranges included. */
+export function valuesOf(template: string, root: Value): readonly Value[] {
+  const list = parsed(() => parseTemplate(template));
+  const all = (some: readonly Part[], current: Value): readonly Value[] =>
+    some.flatMap((part) => {
+      if (part.part === "text") return [];
+      const values = walk(part.steps, [current], root);
+      return part.part === "path" ? values : values.flatMap((value) => all(part.body, value));
+    });
+  return all(list, root);
 }
 
 /** The values that a relaxed path (`.spec.ports[0]`, `{.x}`, `x.y`) leads to; none if a field is missing. */

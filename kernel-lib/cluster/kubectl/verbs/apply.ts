@@ -4,12 +4,15 @@ import type { KubeObject } from "../../../api/kinds";
 import { threeWayPatch } from "../../../api/patch";
 import { Failed } from "../../shell/tool";
 import type { Context, Verb } from "../context";
+import { parseFormat } from "../print/format";
 import { compactJson } from "../print/json";
-import { parseFormat, printObjects, typeName } from "../print/printer";
 import { type FromFile, readFiles, statusMessage } from "../resources";
-import { dryRunFlag, dryRunOf } from "./dryrun";
+import { writing } from "../writing";
+import { dryRunFlag, dryRunOf, tell } from "./dryrun";
 
-const annotation = "kubectl.kubernetes.io/last-applied-configuration";
+/** Where `apply` keeps what it applied last. */
+export const lastApplied = "kubectl.kubernetes.io/last-applied-configuration";
+const annotation = lastApplied;
 
 export const apply: Verb = {
   name: "apply",
@@ -22,6 +25,11 @@ export const apply: Verb = {
     { name: "recursive", short: "R", type: "bool" },
     { name: "server-side", type: "bool" },
     { name: "force", type: "bool" },
+    { name: "overwrite", type: "bool" },
+    { name: "wait", type: "bool" },
+    { name: "timeout", type: "duration" },
+    { name: "field-manager", type: "string" },
+    { name: "kustomize", short: "k", type: "string" },
     { name: "validate", type: "string", alone: "strict" },
     dryRunFlag,
   ],
@@ -33,6 +41,7 @@ function applyFiles(context: Context): number {
   if (flags.args.length > 0) {
     throw new Failed(`error: Unexpected args: [${flags.args.join(" ")}]\nSee 'kubectl apply -h' for help and examples`);
   }
+  if (flags.given("kustomize")) throw new Failed("error: kustomizations are not simulated: use -f");
   if (!flags.given("filename")) throw new Failed("error: must specify one of -f and -k");
   const files = readFiles(context);
   if (files.length === 0) throw new Failed("error: no objects passed to apply");
@@ -53,6 +62,7 @@ type Meta = Readonly<Record<string, unknown>> & { readonly name?: string; readon
 
 function applyOne(context: Context, { manifest, resource, source }: FromFile): void {
   const { api, flags } = context;
+  parseFormat(context, false);
   const meta = (manifest.object.metadata ?? {}) as Meta;
   const namespace = resource.namespaced ? (meta.namespace ?? context.namespace) : "";
   if (flags.given("namespace") && resource.namespaced && meta.namespace && meta.namespace !== context.namespace) {
@@ -70,9 +80,8 @@ function applyOne(context: Context, { manifest, resource, source }: FromFile): v
   };
   const dryRun = dryRunOf(flags);
   const options = {
+    ...writing(context, "kubectl-client-side-apply", true),
     ...(resource.namespaced && { namespace }),
-    dryRun: dryRun !== "none",
-    by: "kubectl-client-side-apply",
   };
   let current: KubeObject | undefined;
   try {
@@ -80,17 +89,12 @@ function applyOne(context: Context, { manifest, resource, source }: FromFile): v
   } catch (error) {
     if (!(error instanceof StatusError) || error.reason !== "NotFound") throw error;
   }
-  const suffix = dryRun === "none" ? "" : ` (${dryRun === "client" ? "dry run" : "server dry run"})`;
-  const tell = (object: KubeObject, what: string): void => {
-    const format = flags.text("output");
-    if (format === undefined) context.out(`${typeName(resource.kind)}/${object.metadata.name} ${what}${suffix}\n`);
-    else context.out(printObjects(parseFormat(format, false), [object], false));
-  };
   if (!current) {
-    tell(
-      sourced("creating", source, () => api.create(resource.kind, wanted, options)),
-      "created",
-    );
+    if (dryRun === "client") tell(context, wanted as unknown as KubeObject, "created");
+    else {
+      const made = sourced("creating", source, () => api.create(resource.kind, wanted, options));
+      tell(context, made, "created");
+    }
     return;
   }
   const was = current.metadata.annotations?.[annotation];
@@ -101,14 +105,15 @@ function applyOne(context: Context, { manifest, resource, source }: FromFile): v
   }
   const patch = threeWayPatch(was === undefined ? {} : JSON.parse(was), wanted, current);
   if (Object.keys(patch).length === 0) {
-    tell(current, "unchanged");
+    tell(context, current, "unchanged");
     return;
   }
   const now = current;
   const after = sourced("applying patch", source, () =>
     api.patch(resource.kind, namespace, now.metadata.name, "strategic", patch, options),
   );
-  tell(after, after.metadata.resourceVersion === now.metadata.resourceVersion ? "unchanged" : "configured");
+  const unchanged = dryRun === "none" && after.metadata.resourceVersion === now.metadata.resourceVersion;
+  tell(context, after, unchanged ? "unchanged" : "configured");
 }
 
 /** An error of the server says which file it is about (cmdutil.AddSourceToErr). */
@@ -116,7 +121,7 @@ export function sourced<T>(what: string, source: string, run: () => T): T {
   try {
     return run();
   } catch (error) {
-    if (!(error instanceof StatusError) || error.reason === "Invalid") throw error;
+    if (!(error instanceof StatusError) || (error.reason === "Invalid" && error.details.kind)) throw error;
     throw new StatusError(error.reason, `error when ${what} "${source}": ${error.message}`, error.details);
   }
 }

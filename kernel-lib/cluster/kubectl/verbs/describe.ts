@@ -2,7 +2,7 @@
 import { Failed } from "../../shell/tool";
 import type { Context, Verb } from "../context";
 import { describeObject } from "../describe/describe";
-import { findObjects, readArguments, readFiles, typeMissing } from "../resources";
+import { findObjects, readArguments, readFiles } from "../resources";
 
 export const describe: Verb = {
   name: "describe",
@@ -25,7 +25,11 @@ function show(context: Context): number {
         name: (manifest.object.metadata as { readonly name?: string } | undefined)?.name,
       }))
     : readArguments(flags.args);
-  if (asked.length === 0) throw typeMissing("describe");
+  if (asked.length === 0) {
+    throw new Failed(
+      'error: You must specify the type of resource to describe. Use "kubectl api-resources" for a complete list of supported resources.',
+    );
+  }
   const allNamespaces = flags.is("all-namespaces");
   const { objects, failed } = findWithPrefix(context, asked, allNamespaces);
   if (objects.length === 0 && !failed) {
@@ -45,7 +49,10 @@ function findWithPrefix(
 ): ReturnType<typeof findObjects> {
   const quiet: string[] = [];
   const found = findObjects({ ...context, err: (text) => void quiet.push(text) }, asked, { allNamespaces });
-  if (!found.failed) return found;
+  if (!found.failed || context.flags.args.length !== 2) {
+    context.err(quiet.join(""));
+    return found;
+  }
   const byPrefix = asked.flatMap(({ resource, name }) =>
     name === undefined
       ? []

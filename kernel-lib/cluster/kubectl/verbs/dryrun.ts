@@ -1,11 +1,13 @@
-/** Owns `--dry-run` and what the verbs that make objects share. */
+/** Owns `--dry-run`, and how the verbs that write show what came of it. */
 import type { Draft, Kind, KubeObject } from "../../../api/kinds";
 import { Failed } from "../../shell/tool";
 import type { Context } from "../context";
 import type { Flag, Flags } from "../flags";
-import { parseFormat, printObjects, typeName } from "../print/printer";
+import { parseFormat, printObject, typeName } from "../print/printer";
+import { writing } from "../writing";
 
 export const dryRunFlag: Flag = { name: "dry-run", type: "string", alone: "unchanged" };
+export const outputFlag: Flag = { name: "output", short: "o", type: "string" };
 
 /** @throws Failed in kubectl's words */
 export function dryRunOf(flags: Flags): "none" | "client" | "server" {
@@ -16,25 +18,27 @@ export function dryRunOf(flags: Flags): "none" | "client" | "server" {
   throw new Failed(`error: Invalid dry-run value (${text}). Must be "none", "server", or "client".`);
 }
 
+/** `pod/x labeled (dry run)`, or the object in the format of `-o`. */
+export function tell(context: Context, object: KubeObject, done: string): void {
+  const format = parseFormat(context, false);
+  if (format.format !== "table") {
+    printObject(context, format, object);
+    return;
+  }
+  const suffix = { none: "", client: " (dry run)", server: " (server dry run)" }[dryRunOf(context.flags)];
+  context.out(`${typeName(object.kind)}/${object.metadata.name} ${done}${suffix}\n`);
+}
+
 /** Creates an object, or prints what would be created; `done` is the word for it (`created`, `exposed`). */
 export function createOrPrint(context: Context, kind: Kind, draft: object, done: string): KubeObject | undefined {
   const { api, flags, namespace } = context;
-  const dryRun = dryRunOf(flags);
-  const format = flags.text("output");
-  const name = (draft as { metadata: { name: string } }).metadata.name;
-  const suffix = { none: "", client: " (dry run)", server: " (server dry run)" }[dryRun];
-  if (dryRun === "client") {
-    if (format === undefined) context.out(`${typeName(kind)}/${name} ${done}${suffix}\n`);
-    else context.out(printObjects(parseFormat(format, false), [draft as KubeObject], false));
+  parseFormat(context, false);
+  if (dryRunOf(flags) === "client") {
+    tell(context, draft as KubeObject, done);
     return undefined;
   }
-  const by = `kubectl-${flagsVerb(context)}`;
-  const made = api.create(kind, draft as Draft<Kind>, { namespace, dryRun: dryRun === "server", by });
-  if (format === undefined) context.out(`${typeName(kind)}/${made.metadata.name} ${done}${suffix}\n`);
-  else context.out(printObjects(parseFormat(format, false), [made], false));
+  const by = `kubectl-${context.call.args.find((arg) => !arg.startsWith("-")) ?? "create"}`;
+  const made = api.create(kind, draft as Draft<Kind>, { ...writing(context, by, true), namespace });
+  tell(context, made, done);
   return made;
-}
-
-function flagsVerb(context: Context): string {
-  return context.call.args.find((arg) => !arg.startsWith("-")) ?? "create";
 }

@@ -2,7 +2,15 @@
 import type { Kind, KubeObject, Resource } from "../../../api/kinds";
 import { Failed } from "../../shell/tool";
 import type { Context, Verb } from "../context";
-import { type Format, parseFormat, printObjects, printTable, type TableOptions, tableRows } from "../print/printer";
+import {
+  type Format,
+  parseFormat,
+  printObject,
+  printObjects,
+  printTable,
+  type TableOptions,
+  tableRows,
+} from "../print/printer";
 import { alignRows } from "../print/text";
 import { type Asked, findObjects, readArguments, readFiles } from "../resources";
 import { watchObjects } from "../watch";
@@ -34,13 +42,17 @@ export const get: Verb = {
     { name: "ignore-not-found", type: "bool" },
     { name: "chunk-size", type: "int" },
     { name: "show-managed-fields", type: "bool" },
+    { name: "template", type: "string" },
+    { name: "server-print", type: "bool" },
+    { name: "output-watch-events", type: "bool" },
+    { name: "recursive", short: "R", type: "bool" },
   ],
   run: getObjects,
 };
 
 async function getObjects(context: Context): Promise<number> {
   const { flags } = context;
-  const format = parseFormat(flags.text("output"));
+  const format = parseFormat(context);
   const allNamespaces = flags.is("all-namespaces");
   const asked = askedFor(context);
   if (asked.length === 0) throw new Failed(nothingGiven);
@@ -56,7 +68,7 @@ async function getObjects(context: Context): Promise<number> {
   } else if (objects.length > 0 || !failed) {
     const list = asked.length !== 1 || asked[0]?.name === undefined;
     if (format.format === "columns" && objects.length === 0) context.err(noneFound(context, allNamespaces, asked));
-    else context.out(headless(context, format, printObjects(format, objects, list)));
+    else printObjects(context, format, objects, list);
   }
   return failed ? 1 : 0;
 }
@@ -67,10 +79,6 @@ function askedFor(context: Context): readonly Asked[] {
     const meta = manifest.object.metadata as { readonly name?: string } | undefined;
     return { resource, name: meta?.name };
   });
-}
-
-function headless(context: Context, format: Format, text: string): string {
-  return format.format === "columns" && context.flags.is("no-headers") ? text.slice(text.indexOf("\n") + 1) : text;
 }
 
 function noneFound(context: Context, allNamespaces: boolean, asked: readonly Asked[]): string {
@@ -132,7 +140,7 @@ async function watch(context: Context, asked: readonly Asked[], format: Format):
   const show = (objects: readonly KubeObject[], head: boolean): void => {
     if (objects.length === 0) return;
     if (format.format !== "table") {
-      for (const object of objects) context.out(printObjects(format, [object], false));
+      for (const object of objects) printObject(context, format, object);
       return;
     }
     const table = tableRows(context.api, resource.kind, objects as never, options);

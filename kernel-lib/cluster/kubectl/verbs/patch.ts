@@ -1,11 +1,16 @@
-/** Owns `kubectl patch` and `kubectl set image`. */
-
+/** Owns `kubectl patch`: strategic, merge and JSON patches. */
 import { parse } from "yaml";
+import { StatusError } from "../../../api/errors";
+import { jsonPatch } from "../../../api/jsonpatch";
 import type { KubeObject } from "../../../api/kinds";
+import { mergePatch, strategicMerge } from "../../../api/patch";
+import type { PatchType } from "../../../api/rest";
+import { resolvePath } from "../../shell/filesystem";
 import { Failed } from "../../shell/tool";
 import type { Context, Verb } from "../context";
-import { parseFormat, printObjects, typeName } from "../print/printer";
-import { findObjects, readArguments, typeMissing } from "../resources";
+import { writing } from "../writing";
+import { dryRunFlag, dryRunOf, outputFlag, tell } from "./dryrun";
+import { objectsMeant } from "./objects";
 
 export const patch: Verb = {
   name: "patch",
@@ -13,97 +18,81 @@ export const patch: Verb = {
   usage: "patch (-f FILENAME | TYPE NAME) [-p PATCH|--patch-file FILE] [options]",
   flags: [
     { name: "patch", short: "p", type: "string" },
+    { name: "patch-file", type: "string" },
     { name: "type", type: "string" },
-    { name: "output", short: "o", type: "string" },
+    { name: "filename", short: "f", type: "list" },
+    { name: "local", type: "bool" },
+    { name: "field-manager", type: "string" },
+    { name: "subresource", type: "string" },
+    { name: "template", type: "string" },
+    outputFlag,
+    dryRunFlag,
   ],
   run: patchObjects,
 };
 
+const types: readonly PatchType[] = ["json", "merge", "strategic"];
+
 function patchObjects(context: Context): number {
-  const { api, flags } = context;
-  const text = flags.text("patch");
-  if (text === undefined)
-    throw new Failed("error: must specify --patch or --patch-file containing the contents of the patch");
-  const type = flags.text("type") ?? "strategic";
-  if (type === "json") throw new Failed("error: JSON patches are not simulated: use --type=merge or strategic");
-  if (type !== "merge" && type !== "strategic") {
-    throw new Failed(`error: --type must be one of [json merge strategic], not "${type}"`);
+  const { flags } = context;
+  if (flags.given("patch") && flags.given("patch-file")) {
+    throw new Failed("error: cannot specify --patch and --patch-file together");
   }
-  const asked = readArguments(flags.args);
-  if (asked.length === 0) throw typeMissing("patch");
-  if (asked.some(({ name }) => name === undefined))
-    throw new Failed("error: resource(s) were provided, but no name was specified");
-  let change: unknown;
-  try {
-    change = parse(text);
-  } catch (error) {
-    throw new Failed(`error: unable to parse ${JSON.stringify(text)}: ${error instanceof Error ? error.message : ""}`);
-  }
-  const { objects, failed } = findObjects(context, asked);
+  const text = flags.given("patch-file") ? fileOf(context, flags.text("patch-file") ?? "") : flags.text("patch");
+  if (!text) throw new Failed("error: must specify --patch or --patch-file containing the contents of the patch");
+  if (flags.is("local") && flags.args.length > 0)
+    throw new Failed("error: cannot specify --local and server resources");
+  const type = (flags.text("type") ?? "strategic").toLowerCase();
+  if (!isPatchType(type))
+    throw new Failed(`error: --type must be one of [json merge strategic], not ${JSON.stringify(flags.text("type"))}`);
+  const change = patchOf(text);
+  const { objects, failed } = objectsMeant(context);
   for (const object of objects) {
-    const { namespace = "", name, resourceVersion } = object.metadata;
-    const after = api.patch(object.kind, namespace, name, type, change, { by: "kubectl-patch" });
-    const format = flags.text("output");
-    const word = after.metadata.resourceVersion === resourceVersion ? "patched (no change)" : "patched";
-    if (format === undefined) context.out(`${typeName(object.kind)}/${name} ${word}\n`);
-    else context.out(printObjects(parseFormat(format, false), [after as KubeObject], false));
+    const after =
+      flags.is("local") || dryRunOf(flags) === "client"
+        ? local(object, type, change)
+        : remote(context, object, type, change);
+    const same = JSON.stringify(withoutVersion(after)) === JSON.stringify(withoutVersion(object));
+    tell(context, after, same ? "patched (no change)" : "patched");
   }
+  if (objects.length === 0 && !failed) throw new Failed("error: no objects passed to patch");
   return failed ? 1 : 0;
 }
 
-export const set: Verb = {
-  name: "set",
-  short: "Set specific features on objects",
-  usage:
-    "set image (-f FILENAME | TYPE NAME) CONTAINER_NAME_1=CONTAINER_IMAGE_1 ... CONTAINER_NAME_N=CONTAINER_IMAGE_N",
-  flags: [
-    { name: "all", type: "bool" },
-    { name: "selector", short: "l", type: "string" },
-  ],
-  run: setImage,
-};
-
-function setImage(context: Context): number {
-  const [what, ...rest] = context.flags.args;
-  if (what !== "image")
-    throw new Failed(`error: unknown command "${what ?? ""}" for "kubectl set": here it sets only image`);
-  const pairs = rest.filter((arg) => arg.includes("="));
-  const asked = readArguments(rest.filter((arg) => !arg.includes("=")));
-  if (asked.length === 0) throw typeMissing("set");
-  if (pairs.length === 0) throw new Failed("error: at least one image update is required");
-  const { objects, failed } = findObjects(context, asked);
-  let wrong = failed;
-  for (const object of objects) {
-    const names = containerNames(object);
-    const wanted = pairs.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)] as const);
-    const missing = wanted.filter(([name]) => name !== "*" && !names?.includes(name));
-    if (!names || missing.length > 0) {
-      for (const [name] of missing) context.err(`error: unable to find container named "${name}"\n`);
-      wrong = true;
-      continue;
-    }
-    const containers = wanted.flatMap(([name, image]) =>
-      (name === "*" ? names : [name]).map((one) => ({ name: one, image })),
-    );
-    const spec = object.kind === "Pod" ? { containers } : { template: { spec: { containers } } };
-    const { namespace = "", name, resourceVersion } = object.metadata;
-    const after = context.api.patch(object.kind, namespace, name, "strategic", { spec }, { by: "kubectl-set" });
-    // What was so already is not mentioned.
-    if (after.metadata.resourceVersion === resourceVersion) continue;
-    context.out(`${typeName(object.kind)}/${name} image updated\n`);
-  }
-  return wrong ? 1 : 0;
+function isPatchType(text: string): text is PatchType {
+  return types.some((type) => type === text);
 }
 
-function containerNames(object: KubeObject): readonly string[] | undefined {
-  switch (object.kind) {
-    case "Pod":
-      return object.spec.containers.map(({ name }) => name);
-    case "Deployment":
-    case "ReplicaSet":
-    case "DaemonSet":
-      return object.spec.template?.spec?.containers.map(({ name }) => name);
-    default:
-      return undefined;
+function patchOf(text: string): unknown {
+  try {
+    return parse(text);
+  } catch (error) {
+    throw new Failed(`error: unable to parse ${JSON.stringify(text)}: ${error instanceof Error ? error.message : ""}`);
   }
+}
+
+function fileOf({ call }: Context, path: string): string {
+  const text = call.place.files.read(resolvePath(call.folder, path));
+  if (text === undefined) throw new Failed(`error: unable to read patch file: open ${path}: no such file or directory`);
+  return text;
+}
+
+function remote(context: Context, object: KubeObject, type: PatchType, change: unknown): KubeObject {
+  const { namespace = "", name } = object.metadata;
+  return context.api.patch(object.kind, namespace, name, type, change, writing(context, "kubectl-patch"));
+}
+
+function local(object: KubeObject, type: PatchType, change: unknown): KubeObject {
+  try {
+    const run = { json: jsonPatch, merge: mergePatch, strategic: strategicMerge }[type];
+    return run(object, change) as KubeObject;
+  } catch (error) {
+    if (error instanceof StatusError) throw new Failed(`error: ${error.message}`);
+    throw error;
+  }
+}
+
+function withoutVersion(object: KubeObject): unknown {
+  const { resourceVersion: _version, generation: _generation, ...metadata } = object.metadata;
+  return { ...object, metadata };
 }

@@ -1,0 +1,28 @@
+/** Owns what the generators of `kubectl create` share: flags, the one name, metadata. */
+import { Failed } from "../../../shell/tool";
+import type { Context } from "../../context";
+import type { Flag } from "../../flags";
+import { dryRunFlag } from "../dryrun";
+
+export const generatorFlags: readonly Flag[] = [
+  { name: "output", short: "o", type: "string" },
+  { name: "save-config", type: "bool" },
+  { name: "validate", type: "string", alone: "strict" },
+  { name: "field-manager", type: "string" },
+  { name: "template", type: "string" },
+  dryRunFlag,
+];
+
+/** The one argument that a generator takes. @throws Failed in kubectl's words */
+export function oneName({ flags }: Context, what: string): string {
+  const names = flags.args.slice(0, flags.beforeDash);
+  if (names.length === 1 && names[0] !== undefined) return names[0];
+  throw new Failed(
+    `error: exactly one NAME is required, got ${names.length}\nSee 'kubectl create ${what} -h' for help and examples`,
+  );
+}
+
+/** `namespace` only where it was given: so does kubectl, whose server fills it in. */
+export function metadata(context: Context, name: string, labels?: Readonly<Record<string, string>>): object {
+  return { ...(labels && { labels }), name, ...(context.flags.given("namespace") && { namespace: context.namespace }) };
+}

@@ -1,0 +1,110 @@
+/** Owns `kubectl rollout status`: it follows a Deployment or DaemonSet until its pods are the wanted ones. */
+import { type Kinds, resourceOf } from "../../../../api/kinds";
+import { keyOf } from "../../../../api/meta";
+import { Failed } from "../../../shell/tool";
+import type { Context, Verb } from "../../context";
+import { durationOf } from "../../flags";
+import { nextChange } from "../../watch";
+import { objectsMeant, requireObjects } from "../objects";
+import { rolloutFlags } from "./change";
+import { revisionsOf } from "./history";
+
+export const status: Verb = {
+  name: "status",
+  short: "Show the status of the rollout",
+  usage: "rollout status (TYPE NAME | TYPE/NAME) [flags]",
+  flags: [
+    ...rolloutFlags,
+    { name: "timeout", type: "duration" },
+    { name: "watch", short: "w", type: "bool" },
+    { name: "revision", type: "int" },
+  ],
+  run: follow,
+};
+
+interface Progress {
+  readonly text: string;
+  readonly done: boolean;
+}
+
+async function follow(context: Context): Promise<number> {
+  const { api, flags } = context;
+  requireObjects(context, "rollout status");
+  const { objects, failed } = objectsMeant(context);
+  const given = flags.text("timeout");
+  const { clock } = context.call.cluster.sim;
+  const end = given === undefined || durationOf(given) <= 0 ? undefined : clock.now + durationOf(given);
+  for (const object of objects) {
+    if (object.kind !== "Deployment" && object.kind !== "DaemonSet") {
+      throw new Failed(`error: no status viewer has been implemented for ${object.kind}`);
+    }
+    let shown = "";
+    for (;;) {
+      const now = api.store.get(object.kind, keyOf(object));
+      if (!now) throw new Failed("error: object has been deleted");
+      const { text, done } = now.kind === "Deployment" ? deploymentProgress(context, now) : daemonSetProgress(now);
+      if (text !== shown) context.out(`${text}\n`);
+      shown = text;
+      if (done || (flags.given("watch") && !flags.is("watch"))) break;
+      const left = end === undefined ? undefined : end - clock.now;
+      if (left !== undefined && left <= 0) throw new Failed("error: timed out waiting for the condition");
+      const how = await nextChange(context, resourceOf(object.kind), left);
+      if (how === "stopped") return 130;
+    }
+  }
+  return failed ? 1 : 0;
+}
+
+/** polymorphichelpers/rollout_status.go: DeploymentStatusViewer. */
+function deploymentProgress(context: Context, deployment: Kinds["Deployment"]): Progress {
+  const { name, generation = 0, annotations } = deployment.metadata;
+  const { status: now, spec } = deployment;
+  const asked = context.flags.number("revision") ?? 0;
+  if (asked > 0) {
+    const current = Number(annotations?.["deployment.kubernetes.io/revision"] ?? 0);
+    if (revisionsOf(context, deployment).size > 0 && current !== asked) {
+      throw new Failed(`error: desired revision (${asked}) is different from the running revision (${current})`);
+    }
+  }
+  if (generation > (now.observedGeneration ?? 0)) {
+    return { text: "Waiting for deployment spec update to be observed...", done: false };
+  }
+  const progressing = now.conditions?.find(({ type }) => type === "Progressing");
+  if (progressing?.reason === "ProgressDeadlineExceeded") {
+    throw new Failed(`error: deployment "${name}" exceeded its progress deadline`);
+  }
+  const head = `Waiting for deployment "${name}" rollout to finish: `;
+  const [wanted, updated] = [spec.replicas ?? 1, now.updatedReplicas ?? 0];
+  if (updated < wanted) {
+    return { text: `${head}${updated} out of ${wanted} new replicas have been updated...`, done: false };
+  }
+  if ((now.replicas ?? 0) > updated) {
+    return { text: `${head}${(now.replicas ?? 0) - updated} old replicas are pending termination...`, done: false };
+  }
+  if ((now.availableReplicas ?? 0) < updated) {
+    return {
+      text: `${head}${now.availableReplicas ?? 0} of ${updated} updated replicas are available...`,
+      done: false,
+    };
+  }
+  return { text: `deployment "${name}" successfully rolled out`, done: true };
+}
+
+/** The same file: DaemonSetStatusViewer. */
+function daemonSetProgress({ metadata, spec, status: now }: Kinds["DaemonSet"]): Progress {
+  if (spec.updateStrategy?.type !== undefined && spec.updateStrategy.type !== "RollingUpdate") {
+    throw new Failed("error: rollout status is only available for RollingUpdate strategy type");
+  }
+  if ((metadata.generation ?? 0) > (now.observedGeneration ?? 0)) {
+    return { text: "Waiting for daemon set spec update to be observed...", done: false };
+  }
+  const head = `Waiting for daemon set ${JSON.stringify(metadata.name)} rollout to finish: `;
+  const [wanted, updated] = [now.desiredNumberScheduled, now.updatedNumberScheduled ?? 0];
+  if (updated < wanted) {
+    return { text: `${head}${updated} out of ${wanted} new pods have been updated...`, done: false };
+  }
+  if ((now.numberAvailable ?? 0) < wanted) {
+    return { text: `${head}${now.numberAvailable ?? 0} of ${wanted} updated pods are available...`, done: false };
+  }
+  return { text: `daemon set ${JSON.stringify(metadata.name)} successfully rolled out`, done: true };
+}

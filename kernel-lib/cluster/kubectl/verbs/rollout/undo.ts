@@ -1,0 +1,70 @@
+/** Owns `kubectl rollout undo`: the pod template of an older revision becomes the Deployment's again. */
+import { same } from "../../../../api/equal";
+import type { Kinds } from "../../../../api/kinds";
+import { Failed } from "../../../shell/tool";
+import type { Context, Verb } from "../../context";
+import { plainLines } from "../../describe/lines";
+import { type Template, templateLines } from "../../describe/pod";
+import { typeName } from "../../print/printer";
+import { dryRunFlag, dryRunOf } from "../dryrun";
+import { objectsMeant, requireObjects } from "../objects";
+import { rolloutFlags } from "./change";
+import { revisionsOf } from "./history";
+
+export const undo: Verb = {
+  name: "undo",
+  short: "Undo a previous rollout",
+  usage: "rollout undo (TYPE NAME | TYPE/NAME) [flags]",
+  flags: [...rolloutFlags, { name: "to-revision", type: "int" }, dryRunFlag],
+  run(context) {
+    requireObjects(context, "rollout undo");
+    const wanted = context.flags.number("to-revision") ?? 0;
+    if (wanted < 0) throw new Failed(`error: revision must be a positive integer: ${wanted}`);
+    const { objects, failed } = objectsMeant(context);
+    for (const object of objects) {
+      if (object.kind !== "Deployment") {
+        throw new Failed(`error: no rollbacker has been implemented for "${object.kind}"`);
+      }
+      context.out(`${typeName(object.kind)}/${object.metadata.name} ${undoOne(context, object, wanted)}\n`);
+    }
+    return failed ? 1 : 0;
+  },
+};
+
+/** polymorphichelpers/rollback.go: DeploymentRollbacker. */
+function undoOne(context: Context, deployment: Kinds["Deployment"], wanted: number): string {
+  const { name, namespace = "" } = deployment.metadata;
+  const revisions = revisionsOf(context, deployment);
+  if (revisions.size === 0 || (wanted === 0 && revisions.size < 2)) {
+    throw new Failed(`error: no rollout history found for deployment "${name}"`);
+  }
+  const set = wanted === 0 ? [...revisions.values()].at(-2) : revisions.get(wanted);
+  if (!set) throw new Failed(`error: unable to find specified revision ${wanted} in history`);
+  const template = withoutHash(set.spec.template as Template);
+  const dryRun = dryRunOf(context.flags);
+  if (dryRun === "client") {
+    return `Pod Template:\n${plainLines(templateLines(set.spec.template as Template).slice(1))} (dry run)`.replace(
+      "Pod Template:\n",
+      "\nPod Template:\n",
+    );
+  }
+  if (deployment.spec.paused) {
+    throw new Failed(
+      `error: you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' and try again`,
+    );
+  }
+  if (same(template, withoutHash(deployment.spec.template as Template))) {
+    return `skipped rollback (current template already matches revision ${wanted})`;
+  }
+  const patch = { spec: { template: { ...template, $patch: "replace" } } };
+  context.api.patch("Deployment", namespace, name, "strategic", patch, {
+    dryRun: dryRun === "server",
+    by: "kubectl-rollout",
+  });
+  return `rolled back${dryRun === "server" ? " (server dry run)" : ""}`;
+}
+
+function withoutHash(template: Template): Template {
+  const { "pod-template-hash": _hash, ...labels } = template.metadata?.labels ?? {};
+  return { ...template, metadata: { ...template.metadata, labels } };
+}
