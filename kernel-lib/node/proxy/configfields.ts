@@ -111,7 +111,7 @@ function check(value: Json, known: Fields, path: string, strict: string[]): void
     if (type === undefined) strict.push(`unknown field "${path}${name}"`);
     else if (content === null) continue;
     else if (typeof type === "object") {
-      if (!isObject(content)) throw wrongType(content, `${path}${name}`, goTypes[name] ?? "struct");
+      if (!isObject(content)) throw wrongType(jsonWord(content), `${path}${name}`, goTypes[name] ?? "struct");
       check(content, type, `${path}${name}.`, strict);
     } else checkType(content, type, `${path}${name}`);
   }
@@ -128,7 +128,7 @@ const goTypes: { readonly [name: string]: string } = {
 function checkType(value: unknown, type: FieldType, path: string): void {
   if (type === "any") return;
   if (type === "strings") {
-    if (!Array.isArray(value)) throw wrongType(value, path, "[]string");
+    if (!Array.isArray(value)) throw wrongType(jsonWord(value), path, "[]string");
     for (const one of value) checkType(one, "string", path);
     return;
   }
@@ -139,18 +139,19 @@ function checkType(value: unknown, type: FieldType, path: string): void {
     return;
   }
   const isRight = type === "int" ? Number.isInteger(value) : typeof value === (type === "bool" ? "boolean" : type);
-  if (!isRight) throw wrongType(value, path, { string: "string", bool: "bool", int: "int32", number: "float32" }[type]);
+  if (isRight) return;
+  const word = type === "int" && typeof value === "number" ? `number ${value}` : jsonWord(value);
+  throw wrongType(word, path, { string: "string", bool: "bool", int: "int32", number: "float32" }[type]);
 }
 
-function wrongType(value: unknown, path: string, go: string): ConfigError {
+function wrongType(word: string, path: string, go: string): ConfigError {
   return new ConfigError(
-    `json: cannot unmarshal ${jsonWord(value)} into Go struct field KubeProxyConfiguration.${path} of type ${go}`,
+    `json: cannot unmarshal ${word} into Go struct field KubeProxyConfiguration.${path} of type ${go}`,
   );
 }
 
 function jsonWord(value: unknown): string {
   if (Array.isArray(value)) return "array";
-  if (typeof value === "number") return Number.isInteger(value) ? "number" : `number ${value}`;
   return value === null ? "null" : typeof value === "boolean" ? "bool" : typeof value;
 }
 

@@ -180,6 +180,8 @@ function run(running: Running): void {
     close() {
       controller.stop();
       proxy.stop();
+      // A kernel closes what its process had open: in userspace mode the proxy ports, with the connections that they pass on.
+      node.netns.sockets.closeOwner("kube-proxy");
       host.changed?.(node, undefined);
     },
   });
