@@ -1,6 +1,9 @@
-/** Owns the names of a cluster: what the Kubernetes DNS specification says of Services and pods, from the store. */
-import type { Kinds } from "../api/kinds";
+/**
+ * Owns the names of a cluster: what the Kubernetes DNS specification says of Services and pods, as CoreDNS' plugin
+ * `kubernetes` answers it from the store (coredns plugin/kubernetes, plugin/backend_lookup.go).
+ */
 import type { Store } from "../api/store";
+import { backendOf, type Entry, type ZoneOptions } from "./clusternames";
 import { type DnsAnswer, type DnsRecord, type Question, reverseName } from "./dns";
 
 /** What the names are made from. */
@@ -12,238 +15,208 @@ export interface ClusterDnsOptions {
   readonly upstream?: (question: Question) => DnsAnswer | undefined;
 }
 
-type Service = Kinds["Service"];
-type EndpointSlice = Kinds["EndpointSlice"];
+/** What the plugin says: an answer, an answer that needs one from outside first, or that somebody else should answer. */
+export type ZoneReply =
+  | { readonly kind: "answer"; readonly answer: DnsAnswer }
+  | {
+      readonly kind: "outside";
+      readonly question: Question;
+      readonly finish: (outside: DnsAnswer | undefined) => DnsAnswer;
+    }
+  | { readonly kind: "next" };
 
-/** CoreDNS' kubernetes plugin answers with this time to live, as kubeadm sets it. */
-const ttl = 30;
+const next: ZoneReply = { kind: "next" };
 
-/** An endpoint with a name of its own under its Service. */
-interface Named {
-  readonly host: string;
-  readonly ip: string;
-  readonly ports: readonly { readonly name: string; readonly protocol: string; readonly port: number }[];
-}
-
-interface Zone {
-  readonly store: Store;
-  readonly domain: string;
-  readonly upstream: ClusterDnsOptions["upstream"];
-}
-
-/** Records of a name, or undefined where there is no such name (which an empty list does not say). */
-type Found = { readonly answers: readonly DnsRecord[]; readonly additional?: readonly DnsRecord[] } | undefined;
-
-/**
- * Answers a question about the cluster (kubernetes/dns docs/specification.md, 1.1.0): NXDOMAIN for a name that is not
- * there, NOERROR without answers for a name that has no record of the type.
- */
-export function clusterDns({
-  store,
-  domain = "cluster.local",
-  upstream,
-}: ClusterDnsOptions): (q: Question) => DnsAnswer {
-  const zone: Zone = { store, domain, upstream };
+/** Answers a question at once; a name outside the cluster is what `upstream` says, or a failure without one. */
+export function clusterDns(given: ClusterDnsOptions): (question: Question) => DnsAnswer {
+  const { store, domain = "cluster.local", upstream } = given;
+  const zones = [`${domain}.`, "in-addr.arpa.", "ip6.arpa."];
+  const options: ZoneOptions = { store, zones, pods: "insecure", ttl: 30, fallthrough: zones.slice(1) };
   return (question) => {
-    const name = question.name.toLowerCase();
-    const labels = name.replace(/\.$/, "").split(".");
-    const found = isReverse(name) ? reverse(zone, question, name) : undefined;
-    if (found) return authoritative(zone, found, question);
-    const domainLabels = domain.split(".");
-    const inside = labels.slice(-domainLabels.length).join(".") === domain;
-    if (!inside) return upstream?.(question) ?? refused(isReverse(name) ? "NXDOMAIN" : "SERVFAIL");
-    return authoritative(zone, lookUp(zone, question, labels.slice(0, -domainLabels.length)), question);
+    const reply = kubernetesReply(options, question);
+    if (reply.kind === "answer") return reply.answer;
+    if (reply.kind === "outside") return reply.finish(upstream?.(reply.question));
+    const nobody = { authoritative: false, answers: [], authority: [], additional: [] };
+    const isReverse = question.name.toLowerCase().endsWith(".arpa.");
+    return upstream?.(question) ?? { ...nobody, rcode: isReverse ? "NXDOMAIN" : "SERVFAIL" };
   };
 }
 
-function isReverse(name: string): boolean {
-  return name.endsWith(".in-addr.arpa.") || name.endsWith(".ip6.arpa.");
+/** The zone that a name is in: the longest of them. */
+export function zoneOf(zones: readonly string[], name: string): string | undefined {
+  const lower = name.toLowerCase();
+  const fitting = zones.filter((zone) => zone === "." || lower === zone || lower.endsWith(`.${zone}`));
+  return fitting.sort((a, b) => b.length - a.length)[0];
 }
 
-function refused(rcode: "NXDOMAIN" | "SERVFAIL"): DnsAnswer {
-  return { rcode, authoritative: false, answers: [], authority: [], additional: [] };
-}
+/** A name does not exist: unlike an empty list, which says that it has no such record. */
+const nameError = Symbol("NXDOMAIN");
+type Found = readonly DnsRecord[] | typeof nameError | { readonly alias: DnsRecord; readonly target: string };
+type Extra = readonly DnsRecord[];
 
-/** Without answers the zone's SOA goes along: it says how long the "no" may be remembered. */
-function authoritative({ domain }: Zone, found: Found, { name, type }: Question): DnsAnswer {
-  const soa: DnsRecord = {
-    name: `${domain}.`,
-    type: "SOA",
-    ttl,
-    data: `ns.dns.${domain}. hostmaster.${domain}. 1767225600 7200 1800 86400 ${ttl}`,
-  };
-  const additional = found?.additional ?? [];
-  if (found && found.answers.length > 0) {
+/** NXDOMAIN for a name that is not there, NOERROR without answers for a name that has no record of the type. */
+export function kubernetesReply(options: ZoneOptions, question: Question): ZoneReply {
+  const zone = zoneOf(options.zones, question.name);
+  if (zone === undefined) return next;
+  const { found, extra } = lookUp(options, zone, question);
+  if (found === nameError && zoneOf(options.fallthrough, question.name) !== undefined) return next;
+  const soa = soaOf(zone, options.ttl);
+  const reply = (rcode: "NOERROR" | "NXDOMAIN", answers: readonly DnsRecord[], additional: Extra): DnsAnswer => {
+    if (answers.length === 0) return { rcode, authoritative: true, answers, authority: [soa], additional: [] };
     // CoreDNS echoes the name as it was asked, case and all.
-    const answers = found.answers.map((record) => (record.name === name.toLowerCase() ? { ...record, name } : record));
-    return { rcode: "NOERROR", authoritative: true, answers, authority: [], additional };
+    const lower = question.name.toLowerCase();
+    const echoed = answers.map((record) => (record.name === lower ? { ...record, name: question.name } : record));
+    return { rcode, authoritative: true, answers: echoed, authority: [], additional };
+  };
+  if (found === nameError) return { kind: "answer", answer: reply("NXDOMAIN", [], []) };
+  if ("alias" in found) {
+    const finish = (outside: DnsAnswer | undefined): DnsAnswer => {
+      return reply("NOERROR", outside ? [found.alias, ...outside.answers] : [], []);
+    };
+    return { kind: "outside", question: { name: found.target, type: question.type }, finish };
   }
-  if (found && type === "SOA")
-    return { rcode: "NOERROR", authoritative: true, answers: [soa], authority: [], additional };
-  return { rcode: found ? "NOERROR" : "NXDOMAIN", authoritative: true, answers: [], authority: [soa], additional: [] };
+  return { kind: "answer", answer: reply("NOERROR", found, extra) };
 }
 
-/** @param labels what stands before the cluster's domain */
-function lookUp(zone: Zone, question: Question, labels: readonly string[]): Found {
-  const { name, type } = question;
-  if (labels.length === 0) return { answers: [] };
-  if (labels.length === 1 && labels[0] === "dns-version") {
-    return { answers: type === "TXT" ? [{ name, type, ttl: 28_800, data: '"1.1.0"' }] : [] };
-  }
-  const last = labels[labels.length - 1];
-  if (last === "pod") return podName(zone, question, labels.slice(0, -1));
-  if (last !== "svc") return undefined;
-  const [namespace, service, ...rest] = labels.slice(0, -1).reverse();
-  if (namespace === undefined) return { answers: [] };
-  if (!zone.store.get("Namespace", namespace) && zone.store.list("Service", { namespace }).length === 0)
-    return undefined;
-  if (service === undefined) return { answers: [] };
-  const object = zone.store.get("Service", `${namespace}/${service}`);
-  return object ? serviceName(zone, question, object, rest.reverse()) : undefined;
+function soaOf(zone: string, ttl: number): DnsRecord {
+  const data = `ns.dns.${zone} hostmaster.${zone} 1767225600 7200 1800 86400 ${ttl}`;
+  return { name: zone, type: "SOA", ttl, data };
 }
 
-/** `10-244-1-2.default.pod.cluster.local`: CoreDNS (`pods insecure`) answers without asking whether there is such a pod. */
-function podName({ store }: Zone, { name, type }: Question, labels: readonly string[]): Found {
-  const [namespace, ip] = [...labels].reverse();
-  if (namespace === undefined || !store.get("Namespace", namespace)) return undefined;
-  if (ip === undefined || labels.length > 2) return labels.length > 2 ? undefined : { answers: [] };
-  const address = ip.replace(/-/g, ".");
-  if (!/^(\d{1,3}\.){3}\d{1,3}$/.test(address)) return undefined;
-  return { answers: type === "A" ? [{ name: name.toLowerCase(), type, ttl, data: address }] : [] };
-}
-
-/** @param before what stands before the Service's name: nothing, an endpoint's host name, or `_port._protocol` */
-function serviceName(zone: Zone, question: Question, service: Service, before: readonly string[]): Found {
+function lookUp(options: ZoneOptions, zone: string, question: Question): { found: Found; extra: Extra } {
   const { type } = question;
   const name = question.name.toLowerCase();
-  const own = ownName(zone, service);
-  if (service.spec.type === "ExternalName") return before.length > 0 ? undefined : external(zone, question, service);
-  const headless = service.spec.clusterIP === "None";
-  const endpoints = headless ? namedEndpoints(zone, service) : [];
-  if (headless && endpoints.length === 0) return undefined;
-  const addresses = headless ? endpoints.map(({ ip }) => ip) : clusterIps(service);
-
-  if (before.length === 0) {
-    if (type === "SRV") return serviceRecords(name, own, service, endpoints, undefined);
-    return { answers: addressRecords(name, type, addresses) };
+  const plain = (found: Found): { found: Found; extra: Extra } => ({ found, extra: [] });
+  switch (type) {
+    case "A":
+    case "AAAA":
+      return plain(addresses(options, zone, name, type, []));
+    case "CNAME":
+      return plain(aliases(options, zone, name));
+    case "TXT":
+      return plain(texts(options, zone, name));
+    case "PTR":
+      return plain(pointers(options, zone, name));
+    case "SRV":
+      return services(options, zone, name);
+    case "SOA":
+      if (name === zone) return plain([soaOf(zone, options.ttl)]);
+      break;
+    case "NS":
+      if (name === zone) return nameServers(options, zone);
+      break;
   }
-  const [first = "", second] = before;
-  if (first.startsWith("_") && second?.startsWith("_") && before.length === 2) {
-    const port = { name: first.slice(1), protocol: second.slice(1) };
-    const records = serviceRecords(name, own, service, endpoints, port);
-    if (!records || type === "SRV") return records;
-    return { answers: [] };
-  }
-  if (before.length > 1) return undefined;
-  const named = (headless ? endpoints : namedEndpoints(zone, service)).filter(({ host }) => host === first);
-  return named.length === 0
-    ? undefined
-    : {
-        answers: addressRecords(
-          name,
-          type,
-          named.map(({ ip }) => ip),
-        ),
-      };
+  // A lookup of addresses tells whether there is such a name at all.
+  const found = addresses(options, zone, name, "A", []);
+  return plain(found === nameError ? nameError : []);
 }
 
-function addressRecords(name: string, type: string, ips: readonly string[]): readonly DnsRecord[] {
-  if (type !== "A" && type !== "AAAA") return [];
-  const fitting = [...new Set(ips)].filter((ip) => ip.includes(":") === (type === "AAAA"));
-  return fitting.map((data) => ({ name, type, ttl, data }));
-}
+/** More aliases than these in a row are not followed. */
+const longestChain = 8;
 
-/** One record an endpoint and port; a Service with a cluster IP is its own target. Undefined: no such port. */
-function serviceRecords(
+/**
+ * Addresses, aliases within the cluster followed. An alias that leads to itself, or in a circle, is left out: what is
+ * then left is no record at all, but the name is there.
+ */
+function addresses(
+  options: ZoneOptions,
+  zone: string,
   name: string,
-  own: string,
-  service: Service,
-  endpoints: readonly Named[],
-  wanted: { readonly name: string; readonly protocol: string } | undefined,
+  type: "A" | "AAAA",
+  before: readonly DnsRecord[],
 ): Found {
-  const fits = (port: { readonly name?: string | undefined; readonly protocol?: string | undefined }): boolean =>
-    !wanted || (port.name === wanted.name && (port.protocol ?? "TCP").toLowerCase() === wanted.protocol);
-  const targets =
-    service.spec.clusterIP === "None"
-      ? endpoints.flatMap(({ host, ip, ports }) =>
-          ports.filter(fits).map((port) => ({ port: port.port, target: `${host}.${own}`, ip })),
-        )
-      : (service.spec.ports ?? []).filter(fits).flatMap((port) =>
-          clusterIps(service)
-            .slice(0, 1)
-            .map((ip) => ({ port: port.port, target: own, ip })),
-        );
-  if (targets.length === 0) return undefined;
-  const weight = Math.max(1, Math.floor(100 / targets.length));
-  const additional = targets.flatMap(({ target, ip }) => addressRecords(target, ip.includes(":") ? "AAAA" : "A", [ip]));
-  const answers = targets.map(({ port, target }): DnsRecord => {
-    return { name, type: "SRV", ttl, data: `0 ${weight} ${port} ${target}` };
-  });
-  return {
-    answers,
-    additional: additional.filter(
-      (one, at) => additional.findIndex((other) => other.name === one.name && other.data === one.data) === at,
-    ),
-  };
-}
-
-/** A CNAME, and what the name outside leads to. */
-function external({ upstream }: Zone, question: Question, service: Service): Found {
-  const target = `${(service.spec.externalName ?? "").replace(/\.$/, "")}.`;
-  const alias: DnsRecord = { name: question.name.toLowerCase(), type: "CNAME", ttl, data: target };
-  if (question.type === "CNAME") return { answers: [alias] };
-  const outside = upstream?.({ name: target, type: question.type });
-  return { answers: [alias, ...(outside?.answers ?? [])] };
-}
-
-function reverse(zone: Zone, { name, type }: Question, lower: string): Found {
+  const entries = backendOf(options, zone, name);
+  if (!entries) return nameError;
   const records: DnsRecord[] = [];
-  for (const service of zone.store.list("Service")) {
-    if (clusterIps(service).some((ip) => reverseName(ip) === lower)) {
-      records.push({ name, type: "PTR", ttl, data: ownName(zone, service) });
-    }
-  }
-  if (records.length === 0) {
-    for (const slice of zone.store.list("EndpointSlice")) {
-      const service = serviceOf(zone.store, slice);
-      if (service?.spec.clusterIP !== "None") continue;
-      for (const { host, ip } of namedOf(slice)) {
-        if (reverseName(ip) === lower)
-          records.push({ name, type: "PTR", ttl, data: `${host}.${ownName(zone, service)}` });
+  for (const entry of entries) {
+    if (entry.kind === "alias") {
+      const { ttl } = options;
+      const target = `${entry.host.replace(/\.$/, "")}.`;
+      const lower = target.toLowerCase();
+      const loops = lower === name || lower.endsWith(`.${name}`) || before.some(({ data }) => data === target);
+      if (loops || before.length >= longestChain) continue;
+      const alias: DnsRecord = { name, type: "CNAME", ttl, data: target };
+      if (zoneOf([zone], lower) === undefined) return before.length === 0 ? { alias, target } : [];
+      const rest = addresses(options, zone, lower, type, [...before, alias]);
+      if (rest !== nameError && !("alias" in rest) && rest.length > 0) records.push(alias, ...rest);
+    } else if (entry.host.includes(":") === (type === "AAAA")) {
+      if (records.every(({ data }) => data !== entry.host)) {
+        records.push({ name, type, ttl: options.ttl, data: entry.host });
       }
     }
   }
-  return records.length === 0 ? undefined : { answers: type === "PTR" ? records : [] };
+  return records;
 }
 
-function ownName({ domain }: Zone, service: Service): string {
-  return `${service.metadata.name}.${service.metadata.namespace}.svc.${domain}.`;
+function aliases(options: ZoneOptions, zone: string, name: string): Found {
+  const entries = backendOf(options, zone, name);
+  if (!entries) return nameError;
+  const [first] = entries;
+  if (first?.kind !== "alias") return [];
+  return [{ name, type: "CNAME", ttl: options.ttl, data: `${first.host.replace(/\.$/, "")}.` }];
 }
 
-function clusterIps(service: Service): readonly string[] {
-  const { clusterIP, clusterIPs, type } = service.spec;
-  if (!clusterIP || clusterIP === "None" || type === "ExternalName") return [];
-  return clusterIPs ?? [clusterIP];
+function texts(_options: ZoneOptions, zone: string, name: string): Found {
+  if (name !== `dns-version.${zone}`) return [];
+  return [{ name, type: "TXT", ttl: 28_800, data: '"1.1.0"' }];
 }
 
-function serviceOf(store: Store, slice: EndpointSlice): Service | undefined {
-  const name = slice.metadata.labels?.["kubernetes.io/service-name"];
-  return name === undefined ? undefined : store.get("Service", `${slice.metadata.namespace}/${name}`);
+/** One record an endpoint and port; a Service with a cluster IP is its own target. */
+function services(options: ZoneOptions, zone: string, name: string): { found: Found; extra: Extra } {
+  const entries = backendOf(options, zone, name);
+  if (!entries) return { found: nameError, extra: [] };
+  const inside = entries.filter((entry): entry is Entry & { kind: "address" } => entry.kind === "address");
+  const weight = Math.max(1, Math.floor(100 / inside.length));
+  const found = new Map<string, DnsRecord>();
+  const extra = new Map<string, DnsRecord>();
+  for (const { host, port, key } of inside) {
+    if (port === undefined) continue;
+    const data = `0 ${weight} ${port} ${key}`;
+    found.set(`${port} ${key}`, { name, type: "SRV", ttl: options.ttl, data });
+    const type = host.includes(":") ? "AAAA" : "A";
+    extra.set(`${key} ${host}`, { name: key, type, ttl: options.ttl, data: host });
+  }
+  return { found: [...found.values()], extra: [...extra.values()] };
 }
 
-function namedEndpoints({ store }: Zone, service: Service): readonly Named[] {
-  const labels = { "kubernetes.io/service-name": service.metadata.name };
-  return store.list("EndpointSlice", { namespace: service.metadata.namespace ?? "default", labels }).flatMap(namedOf);
+/** The name of a cluster IP; else of all ready endpoints with that address, each under its Service. */
+function pointers(options: ZoneOptions, zone: string, name: string): Found {
+  if (!zone.endsWith("arpa.")) {
+    const entries = backendOf(options, zone, name);
+    return entries ? [] : nameError;
+  }
+  const primary = options.zones.find((each) => !each.endsWith("arpa.")) ?? "cluster.local.";
+  const pointer = (data: string): DnsRecord => ({ name, type: "PTR", ttl: options.ttl, data });
+  const { store } = options;
+  for (const { spec, metadata } of store.list("Service")) {
+    const ips = spec.clusterIPs ?? (spec.clusterIP ? [spec.clusterIP] : []);
+    if (ips.some((ip) => ip !== "None" && reverseName(ip) === name)) {
+      return [pointer(`${metadata.name}.${metadata.namespace}.svc.${primary}`)];
+    }
+  }
+  const found = new Map<string, DnsRecord>();
+  for (const slice of store.list("EndpointSlice")) {
+    const service = slice.metadata.labels?.["kubernetes.io/service-name"];
+    if (service === undefined) continue;
+    for (const { addresses: ips, conditions, hostname } of slice.endpoints ?? []) {
+      if (conditions?.ready === false) continue;
+      for (const ip of ips) {
+        if (reverseName(ip) !== name) continue;
+        const host = hostname ?? ip.replace(/[.:]/g, "-");
+        const data = `${host}.${service}.${slice.metadata.namespace}.svc.${primary}`;
+        found.set(data, pointer(data));
+      }
+    }
+  }
+  return found.size > 0 ? [...found.values()] : nameError;
 }
 
-/** Ready endpoints (a Service that publishes unready ones has them marked ready), named by host name or by address. */
-function namedOf(slice: EndpointSlice): readonly Named[] {
-  const ports = (slice.ports ?? []).flatMap((port) =>
-    port.port === undefined ? [] : [{ name: port.name ?? "", protocol: port.protocol ?? "TCP", port: port.port }],
-  );
-  return (slice.endpoints ?? [])
-    .filter((endpoint) => endpoint.conditions?.ready ?? true)
-    .flatMap((endpoint) =>
-      endpoint.addresses.map((ip) => ({ host: endpoint.hostname ?? ip.replace(/[.:]/g, "-"), ip, ports })),
-    );
+/** The server itself: the Service that it is behind. */
+function nameServers(options: ZoneOptions, zone: string): { found: Found; extra: Extra } {
+  const { ttl, store } = options;
+  const service = store.get("Service", "kube-system/kube-dns");
+  const ips = service?.spec.clusterIPs ?? [];
+  const target = service ? `kube-dns.kube-system.svc.${zone}` : `ns.dns.${zone}`;
+  const extra = ips.map((data): DnsRecord => ({ name: target, type: data.includes(":") ? "AAAA" : "A", ttl, data }));
+  return { found: ips.length > 0 ? [{ name: zone, type: "NS", ttl, data: target }] : [], extra };
 }
