@@ -38,6 +38,8 @@ export interface Outcome {
   readonly source: string;
   /** Whether a rule gave the packet another source, or a proxy's own connection replaced it. */
   readonly masqueraded: boolean;
+  /** The node whose kube-proxy took the connection, and passes it on over one of its own (userspace mode). */
+  readonly via?: string;
   /** What chose this endpoint: a rule's statistic, a scheduler; `""` where there was nothing to choose. */
   readonly chosenBy: string;
   /** The rules that matched on the way, as their tool prints them, with the node they are on. */
@@ -145,12 +147,15 @@ function outcomeOf(
     endpoint,
     name: nameOf(setting, outcome.target) ?? endpoint,
     source: formatIp(outcome.source),
-    masqueraded: outcome.source !== sentBy || outcome.rules.some(changesSource),
-    chosenBy: chosenBy(outcome.rules),
+    masqueraded: outcome.source !== sentBy || outcome.via !== undefined || outcome.rules.some(changesSource),
+    ...(outcome.via && { via: outcome.via.netns }),
+    chosenBy: chosenBy(outcome),
     rules: outcome.rules.map(({ netns, ...rule }) => ({ node: netns, ...rule })),
     walked: outcome.walked,
     get hops() {
-      return hopsOf(setting, wayOf(lines, outcome.packet.id), lines[0]?.entry.at ?? 0, "out", 1);
+      const ids = new Set([lines[0]?.event.packet.id ?? 0, outcome.packet.id]);
+      const way = [...ids].flatMap((id) => wayOf(lines, id));
+      return hopsOf(setting, way, lines[0]?.entry.at ?? 0, "out", 1);
     },
   };
 }

@@ -140,7 +140,8 @@ function serviceTarget(store: Store, key: Key, word: string | undefined, family:
     const what = word === undefined ? "has several ports: say which" : `has no port ${JSON.stringify(word)}`;
     throw new Error(`to: service ${key} ${what}; its ports are ${list || "none"}`);
   }
-  const spoken = new Set(ports.filter((each) => each.port === port).map(({ protocol = "TCP" }) => protocol));
+  const meant = named.length > 0 ? named : ports.filter((each) => each.port === port);
+  const spoken = new Set(meant.map(({ protocol = "TCP" }) => protocol));
   const [protocol] = spoken;
   const one = spoken.size === 1 ? { protocol: protocol?.toLowerCase() as "tcp" } : {};
   return { ...address, port, ...one };

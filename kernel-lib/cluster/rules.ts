@@ -1,4 +1,5 @@
 /** Owns how a rule that matched is told: in one line, and who of the rules on a way chose the endpoint. */
+import type { FlowResult } from "../net/flow";
 import type { MatchedRule } from "../net/passage";
 
 /** A rule in one line: iptables and nft say the table first; IPVS's line says all itself. */
@@ -12,8 +13,12 @@ export function asksForMasquerade({ effect }: MatchedRule): boolean {
   return effect?.does === "mark" || effect?.does === "masquerade" || effect?.does === "snat";
 }
 
-/** The rule that chose the endpoint, and by what: iptables' statistic or affinity, nft's numgen, IPVS's scheduler. */
-export function chosenBy(rules: readonly MatchedRule[]): string {
+/**
+ * What chose the endpoint: iptables' statistic or affinity, nft's numgen, IPVS's scheduler, or the proxy that passes
+ * connections on; `""` where there was nothing to choose.
+ */
+export function chosenBy({ rules, via }: Pick<FlowResult, "rules" | "via">): string {
+  if (via !== undefined) return "kube-proxy: round robin";
   for (const rule of [...rules].reverse()) {
     const { chain, text, tool = "iptables", effect } = rule;
     if (tool === "ipvs") return chain;

@@ -1,10 +1,20 @@
 /** Owns the list of judges: which file of cases is judged by which. */
 import { judgeAllocation, judgeValidation } from "./api";
+import { type CaseObject, checkEndpointSliceCase } from "./endpointslice";
 import { judgeFacts } from "./facts";
 import { judgeFlows } from "./flows";
-import type { Json, Judge, Judged } from "./judge";
+import { type Json, type Judge, type Judged, judged, listOf } from "./judge";
 import { judgeChainNames, judgeIptablesTexts } from "./texts";
 import { judgeTopology } from "./topology";
+
+/** A judge of a whole case each. */
+function ofCases(check: (one: CaseObject) => readonly string[]): Judge {
+  return (content) => {
+    return listOf(content, "cases").map((one) => {
+      return judged(String(one.name), () => check(one as unknown as CaseObject));
+    });
+  };
+}
 
 /** By base name. */
 export const judges: { readonly [name: string]: Judge } = {
@@ -12,6 +22,9 @@ export const judges: { readonly [name: string]: Judge } = {
   flows_nftables: judgeFlows,
   topology: judgeTopology,
   proxy_facts: judgeFacts,
+  endpointslice_reconcile: ofCases(checkEndpointSliceCase),
+  endpointslice_packing: ofCases(checkEndpointSliceCase),
+  endpointslice_tables: ofCases(checkEndpointSliceCase),
   iptables_texts: judgeIptablesTexts,
   chain_names: judgeChainNames,
   service_validation: judgeValidation,

@@ -58,8 +58,8 @@ export function askCaseFlow({ node, uplink }: LoneNode, flow: CaseFlow): FlowAns
     return {
       probability,
       ...(endpoint !== undefined && { endpoint }),
-      masquerade: outcome.source !== source || outcome.rules.some(asksForMasquerade),
-      chosenBy: chosenBy(outcome.rules),
+      masquerade: outcome.source !== source || outcome.via !== undefined || outcome.rules.some(asksForMasquerade),
+      chosenBy: chosenBy(outcome),
       rules: outcome.rules.map(({ text }) => text),
     };
   });
@@ -71,14 +71,19 @@ export function askCaseFlow({ node, uplink }: LoneNode, flow: CaseFlow): FlowAns
 
 /** Who gets it, if a rule or a proxy sent it on. */
 function endpointOf(outcome: FlowResult, { target, port }: CaseFlow): string | undefined {
-  if (outcome.end === "dropped" || outcome.end === "rejected") return undefined;
+  if (outcome.end === "dropped" || outcome.end === "rejected" || endedInProxy(outcome)) return undefined;
   const translated = outcome.rules.some(({ effect }) => effect?.does === "dnat");
   if (!translated && outcome.target === target && outcome.targetPort === port) return undefined;
   return formatSocketAddress(outcome.target, outcome.targetPort);
 }
 
+/** A rule led it to kube-proxy's own socket (userspace mode), and nobody is behind that. */
+function endedInProxy({ rules, via }: FlowResult): boolean {
+  return via === undefined && rules.some(({ effect }) => effect?.does === "redirect");
+}
+
 function verdictOf(outcomes: readonly FlowResult[]): CaseVerdict {
-  if (outcomes.some(({ end }) => end === "rejected")) return "REJECT";
+  if (outcomes.some((outcome) => outcome.end === "rejected" || endedInProxy(outcome))) return "REJECT";
   const last = outcomes
     .flatMap(({ rules }) => rules)
     .filter(({ table }) => table !== "nat")

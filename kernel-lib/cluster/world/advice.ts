@@ -4,7 +4,7 @@ import { keyOf } from "../../api/meta";
 import { tryParseIp } from "../../net/address";
 import type { AskedFlow } from "../explain";
 import type { StaticOutcome } from "./ask";
-import { podIps, type StaticWorld } from "./world";
+import { outsideName, podIps, type StaticWorld } from "./world";
 
 /** Sentences, the most likely cause first. */
 export function adviceOn(world: StaticWorld, asked: AskedFlow, outcomes: readonly StaticOutcome[]): readonly string[] {
@@ -96,8 +96,12 @@ function podState(store: StaticWorld["store"], key: string): string {
 }
 
 /** A declaration of ports is only that, but one that lacks the port is the usual sign of a wrong targetPort. */
-function adviceOnEndpoint({ store }: StaticWorld, { endpoint, fate }: StaticOutcome): readonly string[] {
+function adviceOnEndpoint({ store }: StaticWorld, { endpoint, fate, netns }: StaticOutcome): readonly string[] {
   if (fate !== "delivered") return [];
+  if (netns === outsideName) {
+    const what = "whether somebody has it there, and by which address it is seen, is not in these objects";
+    return [`nobody in these objects has ${endpoint.replace(/:\d+$/, "")}: it leaves the cluster; ${what}`];
+  }
   const [, address = "", number] = /^\[?(.*?)\]?:(\d+)$/.exec(endpoint) ?? [];
   const ip = tryParseIp(address);
   const pod = store.list("Pod").find((each) => !each.spec.hostNetwork && ip !== undefined && podIps(each).includes(ip));

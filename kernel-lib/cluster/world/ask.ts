@@ -85,16 +85,14 @@ function entriesOf(world: StaticWorld, question: ExplainQuestion, notes: string[
   }
   const target = outsideTarget(world, question, familyOf(ip), notes);
   if (node !== undefined) return [{ to: target.at(node), node }];
-  if (target.nodes !== undefined) {
-    if (target.nodes.length > mostEntries) {
-      throw new Error(`${to} is taken by ${target.nodes.length} nodes: say by which one it comes in (--node)`);
-    }
-    if (target.nodes.length > 1) {
-      notes.push(`it may come in by any of ${target.nodes.length} nodes, each as likely (--node says which)`);
-    }
-    return target.nodes.map((name) => ({ to: target.at(name), node: name }));
+  const nodes = target.nodes?.();
+  if (nodes === undefined) return [{ to: target.at("") }];
+  if (nodes.length > mostEntries) {
+    throw new Error(`${to} is taken by ${nodes.length} nodes: say by which one it comes in (--node)`);
   }
-  return [{ to: target.at("") }];
+  if (nodes.length > 1)
+    notes.push(`it may come in by any of ${nodes.length} nodes, each as likely (--node says which)`);
+  return nodes.map((name) => ({ to: target.at(name), node: name }));
 }
 
 function isOurs({ store, nodes }: StaticWorld, ip: Ip): boolean {
@@ -105,7 +103,7 @@ function isOurs({ store, nodes }: StaticWorld, ip: Ip): boolean {
 /** What a word means to somebody outside: which address, and by which nodes it can come in (undefined: it is routed). */
 interface OutsideTarget {
   at(node: string): string;
-  readonly nodes?: readonly string[];
+  nodes?(): readonly string[];
 }
 
 function outsideTarget(world: StaticWorld, question: ExplainQuestion, family: Family, notes: string[]): OutsideTarget {
@@ -118,15 +116,15 @@ function outsideTarget(world: StaticWorld, question: ExplainQuestion, family: Fa
   const found = nodeWith(world, ip);
   if (found) {
     const node = found.node.metadata.name;
-    if (!found.external) return { at: () => to, nodes: [node] };
+    if (!found.external) return { at: () => to, nodes: () => [node] };
     const internal = world.nodes.get(node)?.ips.find((each) => familyOf(each) === familyOf(ip));
     if (internal === undefined) return { at: () => to };
     notes.push(`${formatIp(ip)} is ${node}'s ExternalIP: the cloud translates it to ${formatIp(internal)}`);
-    return { at: () => formatSocketAddress(internal, Number(number)), nodes: [node] };
+    return { at: () => formatSocketAddress(internal, Number(number)), nodes: () => [node] };
   }
   const service = serviceWith(world, ip);
   if (!service) return { at: () => to };
-  return { at: () => to, nodes: entryNodes(world, service.service, service.what, to, notes) };
+  return { at: () => to, nodes: () => entryNodes(world, service.service, service.what, to, notes) };
 }
 
 /** From outside a Service is its load balancer, else its external IP, else its node port. */
@@ -151,13 +149,13 @@ function serviceFromOutside(
     const what = balanced === undefined ? "external IP" : "load balancer's address";
     notes.push(`from outside ${to} is asked for at its ${what}, ${ip}`);
     const parsed = tryParseIp(ip) as Ip;
-    const nodes = entryNodes(world, service, balanced === undefined ? "external" : "balancer", to, notes);
+    const nodes = () => entryNodes(world, service, balanced === undefined ? "external" : "balancer", to, notes);
     return { at: () => formatSocketAddress(parsed, port.port), nodes };
   }
   if (port.nodePort) {
     const via = ingress[0] ? `its load balancer (${ingress[0].hostname ?? ingress[0].ip})` : "somebody outside";
     notes.push(`from outside ${to} is asked for at its node port ${port.nodePort}, as ${via} does`);
-    const nodes = entryNodes(world, service, ingress[0] ? "balancer" : "external", to, notes);
+    const nodes = () => entryNodes(world, service, ingress[0] ? "balancer" : "external", to, notes);
     const at = (node: string): string => {
       const own = world.nodes.get(node)?.ips.find((each) => familyOf(each) === family);
       if (own === undefined)
@@ -166,7 +164,7 @@ function serviceFromOutside(
     };
     return { at, nodes };
   }
-  return { at: () => to, nodes: entryNodes(world, service, "cluster", to, notes) };
+  return { at: () => to, nodes: () => entryNodes(world, service, "cluster", to, notes) };
 }
 
 type EntryKind = "balancer" | "external" | "cluster";
@@ -212,12 +210,14 @@ function serviceWith({ store }: StaticWorld, ip: Ip): { service: Kinds["Service"
 
 /** Nothing listens in a static world: who has the address takes the packet, and on a node somebody must be known to. */
 function withFate(world: StaticWorld, { flow }: AskedFlow, outcome: Outcome, entry: string | undefined): StaticOutcome {
-  const made = (fate: Fate, why = outcome.why): StaticOutcome => {
+  const made = (fate: Fate, why = shortWhy(outcome.why)): StaticOutcome => {
     return { ...outcome, why, fate, ...(entry !== undefined && { entry }) };
   };
   const { end, netns } = outcome;
   if (netns === outsideName) return made("delivered", "it leaves the cluster");
   if (end === "delivered") return made("delivered");
+  const stuck = outcome.via === undefined && outcome.rules.some(({ effect }) => effect?.does === "redirect");
+  if (end === "refused" && stuck) return made("refused");
   if (end === "refused")
     return takes(world, netns, outcome) ? made("delivered", "it has the address") : made("refused", refusal(netns));
   if (end === "rejected") return made("rejected");
@@ -228,6 +228,11 @@ function withFate(world: StaticWorld, { flow }: AskedFlow, outcome: Outcome, ent
     "unreachable",
     translated ? "nobody has the endpoint's address" : unreachableWords(world, flow.target, netns),
   );
+}
+
+/** Who decided, without the rule's text: that stands among the rules. */
+function shortWhy(why: string): string {
+  return why.replace(/^((?:dropped|rejected) by .+?): .*$/, "$1");
 }
 
 function refusal(netns: string): string {

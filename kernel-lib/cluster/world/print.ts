@@ -74,8 +74,11 @@ function wayText(outcome: StaticOutcome): string {
   const end = fate === "delivered" ? `to ${whoOf(outcome) || endpoint}` : `until it is ${fate}`;
   const counted = [count(walked.rules, "rule"), ...(walked.lookups > 0 ? [count(walked.lookups, "set or map")] : [])];
   const head = `The way ${end}  (${percent(probability)}; a kernel tests ${counted.join(" and ")})`;
-  const hops = outcome.hops;
-  return [head, "", ...hops.flatMap((hop, at) => hopLines(hop, at === hops.length - 1, outcome))].join("\n");
+  const { hops, entry } = outcome;
+  const begin = hops[0]?.before;
+  const outside = entry === undefined || !begin ? [] : [`  ● outside   ${begin.source} → ${begin.target}`, "  │"];
+  const lines = hops.flatMap((hop, at) => hopLines(hop, at === hops.length - 1, outcome));
+  return [head, "", ...outside, ...lines].join("\n");
 }
 
 function count(number: number, what: string): string {
@@ -101,6 +104,6 @@ function placeOf(where: string): string {
 }
 
 function lastWords(fate: StaticOutcome["fate"], why: string, { before, where }: Hop): string {
-  if (fate !== "delivered") return `${fate}: ${why.replace(/: -A .*/, "")}`;
+  if (fate !== "delivered") return `${why.startsWith(fate) ? "" : `${fate}: `}${why}`;
   return where === outsideName ? "it has left the cluster" : `delivered: it comes from ${before.source}`;
 }
