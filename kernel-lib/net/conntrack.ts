@@ -64,6 +64,9 @@ const udpStreamTimeout = 120 * second;
 const icmpTimeout = 30 * second;
 /** A UDP flow is a stream when replies come 2 s after its beginning (net/netfilter/nf_conntrack_proto_udp.c). */
 const udpStreamAfter = 2 * second;
+/** NF_CT_EVICTION_RANGE, and the states of tcp_can_early_drop. */
+const evictionRange = 8;
+const closing: ReadonlySet<TcpTrack> = new Set<TcpTrack>(["FIN_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "CLOSE_WAIT"]);
 /** How often what has expired is swept out of the table. */
 const sweepPeriod = minute;
 
@@ -100,6 +103,8 @@ export class Conntrack {
   readonly #clock: Clock;
   readonly #table = new TupleTable<Connection>();
   readonly #told = new Set<(event: ConntrackEvent, connection: Connection) => void>();
+  /** net.netfilter.nf_conntrack_max: what a machine with more than 4 GB has from the start. */
+  max = 262_144;
   #begun = 0;
   #sweeping = false;
 
@@ -107,8 +112,8 @@ export class Conntrack {
     this.#clock = clock;
   }
 
-  /** Finds or begins the connection of a packet, and moves its state on (not in a `dry` walk). */
-  track(packet: Packet, dry: boolean): Tracked {
+  /** Finds or begins the connection of a packet, and moves its state on (not in a `dry` walk). `full`: no room for it. */
+  track(packet: Packet, dry: boolean): Tracked | "full" {
     const { body } = packet;
     if (body.protocol === "icmp" && body.type !== "echo" && body.type !== "echo-reply") {
       return "cause" in body ? this.#related(body.cause) : invalid;
@@ -119,7 +124,10 @@ export class Conntrack {
       this.forget(connection);
       connection = undefined;
     }
-    if (!connection) return this.#begin(packet, tuple);
+    if (!connection) {
+      if (!dry && this.size >= this.max && !this.#dropEarly()) return "full";
+      return this.#begin(packet, tuple);
+    }
     const direction = same(connection.original, tuple) ? "original" : "reply";
     if (!dry && direction === "reply" && !connection.seenReply && body.protocol === "tcp" && isReset(body)) {
       // Refused at once: nothing to remember (nf_conntrack_proto_tcp.c); this packet is still translated by it.
@@ -203,6 +211,20 @@ export class Conntrack {
   list(): readonly Connection[] {
     const all = [...new Set(this.#table.values())].filter((connection) => connection.expires > this.#clock.now);
     return all.sort((one, other) => one.id - other.id);
+  }
+
+  /**
+   * Makes room: one of the oldest connections goes that is closing, or of which no answer was seen (early_drop in
+   * net/netfilter/nf_conntrack_core.c). Like Linux it looks at few; false if these are all in use.
+   */
+  #dropEarly(): boolean {
+    for (let looked = 0; looked < evictionRange; looked++) {
+      const oldest = this.#table.turn();
+      if (!oldest || (oldest.assured && !(oldest.tcp && closing.has(oldest.tcp)))) continue;
+      this.forget(oldest);
+      return true;
+    }
+    return false;
   }
 
   get size(): number {

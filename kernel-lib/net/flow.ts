@@ -91,7 +91,6 @@ class Walk implements Conveyor {
   readonly asks: boolean;
   readonly watched: boolean;
   readonly choose: Conveyor["choose"];
-  readonly began: ((conclude: Conclude) => void) | undefined;
   readonly walked: Walked = { rules: 0, lookups: 0 };
   readonly entries: Entry[] = [];
   /** What the namespaces on the way remember of the connection since. */
@@ -105,7 +104,6 @@ class Walk implements Conveyor {
     this.asks = asks;
     this.watched = watched;
     this.choose = choose;
-    this.began = asks ? undefined : (conclude) => this.remembered.push(conclude);
   }
 
   after(_: Time, run: () => void): void {
@@ -114,6 +112,11 @@ class Walk implements Conveyor {
 
   tell(entry: Entry): void {
     this.entries.push(entry);
+  }
+
+  /** What carries the packet over a tunnel is answered by none that would go back the same way. */
+  began(conclude: Conclude, { id }: Packet): void {
+    if (id === this.#id) this.remembered.push(conclude);
   }
 
   ended(end: Ended): void {

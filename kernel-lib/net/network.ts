@@ -29,7 +29,7 @@ export interface Conveyor {
   /** Where what is tested is counted, if somebody wants to know. */
   readonly walked?: Walked;
   /** See `Passage.began`. */
-  began?(conclude: Conclude): void;
+  began?(conclude: Conclude, packet: Packet): void;
   /** Whether anybody wants to be told. */
   readonly watched: boolean;
   after(delay: Time, run: () => void): void;

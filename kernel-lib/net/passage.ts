@@ -40,10 +40,10 @@ export interface Passage {
   /** A random whole number, both bounds inclusive, where which one it is makes no difference to where the packet goes. */
   draw(low: number, high: number): number;
   /**
-   * Whoever begins to remember a connection hands in how that ends. Undefined in a live run, where later packets say so;
-   * in a flow-level run (flow.ts) there are none, and this is called instead.
+   * Whoever begins to remember a connection hands in how that ends. Nobody asks in a live run, where later packets say
+   * so; in a flow-level run (flow.ts) there are none, and `conclude` is called instead.
    */
-  readonly began: ((conclude: Conclude) => void) | undefined;
+  began(conclude: Conclude): void;
   /** Whether anybody reads notes: ask before what is not free. */
   readonly watched: boolean;
   /** Says in the journal, if somebody reads, what happened and why. */

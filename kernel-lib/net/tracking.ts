@@ -24,6 +24,10 @@ export function trackConnections(netns: Netns, family: Family): void {
       // Met conntrack before: over lo, or sent through output by IPVS after input.
       if (passage.connection || passage.ipvs) return "accept";
       const tracked = netns.conntrack.track(passage.packet, passage.dry);
+      if (tracked === "full") {
+        passage.why = "nf_conntrack: table full, dropping packet";
+        return "drop";
+      }
       passage.state = tracked.state;
       if (tracked.connection) {
         passage.connection = tracked.connection;
@@ -42,7 +46,7 @@ export function trackConnections(netns: Netns, family: Family): void {
       const { connection } = passage;
       if (!connection || connection.confirmed || passage.dry) return "accept";
       if (!netns.conntrack.confirm(connection)) return "drop";
-      passage.began?.((end) => netns.conntrack.conclude(connection, end));
+      passage.began((end) => netns.conntrack.conclude(connection, end));
       return "accept";
     },
   });

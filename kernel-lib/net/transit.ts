@@ -40,8 +40,8 @@ export class Transit implements Passage {
     return this.#netns.network.conveyor.walked;
   }
 
-  get began(): ((conclude: Conclude) => void) | undefined {
-    return this.#netns.network.conveyor.began;
+  began(conclude: Conclude): void {
+    this.#netns.network.conveyor.began?.(conclude, this.packet);
   }
 
   get watched(): boolean {

@@ -63,6 +63,16 @@ export class TupleTable<Value> {
     return true;
   }
 
+  /** The value that has stood longest, which goes to the end of the row now. */
+  turn(): Value | undefined {
+    for (const [key, slot] of this.#slots) {
+      this.#slots.delete(key);
+      this.#slots.set(key, slot);
+      return slot.value;
+    }
+    return undefined;
+  }
+
   clear(): void {
     this.#slots.clear();
     this.#size = 0;

@@ -74,6 +74,60 @@ describe("load", () => {
   });
 });
 
+describe("load at flow level", () => {
+  it("spreads thousands of connections as the rules say, in no time", async () => {
+    const before = cluster.now;
+    const load = await cluster.load({ ...web, connections: 5_000 });
+    expect(cluster.now).toBe(before);
+    expect(load.outcomes.length).toBe(5_000);
+    expect(
+      load.outcomes.every(({ result, source }) => result === "answered" && source === cluster.podIp("client")),
+    ).toBe(true);
+    expect(Object.keys(load.byPod).length).toBe(3);
+    expect(load.chiSquare?.degrees).toBe(2);
+    expect(load.chiSquare?.p).toBeGreaterThan(0.0001);
+    expect(load.walked?.rules).toBeGreaterThan(10);
+    expect((await bundleOf(load))["text/plain"]).toMatch(
+      /5,000 connections from .* · χ² = .* with 2 degrees of freedom/,
+    );
+  });
+
+  it("keeps what comes from one UDP port at one pod, and lets several clients take turns", async () => {
+    const dns = { to: "svc/kube-system/kube-dns:53", protocol: "udp" } as const;
+    const pinned = await cluster.load({ ...dns, from: "pod/client", connections: 50, sourcePorts: [5353] });
+    expect(Object.values(pinned.byPod).sort((one, other) => one - other)).toEqual([0, 50]);
+    expect(pinned.chiSquare?.p).toBeLessThan(1e-9);
+    const free = await cluster.load({ ...dns, from: ["pod/client", "node/node-1", "node/node-2"], connections: 90 });
+    expect(Math.min(...Object.values(free.byPod))).toBeGreaterThan(20);
+    expect(new Set(free.outcomes.map(({ source }) => source)).size).toBeGreaterThan(1);
+    expect(free.expected.reduce((sum, { probability }) => sum + probability, 0)).toBeCloseTo(1, 12);
+  });
+
+  it("counts a Service without endpoints as refused, and one kept open until its end as open", async () => {
+    expect((await cluster.load({ from: "pod/client", to: "svc/empty:80", connections: 5 })).byPod).toEqual({
+      refused: 5,
+    });
+    const node = cluster.nodes.get(cluster.store.get("Pod", "default/client")?.spec.nodeName ?? "")?.net.netns;
+    node?.conntrack.delete(() => true);
+    await cluster.load({ ...web, connections: 10, open: true });
+    expect(node?.conntrack.list().filter(({ tcp }) => tcp === "TIME_WAIT").length).toBe(10);
+  });
+});
+
+describe("keep-alive", () => {
+  it("pins all requests of a client to the pod that its connection went to", async () => {
+    const load = await cluster.load({ ...web, requests: 40, keepAlive: true });
+    expect(load.outcomes.map(({ result, status }) => `${result} ${status}`)).toEqual(Array(40).fill("answered 200"));
+    expect(Object.values(load.byPod).sort((one, other) => one - other)).toEqual([0, 0, 40]);
+    expect(load.chiSquare?.p).toBeLessThan(1e-9);
+  });
+
+  it("says that nobody listens, once a request", async () => {
+    const load = await cluster.load({ from: "pod/client", to: "svc/empty:80", requests: 3, keepAlive: true });
+    expect(load.byPod).toEqual({ refused: 3 });
+  });
+});
+
 describe("a question that names nothing", () => {
   it.each([
     [{ from: "pod/nope", to: "svc/web:80" }, 'pods "nope" not found'],
@@ -85,6 +139,18 @@ describe("a question that names nothing", () => {
   ])("%j says so", async (question, words) => {
     expect(() => cluster.explain(question)).toThrow(words);
     await expect(cluster.load({ ...question, requests: 1 })).rejects.toThrow(words);
+  });
+
+  it.each([
+    [{ requests: 5, connections: 5 }, "say either requests"],
+    [{}, "say either requests"],
+    [{ connections: 0.5 }, "connections: 0.5 is no whole number"],
+    [{ requests: 5, protocol: "udp" as const }, "make connections to speak udp"],
+    [{ requests: 5, open: true }, "open: an option of connections"],
+    [{ connections: 5, keepAlive: true }, "keepAlive: an option of requests"],
+    [{ connections: 5, sourcePorts: [70_000] }, "sourcePorts: 70000 is no port"],
+  ])("%j says which option is wrong", async (options, words) => {
+    await expect(cluster.load({ ...web, ...options })).rejects.toThrow(words);
   });
 
   it("a number of requests that is none", async () => {

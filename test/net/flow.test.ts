@@ -3,8 +3,10 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { formatIp, parseIp } from "../../kernel-lib/net/address";
 import { explore } from "../../kernel-lib/net/explore";
-import { explainFlow, walkFlow } from "../../kernel-lib/net/flow";
+import { explainFlow, runFlow, walkFlow } from "../../kernel-lib/net/flow";
+import type { Netns } from "../../kernel-lib/net/netns";
 import type { PacketEvent } from "../../kernel-lib/net/passage";
+import { minute } from "../../kernel-lib/sim/clock";
 import { addService, ask, overlay, pod, serve } from "./topology";
 
 const toService = { protocol: "tcp", target: parseIp("10.96.0.10"), targetPort: 80 } as const;
@@ -105,4 +107,86 @@ test("a walk and a live packet with the same choices take the same steps", () =>
     const walked = walk.entries.map(({ detail }) => detail as PacketEvent);
     expect(steps(walked, walked[0]?.packet.id)).toEqual(live);
   }
+});
+
+/** A Service of two servers, seen by a client on node 1. */
+function served(seed: number) {
+  const lab = overlay(2, seed);
+  for (const name of ["pod-1-3", "pod-2-2"]) serve(pod(lab, name), 80);
+  addService(lab, "10.96.0.10", 80, ["10.244.1.3", "10.244.2.2"]);
+  return { lab, client: pod(lab, "pod-1-2"), node: lab.nodes[0] as Netns };
+}
+
+test("connections at flow level draw the lots that live ones draw, and count what these count", () => {
+  const live = served(7);
+  const picks: string[] = [];
+  for (let made = 0; made < 30; made++) {
+    const answer = ask(live.lab, live.client, "10.96.0.10", 80);
+    picks.push(answer.slice(0, 7));
+  }
+  const flow = served(7);
+  const before = flow.lab.sim.clock.now;
+  const runs = picks.map(() => runFlow(flow.client, toService));
+  expect(runs.map(({ netns }) => netns)).toEqual(picks);
+  expect(new Set(picks).size).toBe(2);
+  expect(flow.lab.sim.clock.now).toBe(before);
+  const tuples = ({ node }: typeof live) => node.conntrack.list().map(({ original, reply }) => [original, reply]);
+  // The overlay's datagrams are connections too; of those without a clock each stands alone.
+  expect(tuples(flow).filter(([one]) => one?.protocol === "tcp")).toEqual(
+    tuples(live).filter(([one]) => one?.protocol === "tcp"),
+  );
+  const counts = ({ node }: typeof live) =>
+    ["KUBE-SERVICES", "KUBE-SVC-WEB", "KUBE-SEP-0", "KUBE-SEP-1"].map((chain) => node.iptables.counters("nat", chain));
+  expect(counts(flow)).toEqual(counts(live));
+});
+
+test("what is remembered of connections at flow level is what closed ones leave, and goes as theirs does", () => {
+  const { lab, client, node } = served(1);
+  const tcp = () => node.conntrack.list().filter(({ original }) => original.protocol === "tcp");
+  const open = runFlow(client, toService, { open: true });
+  expect(tcp().map((each) => each.tcp)).toEqual(["ESTABLISHED"]);
+  expect(tcp()[0]?.assured).toBe(true);
+  open.close();
+  open.close();
+  expect(tcp().map((each) => each.tcp)).toEqual(["TIME_WAIT"]);
+  for (let made = 0; made < 300; made++) runFlow(client, { ...toService, sourcePort: 40_000 + (made % 10) });
+  expect(tcp().length).toBe(11);
+  lab.sim.clock.advance(3 * minute);
+  expect(node.conntrack.size).toBe(0);
+});
+
+test("a full table gives up what is closed, the oldest first, and drops what is new when all is open", () => {
+  const { client, node } = served(1);
+  node.conntrack.max = 50;
+  for (let made = 0; made < 20; made++) runFlow(client, toService, { open: true });
+  for (let made = 0; made < 500; made++) expect(runFlow(client, toService).end).toBe("delivered");
+  expect(node.conntrack.size).toBeLessThanOrEqual(50);
+  expect(node.conntrack.list().filter(({ tcp }) => tcp === "ESTABLISHED").length).toBe(20);
+  let dropped = 0;
+  for (let made = 0; made < 50; made++) if (runFlow(client, toService, { open: true }).end === "dropped") dropped++;
+  expect(dropped).toBeGreaterThan(10);
+  expect(node.conntrack.size).toBeLessThanOrEqual(50);
+});
+
+test("what Linux would test on the way is counted, and asking and sending count the same", () => {
+  const { lab, client } = served(1);
+  const asked = explainFlow(client, toService, { entries: false });
+  const counts = asked.map(({ outcome }) => outcome.walked.rules);
+  expect(asked.every(({ outcome }) => outcome.walked.lookups === 0)).toBe(true);
+  expect(counts).toContain(runFlow(client, toService).walked.rules);
+  // A rule more in the way of every packet is one more for each passage through that chain.
+  for (const node of lab.nodes) node.iptables.append("filter", "FORWARD", {});
+  const after = explainFlow(client, toService).map(({ outcome }) => outcome.walked.rules);
+  expect(after).toEqual(counts.map((count, at) => count + (at === 0 ? 1 : 2)));
+});
+
+test("a refused connection leaves nothing, a dropped one nothing where it was dropped", () => {
+  const { lab, client, node } = served(1);
+  const tcp = () => node.conntrack.list().filter(({ original }) => original.protocol === "tcp");
+  addService(lab, "10.96.0.10", 81, ["10.244.1.3"]);
+  expect(runFlow(client, { ...toService, targetPort: 81 })).toMatchObject({ end: "refused" });
+  expect(tcp()).toEqual([]);
+  node.iptables.append("filter", "FORWARD", { target: { target: "DROP" } });
+  expect(runFlow(client, { ...toService, targetPort: 81 })).toMatchObject({ end: "dropped", netns: "node-1" });
+  expect(tcp()).toEqual([]);
 });
