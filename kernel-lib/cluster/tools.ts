@@ -6,7 +6,9 @@ import { conntrack } from "./linux/conntrack";
 import { curl } from "./linux/curl";
 import { dnsTools } from "./linux/dns";
 import { ip } from "./linux/ip/ip";
+import { ipset } from "./linux/ipset";
 import { iptablesTools } from "./linux/iptables";
+import { ipvsadm } from "./linux/ipvsadm";
 import { nc } from "./linux/nc";
 import { arping } from "./linux/probe/arping";
 import { ping } from "./linux/probe/ping";
@@ -38,6 +40,8 @@ export const tools: ReadonlyMap<string, Tool> = new Map(
     ...bridgeTools,
     conntrack,
     ip,
+    ipset,
+    ipvsadm,
     nc,
     ...redisTools,
     ...socketTools,

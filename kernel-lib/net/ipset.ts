@@ -28,6 +28,8 @@ export interface IpSetOptions {
   readonly family?: Family;
   readonly hashsize?: number;
   readonly maxelem?: number;
+  /** What the hash is salted with; default: random. */
+  readonly initval?: number;
   /** Of a bitmap, both ends inclusive. */
   readonly range?: readonly [number, number];
 }
@@ -60,6 +62,7 @@ export class IpSet {
 
   /** Adds an entry; false if it is there already. Throws, in the kernel's words, when the set is full or it does not fit. */
   add(entry: IpSetEntry): boolean {
+    if (entry.net?.length === 0) throw new IpSetError("The value of the CIDR parameter of the IP address is invalid");
     const key = keyOf(this.type, entry);
     if (this.#entries.has(key)) return false;
     if (this.type === "bitmap:port") {
@@ -115,6 +118,13 @@ export class IpSet {
     return [...this.#entries.values()];
   }
 
+  /** Octets that the kernel needs for it, as long as no two entries share a bucket (measured, Linux 6.18). */
+  get memory(): number {
+    if (this.type === "bitmap:port") return 72 + 8 * Math.ceil((this.range[1] - this.range[0] + 1) / 64);
+    const [empty, each] = memories[this.type][this.family];
+    return empty + each * this.#entries.size;
+  }
+
   /** Whether an entry fits a packet, each of its parts compared with the field that `directions` names. */
   matches(packet: Packet, directions: readonly SetDirection[]): boolean {
     if ((this.family === "IPv4") !== (typeof packet.source === "number") && this.type !== "bitmap:port") return false;
@@ -138,6 +148,17 @@ export class IpSet {
     }
   }
 }
+
+/** Of an empty set, and of each entry. */
+const memories: {
+  readonly [Type in Exclude<IpSetType, "bitmap:port">]: { readonly [Name in Family]: readonly [number, number] };
+} = {
+  "hash:ip": { IPv4: [216, 40], IPv6: [224, 64] },
+  "hash:net": { IPv4: [456, 48], IPv6: [1240, 72] },
+  "hash:ip,port": { IPv4: [216, 48], IPv6: [232, 72] },
+  "hash:ip,port,ip": { IPv4: [208, 56], IPv6: [232, 104] },
+  "hash:ip,port,net": { IPv4: [464, 56], IPv6: [1256, 104] },
+};
 
 /** What the kernel refuses: the words that `ipset` prints behind the command. */
 export class IpSetError extends Error {}
@@ -167,7 +188,7 @@ export class Ipsets {
       if (exist && same) return known;
       throw new IpSetError("Set cannot be created: set with the same name already exists");
     }
-    const made = new IpSet(name, type, options, this.#random.integer(0, 0xffffffff));
+    const made = new IpSet(name, type, options, options.initval ?? this.#random.integer(0, 0xffffffff));
     this.#sets.set(name, made);
     return made;
   }
@@ -177,6 +198,7 @@ export class Ipsets {
     if (!this.#sets.delete(name)) throw new IpSetError("The set with the given name does not exist");
   }
 
+  /** `ipset rename`. */
   rename(from: string, to: string): void {
     const found = this.#sets.get(from);
     if (!found) throw new IpSetError("The set with the given name does not exist");

@@ -1,6 +1,6 @@
 /** Owns what ipvs mode has written into one node's kernel for one family: counted, for Services may share parts of it. */
 import { type Cidr, contains, type Family, family as familyOf, type Ip, parseIp, widthOf } from "../../net/address";
-import { type IpSet, type IpSetEntry, type Key, keyOf } from "../../net/ipset";
+import { type IpSet, type IpSetEntry, IpSetError, type Key, keyOf } from "../../net/ipset";
 import type { SchedulerName } from "../../net/ipvs/scheduler";
 import type { SchedulerFlag, VirtualServer } from "../../net/ipvs/server";
 import type { Netns } from "../../net/netns";
@@ -124,7 +124,7 @@ export class IpvsWriter {
       for (const name of names) {
         const wanted = found.entries.get(name);
         const leaving = this.#leaving.get(`${key} ${name}`);
-        if (wanted) found.set.add(wanted.entry);
+        if (wanted) addEntry(found.set, wanted.entry);
         else if (leaving) found.set.delete(leaving);
         if (key === "bound" && !wanted && leaving?.ip !== undefined) this.#unbind(leaving.ip);
       }
@@ -179,6 +179,15 @@ export class IpvsWriter {
     const { writtenAddresses } = this.netns.device(this.device);
     const found = writtenAddresses.find((address) => address.ip === ip);
     if (found) this.netns.deleteAddress(this.device, found);
+  }
+}
+
+/** What the kernel refuses (a source range of all addresses) is left out, as upstream does, which logs it. */
+function addEntry(set: IpSet, entry: IpSetEntry): void {
+  try {
+    set.add(entry);
+  } catch (error) {
+    if (!(error instanceof IpSetError)) throw error;
   }
 }
 
