@@ -1,5 +1,4 @@
 /** Owns the form in which the kernel keeps rules, sets and elements: that of what `nft list` prints. */
-import { dynamicLimit } from "./elements";
 import { intervalPart, mergedElements } from "./intervals";
 import { typesOf } from "./operands";
 import {
@@ -82,13 +81,12 @@ function normalReference(operand: Operand, reference: SetReference): SetReferenc
   return { elements: [...reference.elements].sort((one, other) => compareSwapped(types, values(one), values(other))) };
 }
 
-/** A set with the flags and the size that follow from others. */
+/** A set with the flags that follow from others. */
 export function normalSet(spec: SetSpec): SetSpec {
   const flags = new Set<SetFlag>(spec.flags ?? []);
   if (spec.timeout !== undefined) flags.add("timeout");
   if (spec.autoMerge) flags.add("interval");
-  const size = spec.size ?? (flags.has("dynamic") ? dynamicLimit : undefined);
-  return { ...spec, ...(flags.size > 0 && { flags: [...flags] }), ...(size !== undefined && { size }) };
+  return { ...spec, ...(flags.size > 0 && { flags: [...flags] }) };
 }
 
 /** An element as its set keeps it; throws where it does not fit. */

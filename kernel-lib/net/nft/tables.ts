@@ -56,7 +56,7 @@ export class NamedSet implements LookedUp {
   uses = 0;
 
   constructor(
-    readonly spec: SetSpec,
+    public spec: SetSpec,
     readonly handle: number,
     readonly netns: Netns,
   ) {

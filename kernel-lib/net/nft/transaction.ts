@@ -1,4 +1,5 @@
 /** Owns one transaction of nftables: each command carried out, and how to take it back. */
+import { dynamicLimit } from "./elements";
 import { united, widened } from "./intervals";
 import { Loops, link, linkVerdict, namelessSets, referencesOf } from "./links";
 import type { Nftables } from "./nftables";
@@ -11,6 +12,7 @@ import {
   kernelError,
   NftError,
   type Rule,
+  type SetFlag,
   type SetSpec,
   type Span,
   type Spans,
@@ -29,6 +31,9 @@ export class Transaction {
   readonly #undo: (() => void)[] = [];
   /** Chains to which something leads since this transaction, with who said so. */
   readonly #led = new Map<Table, Map<string, Span | undefined>>();
+
+  /** Sets that it has made. */
+  readonly #fresh = new Set<NamedSet>();
 
   constructor(nft: Nftables) {
     this.#nft = nft;
@@ -227,6 +232,7 @@ export class Transaction {
     if (tracks) this.#nft.track(table.family);
     // A set without a name has a handle of its own.
     for (let count = namelessSets(rule); count > 0; count--) table.nextHandle();
+    this.#makeDynamic(table, rule);
     link(table, rule, 1);
     this.#undo.push(() => link(table, rule, -1));
     return new HeldRule(table, rule, table.nextHandle());
@@ -266,10 +272,31 @@ export class Transaction {
     const known = table.sets.get(spec.name);
     if (known) {
       if (how === "create" || !sameSet(known.spec, spec)) throw kernelError(exists, at?.name);
+      this.#respecify(known, { ...known.spec, ...(spec.timeout !== undefined && { timeout: spec.timeout }) });
       return;
     }
-    table.sets.set(spec.name, new NamedSet(spec, table.nextHandle(), table.netns));
+    const set = new NamedSet(spec, table.nextHandle(), table.netns);
+    table.sets.set(spec.name, set);
+    this.#fresh.add(set);
     this.#undo.push(() => table.sets.delete(spec.name));
+  }
+
+  #respecify(set: NamedSet, spec: SetSpec): void {
+    const before = set.spec;
+    set.spec = spec;
+    this.#undo.push(() => {
+      set.spec = before;
+    });
+  }
+
+  /** A set that the same transaction makes, and whose elements a rule enters, is made for that. */
+  #makeDynamic(table: Table, { does }: Rule): void {
+    for (const each of does) {
+      const set = "update" in each ? table.sets.get(each.set) : undefined;
+      if (!set || !this.#fresh.has(set)) continue;
+      const flags = [...new Set<SetFlag>([...(set.spec.flags ?? []), "dynamic"])];
+      this.#respecify(set, { ...set.spec, flags, size: set.spec.size ?? dynamicLimit });
+    }
   }
 
   #flushSet(table: Table, set: NamedSet): void {
@@ -350,10 +377,9 @@ export class Transaction {
   }
 }
 
-/** Whether a set that is there is what `add set` asks for. */
+/** Whether a set that is there can be what `add set` asks for; its timeout may differ, and is changed. */
 function sameSet(one: SetSpec, other: SetSpec): boolean {
-  const text = ({ key, data, timeout, flags }: SetSpec): string =>
-    JSON.stringify([key, data, timeout, [...(flags ?? [])].filter((flag) => flag !== "dynamic").sort()]);
+  const text = ({ key, data, flags }: SetSpec): string => JSON.stringify([key, data, [...(flags ?? [])].sort()]);
   return text(one) === text(other);
 }
 

@@ -217,8 +217,15 @@ function nameOf(symbols: Symbols, number: number): string | undefined {
   return Object.keys(symbols).find((name) => symbols[name] === number);
 }
 
-/** The order of values: addresses and numbers by size, names by letters. */
+/** The order of values: addresses and numbers by size, names by length and then by their last letters. */
 export function compareValues(one: Value, other: Value): number {
+  if (typeof one === "string" && typeof other === "string") {
+    return one.length - other.length || compareText([...one].reverse().join(""), [...other].reverse().join(""));
+  }
+  return one < other ? -1 : one > other ? 1 : 0;
+}
+
+function compareText(one: string, other: string): number {
   return one < other ? -1 : one > other ? 1 : 0;
 }
 
@@ -237,7 +244,7 @@ export function compareSwapped(types: readonly DataTypeName[], one: readonly Val
 
 /** Network byte order read backwards; what the kernel keeps in its own order stays. */
 function swapped(type: DataTypeName, value: Value): Value {
-  if (typeof value === "string") return [...value].reverse().join("");
+  if (typeof value === "string") return value;
   if (typeof value === "bigint") {
     let result = 0n;
     for (let octet = 0; octet < 16; octet++) result = (result << 8n) | ((value >> BigInt(8 * octet)) & 255n);

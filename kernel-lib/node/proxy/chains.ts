@@ -39,7 +39,7 @@ const input = new Uint8Array(1024);
 const octets = new Uint8Array(32);
 
 /** The first 16 characters of base32(sha256(text)): 80 bits. @param text ASCII, as all names of Kubernetes are */
-function hashed(text: string): string {
+export function hashed(text: string): string {
   fresh._cloneInto(hash);
   for (let at = 0; at < text.length; at++) input[at] = text.charCodeAt(at);
   hash.update(input.subarray(0, text.length)).digestInto(octets);
