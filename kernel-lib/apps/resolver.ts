@@ -1,11 +1,8 @@
 /** Owns the stub resolver of a program: /etc/hosts, /etc/resolv.conf, the search path, time-outs and retries. */
-import { parseIp, tryParseIp } from "../net/address";
-import type { Netns } from "../net/netns";
-import type { UdpSocket } from "../net/socket";
+import { tryParseIp } from "../net/address";
 import { second, type Time } from "../sim/clock";
-import type { Random } from "../sim/random";
-import { type DnsMessage, isDns, type RecordType } from "./dns";
-import { dnsQuery } from "./dnsmessage";
+import { type DnsMessage, nameProblem, type Question, type Rcode, type RecordType } from "./dns";
+import { type Asker, type ExchangeOptions, exchange } from "./dnsexchange";
 import type { Files } from "./files";
 
 /** What /etc/resolv.conf says (resolv.conf(5)). */
@@ -71,12 +68,16 @@ export type Resolution =
   | { readonly result: "timeout" }
   | { readonly result: "refused"; readonly server: string };
 
-/** Where somebody asks from. */
-export interface Asker {
-  readonly netns: Netns;
-  readonly random: Random;
-  readonly owner?: string;
-}
+/** How servers are asked. */
+export type QueryConfig = Pick<ResolverConfig, "servers" | "timeout" | "attempts"> & {
+  /** A server that fails (SERVFAIL, REFUSED, NOTIMP) has answered; else the next one is asked, as the C library does. */
+  readonly failureAnswers?: boolean;
+  /** Default 53. */
+  readonly port?: number;
+} & Omit<ExchangeOptions, "timeout">;
+
+/** Answers with these mean that another server may know (res_send(3)). */
+const failures: readonly Rcode[] = ["SERVFAIL", "REFUSED", "NOTIMP"];
 
 /**
  * Asks one server or several for a name exactly as given, `attempts` times each with a time-out (res_send(3)).
@@ -86,52 +87,53 @@ export function query(
   asker: Asker,
   name: string,
   type: RecordType,
-  config: Pick<ResolverConfig, "servers" | "timeout" | "attempts">,
+  config: QueryConfig,
   done: (resolution: Resolution) => void,
 ): { cancel(): void } {
-  const { clock } = asker.netns.network.sim;
+  return queryAll(asker, [{ name, type }], config, (found) => {
+    const [message] = "messages" in found ? found.messages : [];
+    if (!("messages" in found)) done(found);
+    else if (message) done({ result: message.answers.length > 0 ? "answer" : "none", server: found.server, message });
+  });
+}
+
+type Answers =
+  | { readonly server: string; readonly messages: readonly DnsMessage[] }
+  | Extract<Resolution, { readonly result: "timeout" | "refused" }>;
+
+/** Several questions at once, from one socket, as the C library asks for A and AAAA. */
+export function queryAll(
+  asker: Asker,
+  questions: readonly Question[],
+  config: QueryConfig,
+  done: (found: Answers) => void,
+): { cancel(): void } {
   const tries = Array.from({ length: config.attempts }, () => config.servers).flat();
-  let socket: UdpSocket | undefined;
-  let timer: { cancel(): void } | undefined;
-  const stop = (): void => {
-    timer?.cancel();
-    socket?.close();
-    socket = undefined;
-  };
-  const finish = (resolution: Resolution): void => {
-    stop();
-    done(resolution);
-  };
+  let running: { cancel(): void } | undefined;
   const ask = (at: number): void => {
     const server = tries[at];
     if (server === undefined) {
-      finish({ result: "timeout" });
+      done({ result: "timeout" });
       return;
     }
-    const message = dnsQuery(asker.random.integer(0, 65_535), { name, type });
-    const next = (): void => {
-      stop();
-      ask(at + 1);
-    };
-    const peer = { ip: parseIp(server), port: 53 };
-    socket = asker.netns.sockets.openUdp(
-      { peer, ...(asker.owner !== undefined && { owner: asker.owner }) },
-      {
-        received(_socket, { payload }) {
-          if (!isDns(payload) || !payload.response || payload.id !== message.id) return;
-          finish({ result: payload.answers.length > 0 ? "answer" : "none", server, message: payload });
-        },
-        failed() {
-          if (at + 1 < tries.length) next();
-          else finish({ result: "refused", server });
-        },
-      },
-    );
-    timer = clock.after(config.timeout, next);
-    socket.send(message);
+    const last = at + 1 >= tries.length;
+    running = exchange(asker, { ip: server, port: config.port ?? 53 }, questions, config, (outcome) => {
+      if (outcome.result === "answers") {
+        const failed = outcome.messages.some(({ rcode }) => failures.includes(rcode));
+        if (failed && !config.failureAnswers && !last) ask(at + 1);
+        else done({ server, messages: outcome.messages });
+      } else if (outcome.result === "timeout" || !last) ask(at + 1);
+      else done({ result: "refused", server });
+    });
   };
-  timer = clock.after(0, () => ask(0));
-  return { cancel: stop };
+  const { clock } = asker.netns.network.sim;
+  const begin = clock.after(0, () => ask(0));
+  return {
+    cancel: () => {
+      begin.cancel();
+      running?.cancel();
+    },
+  };
 }
 
 /** Tries the candidates of a name one after another, until one has an answer. */
@@ -139,7 +141,7 @@ export function resolve(
   asker: Asker,
   name: string,
   type: RecordType,
-  config: ResolverConfig,
+  config: ResolverConfig & QueryConfig,
   done: (resolution: Resolution) => void,
 ): { cancel(): void } {
   const names = candidates(name, config);
@@ -159,7 +161,7 @@ export type HostLookup =
   | { readonly ip: string; readonly canonicalName: string }
   | { readonly problem: "Name or service not known" | "Temporary failure in name resolution" };
 
-/** getaddrinfo(3), for IPv4: an address as it is, /etc/hosts, then DNS. */
+/** getaddrinfo(3): an address as it is, /etc/hosts, then DNS: A and AAAA of each candidate. An IPv4 address comes first. */
 export function lookupHost(
   asker: Asker & { readonly files: Files },
   host: string,
@@ -168,17 +170,29 @@ export function lookupHost(
   const { clock } = asker.netns.network.sim;
   const known = tryParseIp(host) !== undefined ? host : hostsEntry(asker.files.read("/etc/hosts") ?? "", host);
   if (known !== undefined) return clock.after(0, () => done({ ip: known, canonicalName: host }));
+  if (nameProblem(host) !== undefined) return clock.after(0, () => done({ problem: "Name or service not known" }));
   const config = parseResolvConf(asker.files.read("/etc/resolv.conf") ?? "");
-  return resolve(asker, host, "A", config, (resolution) => {
-    if (resolution.result !== "answer") {
-      const gone = resolution.result === "none" && resolution.message.rcode !== "SERVFAIL";
-      done({ problem: gone ? "Name or service not known" : "Temporary failure in name resolution" });
-      return;
-    }
-    const address = resolution.message.answers.find((record) => record.type === "A");
-    if (address) done({ ip: address.data, canonicalName: address.name.replace(/\.$/, "") });
-    else done({ problem: "Name or service not known" });
-  });
+  const names = candidates(host, config);
+  let failed = false;
+  let running: { cancel(): void } | undefined;
+  const ask = (at: number): void => {
+    const name = names[at] ?? host;
+    const both = [{ name, type: "A" } as const, { name, type: "AAAA" } as const];
+    running = queryAll(asker, both, config, (found) => {
+      if (!("messages" in found)) {
+        done({ problem: "Temporary failure in name resolution" });
+        return;
+      }
+      failed ||= found.messages.some(({ rcode }) => failures.includes(rcode));
+      const records = found.messages.flatMap(({ answers }) => answers);
+      const address = records.find(({ type }) => type === "A") ?? records.find(({ type }) => type === "AAAA");
+      if (address) done({ ip: address.data, canonicalName: address.name.replace(/\.$/, "") });
+      else if (at + 1 < names.length) ask(at + 1);
+      else done({ problem: failed ? "Temporary failure in name resolution" : "Name or service not known" });
+    });
+  };
+  ask(0);
+  return { cancel: () => running?.cancel() };
 }
 
 /** The IPv4 address that /etc/hosts has for a name. */
