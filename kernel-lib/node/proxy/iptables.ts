@@ -16,6 +16,7 @@ import { comment, jump, type Match, orMark, type Rule, xorMark } from "../../net
 import type { NodeNet } from "../node";
 import { cidrOf } from "./config";
 import { allTables, changesSince, type Frame, type IptablesTables, type Written } from "./iptablessync";
+import { withoutLinked } from "./linked";
 import type { ModeOptions, ProxyMode } from "./mode";
 import { type LocalTraffic, markMasq, type PortRules, portRules, type RuleOptions } from "./rules";
 import type { ServicePort } from "./view";
@@ -152,7 +153,7 @@ function cleanTables(tables: Iptables): void {
       if (!stays) tables.delete(table, from, rule);
     }
     const own = chains.filter((chain) => ownChains[table].has(chain) || (table === "nat" && isServiceChain(chain)));
-    tables.deleteChains(table, own);
+    tables.deleteChains(table, withoutLinked(tables, table, own));
   }
   if (tables.chains("mangle").includes(canaryChain)) tables.deleteChains("mangle", [canaryChain]);
 }

@@ -18,6 +18,7 @@ import { type PlanNode, type PortPlan, planPort } from "./ipvsplan";
 import { type IpvsRuleOptions, ipvsChains, ipvsJumps, ipvsRules } from "./ipvsrules";
 import { ipvsSetKeys, setName } from "./ipvssets";
 import { IpvsWriter } from "./ipvswriter";
+import { withoutLinked } from "./linked";
 import type { ModeOptions, ProxyMode } from "./mode";
 import type { ServicePort } from "./view";
 
@@ -170,10 +171,8 @@ function cleanUp(netns: Netns): void {
       if (chains.length === 0) continue;
       for (const { from, rule } of ipvsJumps.filter((each) => each.table === table)) tables.delete(table, from, rule);
       const own: readonly string[] = ipvsChains[table];
-      tables.deleteChains(
-        table,
-        chains.filter((chain) => own.includes(chain)),
-      );
+      const doomed = chains.filter((chain) => own.includes(chain));
+      tables.deleteChains(table, withoutLinked(tables, table, doomed));
     }
     for (const key of ipvsSetKeys) {
       const name = setName(key, family);

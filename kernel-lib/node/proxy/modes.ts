@@ -83,8 +83,8 @@ function nodePortAddresses(config: KubeProxyConfig, { ips }: Pick<NodeNet, "ips"
 export const leftovers: { readonly [Name in ModeName]: readonly ModeName[] } = {
   iptables: ["nftables", "userspace"],
   ipvs: ["nftables", "userspace"],
-  nftables: ["iptables", "ipvs", "userspace"],
-  userspace: ["iptables", "ipvs", "nftables"],
+  nftables: ["ipvs", "iptables", "userspace"],
+  userspace: ["ipvs", "iptables", "nftables"],
 };
 
 /** Takes away what other modes left on a node. */
