@@ -3,9 +3,11 @@ import { spawnSync } from "node:child_process";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { parseCidr, parseIp } from "../../kernel-lib/net/address";
+import { type Flow, runFlow } from "../../kernel-lib/net/flow";
+import { Iptables } from "../../kernel-lib/net/iptables";
 import type { Netns } from "../../kernel-lib/net/netns";
 import { Network } from "../../kernel-lib/net/network";
-import type { Invertible, Match, PortMatch, Rule, Target } from "../../kernel-lib/net/rule";
+import { type Invertible, jump, type Match, type PortMatch, type Rule, type Target } from "../../kernel-lib/net/rule";
 import { parseRules } from "../../kernel-lib/net/ruleparse";
 import { ruleText } from "../../kernel-lib/net/ruletext";
 import { createSim } from "../../kernel-lib/sim/sim";
@@ -195,6 +197,132 @@ for (const tool of ["iptables-nft", "iptables-legacy"]) {
 function tables(text: string): readonly string[] {
   const bare = text.replace(/^#.*\n/gm, "").replace(/\[\d+:\d+\]/g, "[0:0]");
   return bare.split(/^COMMIT\n/m).sort();
+}
+
+// Few addresses, ports and chains, so that much matches; chains long enough to be looked up; every kind of match.
+const near = fc.constantFrom("10.0.0.1", "10.0.0.2", "10.0.0.3").map(parseIp);
+const nearPort = fc.constantFrom(53, 80, 443);
+const over = fc.constantFrom("tcp" as const, "udp" as const);
+const anyMatch: fc.Arbitrary<Match> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ match: over, targetPort: maybeNot(nearPort) }) },
+  fc.record({ match: over, targetPort: fc.constant({ from: 50, to: 90 }), sourcePort: maybeNot(nearPort) }),
+  fc.record({ match: over }),
+  fc.constant({ match: "statistic" as const, mode: "random" as const, probability: 0.5 }),
+  fc.record({
+    match: fc.constant("mark" as const),
+    value: fc.constantFrom(0, 1),
+    mask: fc.constant(1),
+    not: fc.boolean(),
+  }),
+  fc.record({ match: fc.constant("addrtype" as const), target: maybeNot(fc.constant("LOCAL" as const)) }),
+  fc.constantFrom<Match>(
+    { match: "recent", name: "SEEN", mode: "set" },
+    { match: "recent", name: "SEEN", mode: "rcheck", seconds: 9, reap: true },
+    { match: "conntrack", states: ["NEW"] },
+    { match: "comment", comment: "x" },
+  ),
+);
+const anyTarget: fc.Arbitrary<Target | undefined> = fc.oneof(
+  { weight: 3, arbitrary: fc.constant(undefined) },
+  { weight: 3, arbitrary: fc.constantFrom("ONE", "TWO").map((chain): Target => ({ target: "jump", chain })) },
+  fc.constant<Target>({ target: "goto", chain: "TWO" }),
+  fc.constantFrom<Target>({ target: "ACCEPT" }, { target: "DROP" }, { target: "RETURN" }, { target: "REJECT" }),
+  fc.constant<Target>({ target: "MARK", value: 1, mask: 0 }),
+);
+const runRule: fc.Arbitrary<Rule> = fc
+  .record({
+    destination: fc.option(maybeNot(fc.record({ ip: near, length: fc.constantFrom(32, 32, 32, 24, 0) })), {
+      nil: undefined,
+    }),
+    source: fc.option(maybeNot(fc.record({ ip: near, length: fc.constant(32) })), { nil: undefined, freq: 4 }),
+    protocol: fc.option(maybeNot(over), { nil: undefined }),
+    matches: fc.array(anyMatch, { maxLength: 3 }),
+    target: anyTarget,
+  })
+  .map((made) => Object.fromEntries(Object.entries(made).filter(([, value]) => value !== undefined)) as Rule);
+const withoutJumps = (rules: readonly Rule[], ...chains: readonly string[]): readonly Rule[] =>
+  rules.filter(({ target }) => !(target && "chain" in target && chains.includes(target.chain)));
+const rulesSet = fc.array(runRule, { minLength: 1, maxLength: 24 });
+const ruleSets = fc.tuple(rulesSet, rulesSet, rulesSet).map(([forward, one, two]) => ({
+  FORWARD: forward,
+  ONE: withoutJumps(one, "ONE"),
+  TWO: withoutJumps(two, "ONE", "TWO"),
+}));
+const flows = fc.array(fc.record({ source: near, target: near, targetPort: nearPort, protocol: over }), {
+  maxLength: 12,
+});
+
+/** Runs flows through rules that are looked up from so many in a chain on; tells all that can be seen of it. */
+function watched(rules: Record<string, readonly Rule[]>, indexedFrom: number, sent: readonly Flow[]) {
+  const network = new Network(createSim(5));
+  const netns = network.netns("router");
+  netns.sysctl.ipForward = true;
+  netns.addBridge("br0");
+  netns.addAddress("br0", parseCidr("10.0.0.254/24"));
+  const iptables = new Iptables(netns, "IPv4", indexedFrom);
+  iptables.restore({ filter: rules });
+  const results = sent.map((flow) => {
+    const { end, why, walked, rules: matched, entries } = runFlow(netns, { ...flow, input: "br0" }, { entries: true });
+    return { end, why, walked, matched, notes: entries.map(({ what }) => what) };
+  });
+  return { results, counters: iptables.save({ counters: true }), next: netns.random.integer(0, 1e9) };
+}
+
+test("rules that are looked up decide, count, tell and draw as rules that are tested one after another", () => {
+  fc.assert(
+    fc.property(ruleSets, flows, (rules, sent) => {
+      const linear = watched(rules, Number.POSITIVE_INFINITY, sent);
+      expect(watched(rules, 1, sent)).toEqual(linear);
+      expect(watched(rules, 8, sent)).toEqual(linear);
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test("chains are jumped to, replaced and deleted in any order, and no loop ever gets in", () => {
+  const names = ["A", "B", "C", "D"] as const;
+  const change = fc.record({
+    chain: fc.constantFrom(...names),
+    to: fc.uniqueArray(fc.constantFrom(...names), { maxLength: 2 }),
+  });
+  fc.assert(
+    fc.property(
+      fc.array(fc.array(change, { minLength: 1, maxLength: 2 }), { minLength: 20, maxLength: 40 }),
+      (restores) => {
+        const { iptables } = new Network(createSim(1)).netns("node");
+        iptables.restore({ filter: Object.fromEntries(names.map((name) => [name, []])) });
+        let edges = new Map<string, readonly string[]>();
+        for (const changes of restores) {
+          const next = new Map([...edges, ...changes.map(({ chain, to }) => [chain, to] as const)]);
+          const chains = changes.map(
+            ({ chain, to }) => [chain, to.map((name): Rule => ({ target: jump(name) }))] as const,
+          );
+          const load = () => iptables.restore({ filter: new Map(chains) });
+          if (loops(next)) expect(load).toThrow("leads to itself");
+          else {
+            load();
+            edges = next;
+          }
+          for (const name of names) {
+            expect(iptables.rules("filter", name)?.map(({ target }) => target)).toEqual(
+              (edges.get(name) ?? []).map(jump),
+            );
+            const linked = [...edges.values()].some((to) => to.includes(name));
+            if (linked) expect(() => iptables.deleteChains("filter", [name])).toThrow("Too many links");
+          }
+        }
+        iptables.deleteChains("filter", names);
+        expect(iptables.chains("filter")).toEqual(["INPUT", "FORWARD", "OUTPUT"]);
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
+
+function loops(edges: ReadonlyMap<string, readonly string[]>): boolean {
+  const leads = (from: string, to: string, steps: number): boolean =>
+    steps > 0 && (edges.get(from) ?? []).some((next) => next === to || leads(next, to, steps - 1));
+  return [...edges.keys()].some((name) => leads(name, name, edges.size));
 }
 
 test("counters go back to 0 for one chain, or for all (-Z)", () => {
