@@ -229,14 +229,22 @@ class Run {
     let value = base;
     for (const [at, name] of operand.fields.entries()) {
       const last = at === operand.fields.length - 1;
-      value = this.#field(operand, value, name, last ? args : [], last && called);
+      value = this.#field(operand, { owner: value, inner: at > 0 }, name, last ? args : [], last && called);
     }
     return value;
   }
 
-  #field(operand: Operand, owner: unknown, name: string, args: unknown[], called: boolean): unknown {
+  #field(
+    operand: Operand,
+    { owner, inner }: { readonly owner: unknown; readonly inner: boolean },
+    name: string,
+    args: unknown[],
+    called: boolean,
+  ): unknown {
     if (owner === null || owner === undefined) this.#fail(operand, `nil pointer evaluating interface {}.${name}`);
-    if (!isMap(owner)) this.#fail(operand, `can't evaluate field ${name} in type ${typeOf(owner)}`);
+    // What a map holds has no type of its own to Go.
+    const type = inner ? "interface {}" : typeOf(owner);
+    if (!isMap(owner)) this.#fail(operand, `can't evaluate field ${name} in type ${type}`);
     const member = Object.hasOwn(owner, name) ? owner[name] : undefined;
     if (typeof member === "function") return this.#tryCall(operand, name, () => (member as TemplateFunction)(...args));
     if (called) this.#fail(operand, `${name} is not a method but has arguments`);

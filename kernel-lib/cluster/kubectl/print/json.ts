@@ -46,3 +46,31 @@ export function goSyntax(value: unknown): string {
   }
   return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
+
+/** In which order the fields of Go's API types stand, as far as kubectl makes such objects itself. */
+const goFields =
+  "kind apiVersion metadata spec immutable data name image command args containerPort protocol port targetPort nodePort ports env value namespace creationTimestamp labels annotations replicas selector template strategy containers clusterIP type externalIPs sessionAffinity loadBalancerIP externalName resources imagePullPolicy stdin stdinOnce tty restartPolicy dnsPolicy status".split(
+    " ",
+  );
+
+/** JSON of an object that kubectl holds as one of Go's types: its fields in the order of that type. */
+export function printTypedJson(value: unknown): string {
+  return `${escapeHtml(JSON.stringify(inGoOrder(value), undefined, 4))}\n`;
+}
+
+function inGoOrder(value: unknown, inMap = false): unknown {
+  if (Array.isArray(value)) return value.map((each) => inGoOrder(each));
+  if (typeof value !== "object" || value === null) return value;
+  if (inMap) return sorted(value);
+  const place = (key: string): number => {
+    const at = goFields.indexOf(key);
+    return at < 0 ? goFields.length : at;
+  };
+  const keys = Object.keys(value).sort((one, other) => place(one) - place(other));
+  const maps = new Set(["labels", "annotations", "data", "matchLabels"]);
+  const field = (key: string): unknown => (value as Record<string, unknown>)[key];
+  // A Service's selector is a map; a Deployment's is a struct.
+  const isMap = (key: string): boolean =>
+    maps.has(key) || (key === "selector" && !Object.hasOwn(Object(field(key)), "matchLabels"));
+  return Object.fromEntries(keys.map((key) => [key, inGoOrder(field(key), isMap(key))]));
+}

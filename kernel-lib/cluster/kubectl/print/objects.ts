@@ -4,7 +4,7 @@ import { ExecError, fillGoTemplate, ParseError, type TemplateFunction } from "..
 import { Failed } from "../../shell/tool";
 import type { Context } from "../context";
 import type { CustomColumn, Format } from "./format";
-import { compactJson, goSyntax, goValue, printJson } from "./json";
+import { compactJson, goSyntax, goValue, printJson, printTypedJson } from "./json";
 import { fillTemplate, findValues, JsonPathError, valuesOf } from "./jsonpath";
 import { alignRows } from "./text";
 import { printYaml } from "./yaml";
@@ -15,8 +15,17 @@ export function typeName(kind: Kind): string {
   return resource.group === "" ? resource.singular : `${resource.singular}.${resource.group}`;
 }
 
-/** Prints objects in any format but a table. `list`: as a List even if it is one. @throws Failed in kubectl's words */
-export function printObjects(context: Context, format: Format, objects: readonly KubeObject[], list: boolean): void {
+/**
+ * Prints objects in any format but a table. `list`: as a List even if it is one; `typed`: kubectl made them itself.
+ * @throws Failed in kubectl's words
+ */
+export function printObjects(
+  context: Context,
+  format: Format,
+  objects: readonly KubeObject[],
+  list: boolean,
+  typed = false,
+): void {
   const one = !list && objects.length === 1 ? objects[0] : undefined;
   const whole = one ?? { apiVersion: "v1", items: objects, kind: "List", metadata: { resourceVersion: "" } };
   switch (format.format) {
@@ -24,7 +33,7 @@ export function printObjects(context: Context, format: Format, objects: readonly
       context.out(`${context.documents.count++ > 0 ? "---\n" : ""}${printYaml(whole)}`);
       break;
     case "json":
-      context.out(printJson(whole));
+      context.out(typed ? printTypedJson(whole) : printJson(whole));
       break;
     case "name":
       context.out(objects.map((object) => `${typeName(object.kind)}/${object.metadata.name}\n`).join(""));
@@ -47,8 +56,8 @@ export function printObjects(context: Context, format: Format, objects: readonly
 }
 
 /** Prints one object. */
-export function printObject(context: Context, format: Format, object: KubeObject): void {
-  printObjects(context, format, [object], false);
+export function printObject(context: Context, format: Format, object: KubeObject, typed = false): void {
+  printObjects(context, format, [object], false, typed);
 }
 
 function jsonPath(template: string, whole: unknown, fill: (template: string) => string): string {

@@ -1,7 +1,7 @@
 /** Owns `kubectl apply`: client-side apply with the last-applied annotation and a three-way patch. */
 import { StatusError } from "../../../api/errors";
 import type { KubeObject } from "../../../api/kinds";
-import { threeWayPatch } from "../../../api/patch";
+import { strategicMerge, threeWayPatch } from "../../../api/patch";
 import { Failed } from "../../shell/tool";
 import type { Context, Verb } from "../context";
 import { parseFormat } from "../print/format";
@@ -104,6 +104,10 @@ function applyOne(context: Context, { manifest, resource, source }: FromFile): v
     );
   }
   const patch = threeWayPatch(was === undefined ? {} : JSON.parse(was), wanted, current);
+  if (dryRun === "client") {
+    tell(context, strategicMerge(current, patch) as KubeObject, "configured");
+    return;
+  }
   if (Object.keys(patch).length === 0) {
     tell(context, current, "unchanged");
     return;

@@ -72,7 +72,7 @@ async function deleteObjects(context: Context): Promise<number> {
     );
   }
   if (deleted.length === 0 && !failed) {
-    context.out("No resources found\n");
+    if (!flags.is("ignore-not-found")) context.out("No resources found\n");
     return 0;
   }
   if (dryRun === "none" && (!flags.given("wait") || flags.is("wait")) && !force) await waitUntilGone(context, deleted);

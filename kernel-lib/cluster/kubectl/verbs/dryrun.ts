@@ -19,22 +19,33 @@ export function dryRunOf(flags: Flags): "none" | "client" | "server" {
 }
 
 /** `pod/x labeled (dry run)`, or the object in the format of `-o`. */
-export function tell(context: Context, object: KubeObject, done: string): void {
+export function tell(context: Context, object: KubeObject, done: string, typed = false): void {
   const format = parseFormat(context, false);
   if (format.format !== "table") {
-    printObject(context, format, object);
+    printObject(context, format, object, typed);
     return;
   }
   const suffix = { none: "", client: " (dry run)", server: " (server dry run)" }[dryRunOf(context.flags)];
   context.out(`${typeName(object.kind)}/${object.metadata.name} ${done}${suffix}\n`);
 }
 
+/** The same by a printer of its own: no `---` between YAML documents. */
+export function tellAlone(context: Context, object: KubeObject, done: string): void {
+  tell({ ...context, documents: { count: 0 } }, object, done);
+}
+
 /** Creates an object, or prints what would be created; `done` is the word for it (`created`, `exposed`). */
-export function createOrPrint(context: Context, kind: Kind, draft: object, done: string): KubeObject | undefined {
+export function createOrPrint(
+  context: Context,
+  kind: Kind,
+  draft: object,
+  done: string,
+  typed = true,
+): KubeObject | undefined {
   const { api, flags, namespace } = context;
   parseFormat(context, false);
   if (dryRunOf(flags) === "client") {
-    tell(context, draft as KubeObject, done);
+    tell(context, draft as KubeObject, done, typed);
     return undefined;
   }
   const by = `kubectl-${context.call.args.find((arg) => !arg.startsWith("-")) ?? "create"}`;

@@ -1,10 +1,12 @@
 /** Owns `kubectl expose`: a Service for something that has a selector and ports. */
-import type { KubeObject } from "../../../api/kinds";
+import { type KubeObject, resourceOf } from "../../../api/kinds";
 import { Failed } from "../../shell/tool";
 import type { Context, Verb } from "../context";
 import { Flags } from "../flags";
-import { findObjects, readArguments, readFiles, typeMissing } from "../resources";
+import { findObjects, readArguments, readFiles } from "../resources";
 import { createOrPrint, dryRunFlag } from "./dryrun";
+import { nothingNamed } from "./objects";
+import { overridden } from "./overrides";
 
 export const expose: Verb = {
   name: "expose",
@@ -25,10 +27,17 @@ export const expose: Verb = {
     { name: "load-balancer-ip", type: "string" },
     { name: "cluster-ip", type: "string" },
     { name: "session-affinity", type: "string" },
+    { name: "overrides", type: "string" },
+    { name: "override-type", type: "string" },
+    { name: "save-config", type: "bool" },
+    { name: "field-manager", type: "string" },
+    { name: "template", type: "string" },
     dryRunFlag,
   ],
   run: exposeObjects,
 };
+
+const exposable: ReadonlySet<string> = new Set(["Deployment", "Pod", "ReplicaSet", "Service"]);
 
 type PortSpec = { readonly port: number; readonly protocol: string };
 
@@ -39,16 +48,25 @@ function exposeObjects(context: Context): number {
         name: (manifest.object.metadata as { readonly name?: string } | undefined)?.name,
       }))
     : readArguments(context.flags.args);
-  if (asked.length === 0) throw typeMissing("expose");
+  if (asked.length === 0) throw new Failed(nothingNamed);
+  if (asked.some(({ name }) => name === undefined)) {
+    throw new Failed("error: resource(s) were provided, but no name was specified");
+  }
   // `-l` and `--selector` here are those of the new Service, not a way to choose objects.
   const { objects, failed } = findObjects({ ...context, flags: new Flags([], 0, new Map()) }, asked);
   if (failed) return 1;
-  for (const object of objects) createOrPrint(context, "Service", serviceFor(context, object), "exposed");
+  for (const object of objects) {
+    createOrPrint(context, "Service", overridden(serviceFor(context, object), context.flags), "exposed");
+  }
   return 0;
 }
 
 function serviceFor(context: Context, object: KubeObject): object {
   const { flags } = context;
+  if (!exposable.has(object.kind)) {
+    const { group, kind } = resourceOf(object.kind);
+    throw new Failed(`error: cannot expose a ${kind}${group && `.${group}`}`);
+  }
   const name = flags.text("name") ?? object.metadata.name;
   const ports = portsFor(context, object);
   const labels = labelsOf(flags.text("labels")) ?? object.metadata.labels;

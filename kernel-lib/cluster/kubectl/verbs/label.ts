@@ -1,10 +1,11 @@
 /** Owns `kubectl label` and `kubectl annotate`. */
 import type { KubeObject } from "../../../api/kinds";
 import { mergePatch } from "../../../api/patch";
+import { labelValue } from "../../../api/validation/names";
 import { Failed } from "../../shell/tool";
 import type { Context, Verb } from "../context";
 import { writing } from "../writing";
-import { dryRunFlag, dryRunOf, outputFlag, tell } from "./dryrun";
+import { dryRunFlag, dryRunOf, outputFlag, tell, tellAlone } from "./dryrun";
 import { objectsMeant } from "./objects";
 
 const flags: Verb["flags"] = [
@@ -49,89 +50,101 @@ const words = {
 
 function change(context: Context, field: Field): number {
   const { args } = context.flags;
+  const listing = context.flags.is("list");
   const isPair = (arg: string): boolean => arg.includes("=") || (arg.endsWith("-") && arg.length > 1);
   const first = args.findIndex(isPair);
   const pairs = first < 0 ? [] : args.slice(first);
-  const stray = pairs.find((pair) => !isPair(pair));
-  if (stray !== undefined)
-    throw new Failed(`error: all resources must be specified before ${words[field].one} changes: ${stray}`);
-  if (!context.flags.is("list") && pairs.length === 0)
-    throw new Failed(`error: at least one ${words[field].one} update is required`);
+  const named = first < 0 ? args : args.slice(0, first);
+  if (named.length === 0 && !context.flags.given("filename")) {
+    throw new Failed("error: one or more resources must be specified as <resource> <name> or <resource>/<name>");
+  }
+  if (!listing && pairs.length === 0) throw new Failed(`error: at least one ${words[field].one} update is required`);
+  const changes = changesOf(pairs, field);
+  const { objects, failed } = objectsMeant(context, named);
+  const taken: string[] = [];
+  for (const object of objects) {
+    const problem = conflict(context, object, field, changes);
+    if (problem !== undefined) taken.push(problem);
+    else if (listing) list(context, object, field, changes);
+    else write(context, object, field, changes);
+  }
+  if (taken.length === 1) throw new Failed(`error: ${taken[0]}`);
+  if (taken.length > 1) throw new Failed(taken.join("\n"));
+  return failed ? 1 : 0;
+}
+
+/** Key → value, or null for one that goes. @throws Failed in kubectl's words */
+function changesOf(pairs: readonly string[], field: Field): Readonly<Record<string, string | null>> {
+  const changes: Record<string, string | null> = {};
   for (const pair of pairs) {
-    const key = pair.split("=")[0] ?? "";
-    const name = pair.endsWith("-") && !pair.includes("=") ? pair.slice(0, -1) : key;
-    if (
-      pairs.some(
-        (other) => other !== pair && (other === `${name}-` || (pair === `${name}-` && other.startsWith(`${name}=`))),
-      )
-    ) {
+    const equals = pair.indexOf("=");
+    const key = equals < 0 ? pair.slice(0, -1) : pair.slice(0, equals);
+    const value = equals < 0 ? null : pair.slice(equals + 1);
+    if (equals < 0 && !pair.endsWith("-")) throw new Failed(`error: unexpected args: [${pair}]`);
+    if (Object.hasOwn(changes, key) && (changes[key] === null) !== (value === null)) {
       throw new Failed(
         `error: can not both modify and remove ${field === "labels" ? "a label" : "an annotation"} in the same command`,
       );
     }
+    const wrong = field === "labels" && value !== null ? labelValue(value) : [];
+    if (wrong.length > 0) throw new Failed(`error: invalid label value: ${JSON.stringify(pair)}: ${wrong.join("; ")}`);
+    changes[key] = value;
   }
-  const { objects, failed } = objectsMeant(context, first < 0 ? args : args.slice(0, first));
-  if (context.flags.is("list")) {
-    for (const object of objects) {
-      if (objects.length > 1)
-        context.out(
-          `Listing ${field} for ${object.kind}.${object.apiVersion}/${object.metadata.name}:\n`.replace(/\.v1\//, "/"),
-        );
-      for (const [key, value] of Object.entries(object.metadata[field] ?? {}).sort()) context.out(`${key}=${value}\n`);
-    }
-    if (pairs.length === 0) return failed ? 1 : 0;
-  }
-  for (const object of objects) changeOne(context, object, field, pairs);
-  return failed ? 1 : 0;
+  return changes;
 }
 
-function changeOne(context: Context, object: KubeObject, field: Field, pairs: readonly string[]): void {
+function conflict(
+  { flags: given }: Context,
+  object: KubeObject,
+  field: Field,
+  changes: Readonly<Record<string, string | null>>,
+): string | undefined {
+  if (given.is("overwrite")) return undefined;
   const now = object.metadata[field] ?? {};
-  const patch: Record<string, string | null> = {};
-  const taken: string[] = [];
-  for (const pair of pairs) {
-    const equals = pair.indexOf("=");
-    if (equals < 0) {
-      const key = pair.slice(0, -1);
-      if (Object.hasOwn(now, key)) patch[key] = null;
-      else context.out(`${words[field].one} "${key}" not found.\n`);
-      continue;
-    }
-    const [key, value] = [pair.slice(0, equals), pair.slice(equals + 1)];
+  const taken = Object.entries(changes).flatMap(([key, value]) => {
     const old = Object.hasOwn(now, key) ? now[key] : undefined;
-    if (old !== undefined && old !== value && !context.flags.is("overwrite")) {
-      taken.push(`'${key}' already has a value (${old})`);
-    }
-    patch[key] = value;
+    return value === null || old === undefined || old === value ? [] : [`'${key}' already has a value (${old})`];
+  });
+  if (taken.length === 0) return undefined;
+  if (field === "annotations") {
+    return `--overwrite is false but found the following declared annotation(s): ${taken.join("; ")}`;
   }
-  if (taken.length > 0) {
-    throw new Failed(
-      field === "labels"
-        ? `error: ${taken.length > 1 ? `[${taken.map((each) => `${each}, and --overwrite is false`).join(", ")}]` : `${taken[0]}, and --overwrite is false`}`
-        : `error: --overwrite is false but found the following declared annotation(s): ${taken.join("; ")}`,
-    );
-  }
-  write(context, object, field, patch);
+  const told = taken.map((each) => `${each}, and --overwrite is false`);
+  return told.length === 1 ? told[0] : `[${told.join(", ")}]`;
+}
+
+/** What would be there after the change; nothing is written. */
+function list(
+  context: Context,
+  object: KubeObject,
+  field: Field,
+  changes: Readonly<Record<string, string | null>>,
+): void {
+  const after = mergePatch(object, { metadata: { [field]: changes } }) as KubeObject;
+  for (const [key, value] of Object.entries(after.metadata[field] ?? {}).sort()) context.out(`${key}=${value}\n`);
 }
 
 function write(
   context: Context,
   object: KubeObject,
   field: Field,
-  patch: Readonly<Record<string, string | null>>,
+  changes: Readonly<Record<string, string | null>>,
 ): void {
+  const now = object.metadata[field] ?? {};
+  const absent = Object.keys(changes).filter((key) => changes[key] === null && !Object.hasOwn(now, key));
+  for (const key of absent) context.out(`${words[field].one} "${key}" not found.\n`);
+  const patch = Object.fromEntries(Object.entries(changes).filter(([key]) => !absent.includes(key)));
   const change = { metadata: { [field]: patch } };
-  const removed = Object.values(patch).length > 0 && Object.values(patch).every((value) => value === null);
-  const done = removed ? words[field].undone : words[field].done;
+  const changed = Object.keys(patch).some((key) => (now[key] ?? null) !== patch[key]);
+  const removed = Object.values(patch).every((value) => value === null);
+  // `annotate` has one printer for all objects, `label` one for each.
+  const told = field === "annotations" ? tell : tellAlone;
+  const done = !changed ? words[field].not : removed ? words[field].undone : words[field].done;
   if (context.flags.is("local") || dryRunOf(context.flags) === "client") {
-    const after = mergePatch(object, change) as KubeObject;
-    const same = JSON.stringify(after.metadata[field] ?? {}) === JSON.stringify(object.metadata[field] ?? {});
-    tell(context, after, same ? words[field].not : done);
+    told(context, mergePatch(object, change) as KubeObject, done);
     return;
   }
   const { namespace = "", name } = object.metadata;
   const by = field === "labels" ? "kubectl-label" : "kubectl-annotate";
-  const after = context.api.patch(object.kind, namespace, name, "merge", change, writing(context, by));
-  const changed = Object.keys(patch).some((key) => (object.metadata[field]?.[key] ?? null) !== patch[key]);
-  tell(context, after, changed ? done : words[field].not);
+  told(context, context.api.patch(object.kind, namespace, name, "merge", change, writing(context, by)), done);
 }

@@ -23,12 +23,14 @@ export function requireObjects(context: Context, verb: string): void {
 export function objectsMeant(
   context: Context,
   args: readonly string[] = context.flags.args,
+  /** A type alone means all objects of it. */
+  wholeTypes = false,
 ): { readonly objects: readonly KubeObject[]; readonly failed: boolean } {
   const { flags } = context;
   if (flags.given("filename")) return objectsOfFiles(context);
   if (flags.is("local")) throw new Failed("error: one or more files must be specified when --local is set");
   const asked = readArguments(args);
-  requireNames(context, asked);
+  if (!wholeTypes) requireNames(context, asked);
   return findObjects(context, asked, { allNamespaces: flags.is("all-namespaces") });
 }
 

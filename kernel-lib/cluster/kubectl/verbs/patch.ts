@@ -8,8 +8,9 @@ import type { PatchType } from "../../../api/rest";
 import { resolvePath } from "../../shell/filesystem";
 import { Failed } from "../../shell/tool";
 import type { Context, Verb } from "../context";
+import { parseFormat, typeName } from "../print/printer";
 import { writing } from "../writing";
-import { dryRunFlag, dryRunOf, outputFlag, tell } from "./dryrun";
+import { dryRunFlag, dryRunOf, outputFlag, tellAlone } from "./dryrun";
 import { objectsMeant } from "./objects";
 
 export const patch: Verb = {
@@ -53,7 +54,11 @@ function patchObjects(context: Context): number {
         ? local(object, type, change)
         : remote(context, object, type, change);
     const same = JSON.stringify(withoutVersion(after)) === JSON.stringify(withoutVersion(object));
-    tell(context, after, same ? "patched (no change)" : "patched");
+    // Of a dry run it says nothing, unlike the other verbs.
+    const format = parseFormat(context, false);
+    const word = same ? "patched (no change)" : "patched";
+    if (format.format === "table") context.out(`${typeName(object.kind)}/${object.metadata.name} ${word}\n`);
+    else tellAlone(context, after, word);
   }
   if (objects.length === 0 && !failed) throw new Failed("error: no objects passed to patch");
   return failed ? 1 : 0;
@@ -64,6 +69,14 @@ function isPatchType(text: string): text is PatchType {
 }
 
 function patchOf(text: string): unknown {
+  if (/^\s*[{[]/.test(text)) {
+    // What looks like JSON goes to the server as it is, and it is the server that cannot read it.
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw new Failed("Error from server (BadRequest): error decoding patch: invalid JSON");
+    }
+  }
   try {
     return parse(text);
   } catch (error) {

@@ -1,8 +1,8 @@
 /** Owns `kubectl run`: a pod from an image, and a terminal at it. */
 import type { Kinds } from "../../../api/kinds";
 import { keyOf } from "../../../api/meta";
-import { mergePatch, strategicMerge } from "../../../api/patch";
 import { executableName } from "../../../apps/image";
+import { parseReference } from "../../../apps/reference";
 import { minute } from "../../../sim/clock";
 import { scriptOf, shellIn, typeAt } from "../../shell/inside";
 import { Failed } from "../../shell/tool";
@@ -10,6 +10,7 @@ import type { Context, Verb } from "../context";
 import { pods } from "../pods";
 import { nextChange, until } from "../watch";
 import { createOrPrint, dryRunFlag, dryRunOf } from "./dryrun";
+import { overridden } from "./overrides";
 
 export const run: Verb = {
   name: "run",
@@ -39,6 +40,7 @@ export const run: Verb = {
   run: runPod,
 };
 
+const usage = "\nSee 'kubectl run -h' for help and examples";
 const restartPolicies = ["Always", "OnFailure", "Never"];
 
 async function runPod(context: Context): Promise<number> {
@@ -51,12 +53,21 @@ async function runPod(context: Context): Promise<number> {
   const image = flags.text("image");
   if (image === undefined || image === "") throw new Failed('error: required flag(s) "image" not set');
   const restart = flags.text("restart") ?? "Always";
-  if (!restartPolicies.includes(restart)) throw new Failed(`error: invalid restart policy: ${restart}`);
+  if (!restartPolicies.includes(restart)) {
+    throw new Failed(`error: invalid restart policy: ${restart}${usage}`);
+  }
+  if ("problem" in parseReference(image)) {
+    throw new Failed(`error: Invalid image name ${JSON.stringify(image)}: invalid reference format`);
+  }
+  if (flags.is("expose") && !flags.given("port")) {
+    throw new Failed(`error: --port must be set when exposing a service${usage}`);
+  }
   const attach = flags.given("attach") ? flags.is("attach") : flags.is("stdin") || flags.is("tty");
   if (flags.is("tty") && !flags.is("stdin"))
     throw new Failed("error: -i/--stdin is required for containers with -t/--tty=true");
   if (flags.is("rm") && !attach) throw new Failed("error: --rm should only be used for attached containers");
   const draft = overridden(podFor(context, name, image, restart), flags);
+  if (flags.is("expose")) createOrPrint(context, "Service", serviceOf(draft, Number(flags.text("port"))), "created");
   if (dryRunOf(flags) !== "none" || !attach) {
     createOrPrint(context, "Pod", draft, "created");
     return 0;
@@ -68,6 +79,21 @@ async function runPod(context: Context): Promise<number> {
     context.out(`pod "${name}" deleted from ${context.namespace} namespace\n`);
   }
   return exitCode;
+}
+
+/** The Service of `--expose`. */
+function serviceOf(pod: object, port: number): object {
+  const { metadata } = pod as {
+    readonly metadata: { readonly name: string; readonly namespace?: string; readonly labels: object };
+  };
+  const { labels, ...named } = metadata;
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: named,
+    spec: { ports: [{ port, protocol: "TCP", targetPort: port }], selector: labels },
+    status: { loadBalancer: {} },
+  };
 }
 
 function podFor(context: Context, name: string, image: string, restart: string): object {
@@ -102,23 +128,6 @@ function podFor(context: Context, name: string, image: string, restart: string):
     spec: { containers: [container], dnsPolicy: "ClusterFirst", restartPolicy: restart },
     status: {},
   };
-}
-
-/** The pod with what `--overrides` puts over it: as JSON merge patch (RFC 7386) unless the strategic one is asked for. */
-function overridden(pod: object, flags: Context["flags"]): object {
-  const text = flags.text("overrides");
-  if (text === undefined || text === "") return pod;
-  const type = flags.text("override-type") ?? "merge";
-  if (type !== "merge" && type !== "strategic") {
-    throw new Failed(`error: invalid override type: ${type}: this kubectl has merge and strategic`);
-  }
-  let patch: unknown;
-  try {
-    patch = JSON.parse(text);
-  } catch {
-    throw new Failed("error: Invalid JSON Patch");
-  }
-  return (type === "merge" ? mergePatch(pod, patch) : strategicMerge(pod, patch)) as object;
 }
 
 /** Waits until the pod runs (or has ended), and connects the terminal to its first program. */

@@ -1,8 +1,9 @@
 /** Owns `kubectl scale`. */
 import { Failed } from "../../shell/tool";
 import type { Context, Verb } from "../context";
-import { typeName } from "../print/printer";
-import { findObjects, readArguments, typeMissing } from "../resources";
+import { writing } from "../writing";
+import { dryRunFlag, dryRunOf, outputFlag, tell } from "./dryrun";
+import { objectsMeant } from "./objects";
 
 export const scale: Verb = {
   name: "scale",
@@ -14,6 +15,10 @@ export const scale: Verb = {
     { name: "selector", short: "l", type: "string" },
     { name: "all", type: "bool" },
     { name: "timeout", type: "duration" },
+    { name: "filename", short: "f", type: "list" },
+    { name: "resource-version", type: "string" },
+    outputFlag,
+    dryRunFlag,
   ],
   run: scaleObjects,
 };
@@ -25,20 +30,29 @@ function scaleObjects(context: Context): number {
   if (replicas < 0) {
     throw new Failed("error: The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0");
   }
-  const asked = readArguments(flags.args);
-  if (asked.length === 0) throw typeMissing("scale");
-  const { objects, failed } = findObjects(context, asked);
+  const missing: string[] = [];
+  const { objects, failed } = objectsMeant({ ...context, err: (text) => void missing.push(text) });
+  if (objects.length === 0) {
+    // kubectl keeps what the server said, but not who said it.
+    const why = missing.map((text) => text.replace(/^Error from server \(\w+\): /, "").trimEnd()).join("\n");
+    throw new Failed(`error: no objects passed to scale${why ? ` ${why}` : ""}`);
+  }
+  context.err(missing.join(""));
+  let wrong = failed;
   for (const object of objects) {
     if (object.kind !== "Deployment" && object.kind !== "ReplicaSet") {
-      throw new Failed(`error: could not find the requested resource`);
+      context.err("Error from server (NotFound): the server could not find the requested resource\n");
+      wrong = true;
+      continue;
     }
     const expected = flags.number("current-replicas");
     if (expected !== undefined && expected >= 0 && expected !== (object.spec.replicas ?? 1)) {
       throw new Failed(`error: Expected replicas to be ${expected}, was ${object.spec.replicas}`);
     }
-    api.scale(object.kind, object.metadata.namespace ?? "", object.metadata.name, replicas, { by: "kubectl-scale" });
-    context.out(`${typeName(object.kind)}/${object.metadata.name} scaled\n`);
+    const { namespace = "", name } = object.metadata;
+    if (dryRunOf(flags) !== "client")
+      api.scale(object.kind, namespace, name, replicas, writing(context, "kubectl-scale"));
+    tell(context, api.get(object.kind, namespace, name), "scaled");
   }
-  if (objects.length === 0 && !failed) throw new Failed("error: no objects passed to scale");
-  return failed ? 1 : 0;
+  return wrong ? 1 : 0;
 }

@@ -37,11 +37,16 @@ const image: Verb = {
     let wrong = failed;
     for (const object of objects) {
       const found = containersOf(object);
+      if (!found) {
+        context.err(noTemplate(object));
+        wrong = true;
+        continue;
+      }
       const wanted = pairs.map(
         (pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)] as const,
       );
-      const missing = wanted.filter(([name]) => name !== "*" && !found?.names.includes(name));
-      if (!found || missing.length > 0) {
+      const missing = wanted.filter(([name]) => name !== "*" && !found.names.includes(name));
+      if (missing.length > 0) {
         for (const [name] of missing) context.err(`error: unable to find container named "${name}"\n`);
         wrong = true;
         continue;
@@ -75,10 +80,16 @@ const env: Verb = {
     const pattern = new RegExp(
       `^${(given.text("containers") ?? "*").replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*")}$`,
     );
+    let wrong = failed;
     for (const object of objects) {
       const found = containersOf(object);
-      const names = found?.names.filter((name) => pattern.test(name)) ?? [];
-      if (!found || names.length === 0) continue;
+      if (!found) {
+        context.err(noTemplate(object));
+        wrong = true;
+        continue;
+      }
+      const names = found.names.filter((name) => pattern.test(name));
+      if (names.length === 0) continue;
       if (given.is("list")) list(context, object, names);
       else {
         const variables = pairs.map((pair) =>
@@ -89,7 +100,7 @@ const env: Verb = {
         write(context, object, found.patch(names.map((name) => ({ name, env: variables }))), "env updated");
       }
     }
-    return failed ? 1 : 0;
+    return wrong ? 1 : 0;
   },
 };
 
@@ -101,20 +112,25 @@ const selector: Verb = {
   run(context) {
     const { args, given } = { args: context.flags.args, given: context.flags.given("filename") };
     const expression = args.at(-1);
-    if (expression === undefined || (!given && args.length < 2))
-      throw new Failed("error: one selector expression is required");
+    if (expression === undefined || (!given && args.length < 2)) {
+      throw new Failed("error: one or more resources must be specified as <resource> <name> or <resource>/<name>");
+    }
+    if (!/[=!,]| in | notin /.test(expression) && args.length === 2 && !given) {
+      throw new Failed("error: resource(s) were provided, but no name was specified");
+    }
     const pairs = expression.split(",").filter((pair) => pair !== "");
     const entries = pairs.map((pair) => {
       const [key = "", value, ...more] = pair.split(/==?/);
-      if (value === undefined || more.length > 0 || key === "") {
-        throw new Failed(`error: invalid selector: ${expression}`);
-      }
+      if (value === undefined)
+        throw new Failed(`error: match expression [{${pair} Exists []}] not supported on this object`);
+      if (more.length > 0 || key === "") throw new Failed(`error: invalid selector: ${expression}`);
       return [key.trim(), value.trim()] as const;
     });
     const { objects, failed } = objectsMeant(context, args.slice(0, -1));
     for (const object of objects) {
-      if (object.kind !== "Service")
-        throw new Failed(`error: selector cannot be set on ${object.kind}: only on a Service`);
+      if (object.kind !== "Service") {
+        throw new Failed("error: setting a selector is only supported for Services");
+      }
       const gone = Object.keys(object.spec.selector ?? {}).map((key) => [key, null] as const);
       const patch = { spec: { selector: { ...Object.fromEntries(gone), ...Object.fromEntries(entries) } } };
       write(context, object, patch, "selector updated");
@@ -141,7 +157,7 @@ function meant(
 
 function write(context: Context, object: KubeObject, patch: object, done: string): void {
   if (context.flags.is("local") || dryRunOf(context.flags) === "client") {
-    tell(context, strategicMerge(object, patch) as KubeObject, done);
+    tell(context, typed(strategicMerge(object, patch) as KubeObject), done);
     return;
   }
   const { namespace = "", name, resourceVersion } = object.metadata;
@@ -149,6 +165,28 @@ function write(context: Context, object: KubeObject, patch: object, done: string
   // What was so already is not mentioned.
   if (after.metadata.resourceVersion === resourceVersion && dryRunOf(context.flags) === "none") return;
   tell(context, after, done);
+}
+
+function noTemplate({ kind, metadata }: KubeObject): string {
+  const what = "the object is not a pod or does not have a pod template";
+  return `error: ${kind.toLowerCase()}/${metadata.name} ${what}: *v1.${kind}\n`;
+}
+
+/** A manifest as Go's types hold it: structs that were left out are there, empty. */
+function typed(object: KubeObject): KubeObject {
+  const empty: Readonly<Record<string, object>> = {
+    Pod: { status: {} },
+    Deployment: { spec: { strategy: {} }, status: {} },
+    ReplicaSet: { status: { replicas: 0 } },
+    DaemonSet: {
+      spec: { updateStrategy: {} },
+      status: { currentNumberScheduled: 0, desiredNumberScheduled: 0, numberMisscheduled: 0, numberReady: 0 },
+    },
+  };
+  const names = containersOf(object)?.names ?? [];
+  const containers = names.map((name) => ({ name, resources: {} }));
+  const filled = strategicMerge(empty[object.kind] ?? {}, containersOf(object)?.patch(containers) ?? {});
+  return strategicMerge(filled, object) as KubeObject;
 }
 
 function list(context: Context, object: KubeObject, names: readonly string[]): void {

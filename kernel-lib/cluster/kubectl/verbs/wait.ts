@@ -8,7 +8,7 @@ import type { Context, Verb } from "../context";
 import { durationOf } from "../flags";
 import { findValues } from "../print/jsonpath";
 import { typeName } from "../print/printer";
-import { findObjects, readArguments, typeMissing } from "../resources";
+import { findObjects, readArguments, readFiles, typeMissing } from "../resources";
 import { until } from "../watch";
 
 export const wait: Verb = {
@@ -33,8 +33,21 @@ type Holds = (object: KubeObject | undefined) => boolean;
 async function waitFor(context: Context): Promise<number> {
   const { api, call, flags } = context;
   const { holds, forDelete, forCreate } = conditionOf(flags.text("for"));
-  const asked = readArguments(flags.args);
+  const asked = flags.given("filename")
+    ? readFiles(context).map(({ resource, manifest }) => ({
+        resource,
+        name: (manifest.object.metadata as { readonly name?: string } | undefined)?.name,
+      }))
+    : readArguments(flags.args);
   if (asked.length === 0) throw typeMissing("wait");
+  if (
+    asked.some(({ name }) => name === undefined) &&
+    !flags.is("all") &&
+    !flags.given("selector") &&
+    !flags.given("field-selector")
+  ) {
+    throw new Failed("error: resource(s) were provided, but no name was specified");
+  }
   const limit = durationOf(flags.text("timeout") ?? "30s");
   const timeout = limit < 0 ? 7 * 24 * 3600 * second : limit;
   const end = call.cluster.sim.clock.now + timeout;
@@ -74,7 +87,7 @@ async function waitFor(context: Context): Promise<number> {
 /** Reads `--for`. @throws Failed in kubectl's words */
 function conditionOf(text: string | undefined): { holds: Holds; forDelete: boolean; forCreate: boolean } {
   const none = { forDelete: false, forCreate: false };
-  if (text === undefined || text === "") throw new Failed('error: required flag(s) "for" not set');
+  if (text === undefined || text === "") throw new Failed('error: unrecognized condition: ""');
   if (text === "delete") return { holds: (object) => object === undefined, forDelete: true, forCreate: false };
   if (text === "create") return { holds: (object) => object !== undefined, forDelete: false, forCreate: true };
   const condition = /^condition=([^=]+)(?:=(.*))?$/.exec(text);

@@ -45,7 +45,7 @@ function fromFiles(context: Context): number {
     const saved = flags.is("save-config") ? withConfig(placed) : placed;
     try {
       sourced("creating", source, () =>
-        createOrPrint({ ...context, namespace: space }, resource.kind, saved, "created"),
+        createOrPrint({ ...context, namespace: space }, resource.kind, saved, "created", false),
       );
     } catch (error) {
       if (!(error instanceof StatusError)) throw error;

@@ -35,7 +35,7 @@ function createDeployment(context: Context): number {
   const containers = images.map((image) => ({
     ...(command.length > 0 && { command }),
     image,
-    name: containerName(image) + (images.length > 1 ? `-${suffixOf(context)}` : ""),
+    name: containerName(context, image),
     ...(port !== undefined && { ports: [{ containerPort: port }] }),
     resources: {},
   }));
@@ -55,13 +55,14 @@ function createDeployment(context: Context): number {
   return 0;
 }
 
-/** What stands between the last slash and the tag, made fit for a name. */
-function containerName(image: string): string {
+/** What stands between the last slash and the tag; one that had to be made fit for a name gets a suffix. */
+function containerName(context: Context, image: string): string {
   const base = image.slice(image.lastIndexOf("/") + 1).replace(/[:@].*$/, "");
-  return base.replaceAll("_", "-").toLowerCase();
+  const name = base.replaceAll("_", "-").toLowerCase();
+  return name === base ? name : `${name}-${suffixOf(context)}`;
 }
 
-/** Several containers may have one image: five letters and digits tell them apart (utilrand.String). */
+/** Five letters and digits (utilrand.String). */
 function suffixOf({ call }: Context): string {
   const { random } = call.shell;
   return Array.from({ length: 5 }, () => letters[random.integer(0, letters.length - 1)]).join("");

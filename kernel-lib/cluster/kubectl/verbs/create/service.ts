@@ -86,9 +86,8 @@ function createService(context: Context, word: string, type: ServiceType["type"]
 function portOf(text: string, nodePort: number): object {
   const [port = "", ...rest] = text.split(":");
   const target = rest.length > 0 ? rest.join(":") : port;
-  if (!/^[+-]?\d+$/.test(port))
-    throw new Failed(`error: strconv.ParseInt: parsing ${JSON.stringify(port)}: invalid syntax`);
-  if (Number(port) > 65535 || Number(port) < 1) throw new Failed("error: must be between 1 and 65535, inclusive");
+  const wrong = !/^\d+$/.test(port) ? "invalid syntax" : Number(port) > 65535 ? "value out of range" : "";
+  if (wrong) throw new Failed(`error: strconv.ParseUint: parsing ${JSON.stringify(port)}: ${wrong}`);
   const numbered = /^\d+$/.test(target);
   if (numbered && (Number(target) > 65535 || Number(target) < 1)) {
     throw new Failed("error: must be between 1 and 65535, inclusive");

@@ -22,11 +22,11 @@ export const history: Verb = {
     const { flags } = context;
     const wanted = flags.number("revision") ?? 0;
     if (wanted < 0) throw new Failed("error: revision must be a positive integer: -1".replace("-1", String(wanted)));
-    const { objects, failed } = objectsMeant(context);
+    const { objects, failed } = objectsMeant(context, flags.args, true);
     for (const object of objects) {
       if (object.kind !== "Deployment") {
         throw new Failed(
-          `error: no history viewer has been implemented for {${JSON.stringify(groupOf(object.apiVersion))} ${JSON.stringify(object.kind)}}`,
+          `error: error retrieving history for ${JSON.stringify(object.kind)}, no visitor method exists for {${groupOf(object.apiVersion)} ${object.kind}}`,
         );
       }
       show(context, object, wanted);

@@ -30,7 +30,7 @@ interface Progress {
 async function follow(context: Context): Promise<number> {
   const { api, flags } = context;
   requireObjects(context, "rollout status");
-  const { objects, failed } = objectsMeant(context);
+  const { objects, failed } = objectsMeant(context, flags.args, true);
   const given = flags.text("timeout");
   const { clock } = context.call.cluster.sim;
   const end = given === undefined || durationOf(given) <= 0 ? undefined : clock.now + durationOf(given);
