@@ -7,7 +7,7 @@ import type { Sim } from "../sim/sim";
 import { StatusError } from "./errors";
 import type { Kind, Kinds, KubeObject } from "./kinds";
 import { type Key, keyOf } from "./meta";
-import type { Store } from "./store";
+import type { Change, Store } from "./store";
 
 /** "Look at this key again after that long"; background: `settle` does not wait for it. */
 export interface Again {
@@ -22,6 +22,8 @@ export interface Again {
  */
 export interface Controller {
   readonly name: string;
+  /** It hears only of this node, and of the pods on it: one of thousands need not be asked about every object. */
+  readonly onlyNode?: string | undefined;
   readonly watches: {
     readonly [K in Kind]?: (key: Key, now: Kinds[K] | undefined, before: Kinds[K] | undefined) => readonly Key[];
   };
@@ -51,8 +53,17 @@ export interface RunningController {
 
 type Mapping = (key: Key, now: KubeObject | undefined, before: KubeObject | undefined) => readonly Key[];
 
-/** Starts a controller: it first sees everything there is, then every change. One key is worked on at a time. */
-export function runController(sim: Sim, store: Store, controller: Controller, pace = defaultPace): RunningController {
+/**
+ * Starts a controller: it first sees everything there is, then every change. One key is worked on at a time.
+ * @param from `changes`: it knows what there is, and sees what changes from now on
+ */
+export function runController(
+  sim: Sim,
+  store: Store,
+  controller: Controller,
+  pace = defaultPace,
+  from: "all" | "changes" = "all",
+): RunningController {
   const queue = new WorkQueue(sim, pace.work, controller);
   const heard = new Set<Key>();
   const hear = (keys: readonly Key[]): void => {
@@ -68,11 +79,23 @@ export function runController(sim: Sim, store: Store, controller: Controller, pa
   const kinds = Object.keys(controller.watches) as Kind[];
   const subscriptions = kinds.map((kind) => {
     const mapping = controller.watches[kind] as Mapping;
-    for (const object of store.list(kind)) hear(mapping(keyOf(object), object as KubeObject, undefined));
-    return store.follow(kind, (change) => {
+    const { onlyNode: node } = controller;
+    const see = (change: Change): void => {
       const now = change.type === "DELETED" ? undefined : change.object;
       hear(mapping(change.key, now as KubeObject | undefined, change.before as KubeObject | undefined));
-    });
+    };
+    const narrow = node !== undefined && (kind === "Pod" || kind === "Node");
+    const there =
+      from === "changes"
+        ? []
+        : !narrow
+          ? store.list(kind)
+          : kind === "Pod"
+            ? store.list(kind, { node })
+            : own(store, kind, node);
+    for (const object of there) hear(mapping(keyOf(object), object as KubeObject, undefined));
+    if (!narrow) return store.follow(kind, see);
+    return kind === "Pod" ? store.followPodsOn(node, see) : store.followOne(kind, node, see);
   });
   return {
     enqueue: (key) => queue.add(key),
@@ -81,6 +104,11 @@ export function runController(sim: Sim, store: Store, controller: Controller, pa
       queue.stop();
     },
   };
+}
+
+function own(store: Store, kind: Kind, key: Key): readonly KubeObject[] {
+  const object = store.get(kind, key) as KubeObject | undefined;
+  return object ? [object] : [];
 }
 
 /** Keys that wait for work, each once; a key that fails comes back later and later. */

@@ -51,6 +51,8 @@ export class Store {
   readonly #followers = new Map<Kind, readonly ((change: Change) => void)[]>();
   /** Those who want only the pods of one node, by its name. */
   readonly #nodeFollowers = new Map<string, readonly ((change: Change) => void)[]>();
+  /** Those who want only one object, by kind and key. */
+  readonly #oneFollowers = new Map<string, readonly ((change: Change) => void)[]>();
   #history: Change[] = [];
   #forgotten = firstVersion;
   #version = firstVersion;
@@ -204,6 +206,11 @@ export class Store {
     return subscribe(this.#nodeFollowers, node, see as unknown as (change: Change) => void);
   }
 
+  /** The same for one object only. */
+  followOne(kind: Kind, key: Key, see: (change: Change) => void): Subscription {
+    return subscribe(this.#oneFollowers, `${kind} ${key}`, see);
+  }
+
   /** Every change after `version`, oldest first; "gone" if some of them are no longer kept. */
   changesSince(version: number): readonly Change[] | "gone" {
     if (version < this.#forgotten) return "gone";
@@ -241,6 +248,7 @@ export class Store {
       journal.write({ at: this.#sim.clock.now, where: by, about: `${kind} ${key}`, what, detail: change });
     }
     for (const see of this.#followers.get(kind) ?? []) see(change);
+    if (this.#oneFollowers.size > 0) for (const see of this.#oneFollowers.get(`${kind} ${key}`) ?? []) see(change);
     if (kind === "Pod") this.#tellNodes(change as Change<"Pod">);
   }
 

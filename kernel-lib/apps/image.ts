@@ -19,6 +19,11 @@ export interface Image {
   readonly programs: { readonly [name: string]: App };
   /** Executables that the shell of the cluster layer runs: `sh`, `sleep`, `curl`, `nslookup`. */
   readonly tools: readonly string[];
+  /**
+   * Its program only answers: alone in its pod nobody can tell when it began until somebody speaks to it, or looks at it or
+   * its log.
+   */
+  readonly quiet?: boolean;
   /** What the image brings: path → text. */
   readonly files: { readonly [path: string]: string };
 }

@@ -39,6 +39,7 @@ interface Recipe {
   readonly programs?: { readonly [name: string]: App };
   readonly tools?: readonly string[];
   readonly files?: { readonly [path: string]: string };
+  readonly quiet?: boolean;
 }
 
 /** What every shell of ours has. */
@@ -157,6 +158,7 @@ function repositories({ dns, kubeProxy = daemon }: RegistryOptions): { readonly 
         env: { NGINX_VERSION: nginxVersion(tag), PKG_RELEASE: tag.includes("alpine") ? "1" : "1~trixie" },
         stopSignal: "SIGQUIT",
         programs: { nginx: nginx(nginxVersion(tag)) },
+        quiet: true,
         tools: [...coreutils, "curl"],
         files: { ...nginxFiles, ...osRelease("Debian GNU/Linux 13 (trixie)", "debian", "13") },
       }),
@@ -218,6 +220,7 @@ function repositories({ dns, kubeProxy = daemon }: RegistryOptions): { readonly 
       make: () => ({
         command: ["echoserver"],
         programs: { echoserver },
+        quiet: true,
         tools: coreutils,
       }),
     },
@@ -274,7 +277,7 @@ function repositories({ dns, kubeProxy = daemon }: RegistryOptions): { readonly 
     "registry.k8s.io/pause": {
       tags: /^3\.\d+(\.\d+)?$/,
       size: 320_448,
-      make: () => ({ entrypoint: ["/pause"], programs: { pause } }),
+      make: () => ({ entrypoint: ["/pause"], programs: { pause }, quiet: true }),
     },
     "registry.k8s.io/coredns/coredns": {
       tags: /^v1\.\d+\.\d+$/,
@@ -328,6 +331,7 @@ function build(reference: string, name: string, repository: Repository, tag: str
     programs: recipe.programs ?? {},
     tools: recipe.tools ?? [],
     files: recipe.files ?? {},
+    ...(recipe.quiet && { quiet: true }),
   };
 }
 

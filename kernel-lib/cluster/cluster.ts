@@ -104,7 +104,7 @@ export class Cluster {
     startControllers(this.sim, this.store, { podCidrs });
     const dualStack = this.options.ipFamilies.includes("IPv6");
     this.router = createRouter(this.network, lan, prefix, dualStack);
-    this.routerPlace = nodePlace("router", this.router, new Files(this.sim.clock), hosts, toolNames);
+    this.routerPlace = nodePlace("router", { netns: this.router, files: new Files(this.sim.clock) }, hosts, toolNames);
     this.nodes = this.#startNodes(lan, machines, hosts);
     this.workstation = createWorkstation(this.network, lan, prefix, dualStack);
     this.prompt = workstationPlace(this.sim, this.workstation, "https://192.168.1.10:6443", hosts);
@@ -303,17 +303,21 @@ export class Cluster {
         ...ipv6,
         controlPlane,
         ...(zone !== undefined && { zone }),
+        lazy: machines.length > fewMachines,
       };
       const net = createNode(sim, network, lan, about);
       const kubelet = new Kubelet(sim, { store, node: net, cni, registry, runner, dnsIp });
       kubelet.register(about);
       runController(sim, store, kubelet);
       const proxy = undefined;
-      nodes.set(name, { name, net, kubelet, proxy, place: nodePlace(name, net.netns, net.files, hosts, toolNames) });
+      nodes.set(name, { name, net, kubelet, proxy, place: nodePlace(name, net, hosts, toolNames) });
     }
     return nodes;
   }
 }
+
+/** With more machines than these, what nobody looks at is put off; up to these, all is done at once. */
+const fewMachines = 81;
 
 /** The network add-on that a design brings; the plain ones have none. */
 function addonOf({ cni, cniConfig }: CheckedOptions): NetworkAddon {

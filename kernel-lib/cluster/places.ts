@@ -67,8 +67,22 @@ users:
 /** What a node has not: it is no place to run kubectl from, and one comes to it by ssh. */
 const notOnNodes = new Set(["kubectl"]);
 
+let onEveryNode: { readonly of: readonly string[]; readonly tools: readonly string[] } = { of: [], tools: [] };
+
+/** The same list for all nodes. */
+function onNodes(tools: readonly string[]): readonly string[] {
+  if (onEveryNode.of !== tools) onEveryNode = { of: tools, tools: tools.filter((tool) => !notOnNodes.has(tool)) };
+  return onEveryNode.tools;
+}
+
 /** A node, or the router, as one that logs in by ssh finds it. */
-export function nodePlace(name: string, netns: Netns, files: Files, hosts: string, tools: readonly string[]): Place {
+export function nodePlace(
+  name: string,
+  machine: { readonly netns: Netns; readonly files: Files },
+  hosts: string,
+  tools: readonly string[],
+): Place {
+  const { files } = machine;
   files.write("/etc/hostname", `${name}\n`);
   files.write("/etc/hosts", `127.0.0.1 localhost\n${hosts}`);
   files.write("/etc/os-release", osRelease);
@@ -88,10 +102,15 @@ export function nodePlace(name: string, netns: Netns, files: Files, hosts: strin
     hostname: name,
     user: "root",
     files,
-    netns,
+    get netns() {
+      const { netns } = machine;
+      // Who logs in finds what kube-proxy does there, also if nobody came before.
+      netns.netfilter.fill();
+      return netns;
+    },
     env,
     folder: "/root",
-    tools: tools.filter((tool) => !notOnNodes.has(tool)),
+    tools: onNodes(tools),
   };
 }
 

@@ -1,8 +1,7 @@
 /** Owns how a container's command runs when it is no function of ours: a shell of the cluster, as its first process. */
-import { keyOf } from "../api/meta";
-import type { ProcessRunner, Program } from "../apps/app";
+import type { ProcessRunner } from "../apps/app";
 import { executableName } from "../apps/image";
-import type { Container } from "../node/container";
+import { type Container, containerOf } from "../node/container";
 import type { Cluster } from "./cluster";
 import type { Process } from "./driver";
 import { scriptOf, shellIn } from "./shell/inside";
@@ -18,7 +17,7 @@ export function processRunner(cluster: Cluster): ProcessRunner {
       const [path = "", ...args] = argv;
       const name = executableName(path);
       const process = driver.start(`container ${program.hostname}`, async (self) => {
-        const container = containerOf(cluster, program);
+        const container = containerOf(program);
         if (!container) {
           program.exit(1);
           return;
@@ -51,17 +50,6 @@ export function processRunner(cluster: Cluster): ProcessRunner {
       };
     },
   };
-}
-
-/** The container whose program this is: no two containers share their files. */
-function containerOf(cluster: Cluster, program: Program): Container | undefined {
-  for (const { kubelet } of cluster.nodes.values()) {
-    for (const pod of cluster.store.list("Pod", { node: kubelet.name.slice("kubelet/".length) })) {
-      const found = kubelet.containers(keyOf(pod)).find((container) => container.spec.files === program.files);
-      if (found) return found;
-    }
-  }
-  return undefined;
 }
 
 /** A shell that waits for what is typed lasts until somebody who is attached types `exit`. */

@@ -6,6 +6,7 @@ import type { Sim } from "../sim/sim";
 import type { Ip, Mac } from "./address";
 import type { Device } from "./device";
 import { carrierLost } from "./links";
+import { Namespaces } from "./namespaces";
 import type { Hook } from "./netfilter";
 import { Netns } from "./netns";
 import type { Packet } from "./packet";
@@ -49,7 +50,7 @@ export interface VethOptions {
 
 export class Network {
   readonly sim: Sim;
-  readonly namespaces = new Map<string, Netns>();
+  readonly namespaces = new Namespaces();
   readonly segments = new Map<string, Segment>();
   conveyor: Conveyor;
   #packets = 0;
@@ -74,7 +75,7 @@ export class Network {
 
   /** A new namespace with its `lo`. Names are those of nodes and pods; each is used once at a time. */
   netns(name: string): Netns {
-    if (this.namespaces.has(name))
+    if (this.namespaces.isMade(name))
       throw new RangeError(`Cannot create namespace file "/var/run/netns/${name}": File exists`);
     const netns = new Netns(this, name);
     this.namespaces.set(name, netns);

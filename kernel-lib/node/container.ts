@@ -8,6 +8,7 @@ import { SocketError } from "../net/socket";
 import type { Time } from "../sim/clock";
 import type { Sim } from "../sim/sim";
 import type { KernelNumbers, Namespaces } from "./kernelnumbers";
+import type { Later } from "./later";
 
 /** One line of a container's log (what the runtime writes to /var/log/pods). */
 export interface LogLine {
@@ -35,6 +36,18 @@ export interface ContainerSpec {
   /** Net, UTS and IPC are its pod's; PID, mount and cgroup are its own. */
   readonly namespaces: Namespaces;
   readonly numbers: KernelNumbers;
+}
+
+/** What is known of a container before it is looked at. */
+export interface ContainerFacts {
+  readonly name: string;
+  /** 64 hexadecimal digits. */
+  readonly id: string;
+  readonly image: Image;
+  /** The first word of its command, where its making is put off. */
+  readonly executable: string;
+  /** Where its making and its start are put off to; undefined: they are not. */
+  readonly later: Later | undefined;
 }
 
 /** A process in a container, as its own PID namespace and the node number it. */
@@ -65,8 +78,9 @@ const execStep = 6;
  * `kubectl exec` reads `env`, `files` and `netns`; `kubectl logs` reads `log`.
  */
 export class Container {
-  readonly spec: ContainerSpec;
-  readonly log: LogLine[] = [];
+  readonly facts: ContainerFacts;
+  #spec: ContainerSpec | undefined;
+  readonly #log: LogLine[] = [];
   started: Time | undefined;
   ending: Ending | undefined;
   readonly #sim: Sim;
@@ -81,11 +95,39 @@ export class Container {
   #foreign: RunningProcess | undefined;
 
   /** @param ended told once, when the program has ended or could not start */
-  constructor(sim: Sim, runner: ProcessRunner, spec: ContainerSpec, ended: (container: Container) => void) {
+  constructor(
+    sim: Sim,
+    runner: ProcessRunner,
+    facts: ContainerFacts,
+    make: () => ContainerSpec,
+    ended: (container: Container) => void,
+  ) {
     this.#sim = sim;
     this.#runner = runner;
-    this.spec = spec;
+    this.facts = facts;
     this.#ended = ended;
+    if (facts.later) {
+      facts.later.add(() => {
+        this.#spec = make();
+      });
+    } else this.#spec = make();
+  }
+
+  /** What it is made from. */
+  get spec(): ContainerSpec {
+    this.#look();
+    if (!this.#spec) throw new Error(`container ${this.facts.name} was never made`);
+    return this.#spec;
+  }
+
+  get log(): readonly LogLine[] {
+    this.#look();
+    return this.#log;
+  }
+
+  /** Somebody wants more than the facts. */
+  #look(): void {
+    this.facts.later?.look();
   }
 
   get running(): boolean {
@@ -94,6 +136,7 @@ export class Container {
 
   /** What runs in it, by process id; nothing once it has ended. */
   get processes(): readonly ContainerProcess[] {
+    this.#look();
     return [...this.#processes.values()];
   }
 
@@ -116,16 +159,23 @@ export class Container {
 
   /** Starts its program; undefined, or the runtime's sentence why it could not. */
   start(): string | undefined {
-    const { argv, image } = this.spec;
-    const name = executableName(argv[0] ?? "");
+    const { image, later } = this.facts;
+    const executable = this.#spec ? this.#spec.argv[0] : this.facts.executable;
+    const name = executableName(executable ?? "");
     const app: App | undefined = Object.hasOwn(image.programs, name) ? image.programs[name] : undefined;
-    if (!app && !image.tools.includes(name)) return notFound(argv[0]);
+    if (!app && !image.tools.includes(name)) return notFound(executable);
     this.started = this.#sim.clock.now;
+    if (later) later.add(() => this.#launch(app));
+    else this.#launch(app);
+    return undefined;
+  }
+
+  #launch(app: App | undefined): void {
+    const { argv } = this.spec;
     const first = this.begin(argv.join(" "), false);
     const program = this.#program(first);
     if (app) this.#run(app, program);
     else this.#foreign = this.#runner.run(program, argv);
-    return undefined;
   }
 
   /** A program that cannot have its port says so and ends, as programs do. */
@@ -142,6 +192,7 @@ export class Container {
   /** Sends a signal. As PID 1 the program hears only what it handles; SIGKILL ends it whatever it wants. */
   signal(signal: Signal): void {
     if (!this.running) return;
+    this.#look();
     if (signal === "SIGKILL") {
       this.#foreign?.signal(signal);
       this.#end(128 + signalNumbers.SIGKILL, signal);
@@ -154,6 +205,7 @@ export class Container {
 
   /** Hands every coming line to `see`, until it is stopped. */
   follow(see: (line: LogLine) => void): { stop(): void } {
+    this.#look();
     this.#followers.add(see);
     return { stop: () => this.#followers.delete(see) };
   }
@@ -161,7 +213,7 @@ export class Container {
   #program(first: ContainerProcess): Program {
     const container = this;
     const { spec } = this;
-    return {
+    const program: Program = {
       argv: spec.argv,
       env: spec.env,
       folder: spec.folder,
@@ -169,7 +221,9 @@ export class Container {
       tty: spec.tty,
       hostname: spec.hostname,
       files: spec.files,
-      netns: spec.netns,
+      get netns() {
+        return spec.netns;
+      },
       clock: this.#sim.clock,
       random: this.#sim.random.fork(`program/${spec.id}`),
       write: (text, stream = "stdout") => this.#write(text, stream),
@@ -192,6 +246,8 @@ export class Container {
         return container.ending !== undefined;
       },
     };
+    owners.set(program, this);
+    return program;
   }
 
   #write(text: string, stream: Stream): void {
@@ -203,7 +259,7 @@ export class Container {
 
   #line(text: string, stream: Stream): void {
     const line = { at: this.#sim.clock.now, stream, text };
-    this.log.push(line);
+    this.#log.push(line);
     for (const see of this.#followers) see(line);
   }
 
@@ -219,6 +275,13 @@ export class Container {
     this.#processes.clear();
     this.#ended(this);
   }
+}
+
+const owners = new WeakMap<Program, Container>();
+
+/** The container that a program is the first process of. */
+export function containerOf(program: Program): Container | undefined {
+  return owners.get(program);
 }
 
 const runcFailed =

@@ -37,6 +37,8 @@ export interface ContainerPlace {
   readonly id: string;
   /** Of its pod's sandbox. */
   readonly namespaces: Namespaces;
+  /** What the Services of its namespace said when the container was made. */
+  readonly services: () => ReadonlyMap<string, string>;
   /** The tree that a volume of the pod is, and the folder in it; undefined for what is copied into the container or unknown. */
   volume(name: string): VolumeTree | undefined;
 }
@@ -50,9 +52,9 @@ const nodeResolver = "192.168.1.1";
  * @throws EnvError, MountError
  */
 export function containerSpec(spec: SpecContainer, image: Image, place: ContainerPlace): ContainerSpec {
-  const { host, pod, podIps, netns, id, namespaces } = place;
+  const { host, pod, podIps, id, namespaces, services } = place;
   const { sim, store, node, clusterDomain, dnsIp, numbers } = host;
-  const given = containerEnv(spec, { store, pod, podIps, hostIps: node.ips.map(formatIp) });
+  const given = containerEnv(spec, { store, pod, podIps, hostIps: node.ips.map(formatIp), services });
   const hostname = hostnameOf(pod, node.name);
   const env = new Map([...pathFirst(image.env, hostname), ...given]);
   if (!env.has("HOME")) env.set("HOME", "/root");
@@ -78,7 +80,9 @@ export function containerSpec(spec: SpecContainer, image: Image, place: Containe
     tty: spec.tty ?? false,
     hostname,
     files,
-    netns,
+    get netns() {
+      return place.netns;
+    },
     namespaces: {
       ...namespaces,
       pid: numbers.nextNamespace("pid"),
@@ -93,4 +97,26 @@ export function containerSpec(spec: SpecContainer, image: Image, place: Containe
 function pathFirst(imageEnv: { readonly [name: string]: string }, hostname: string): readonly [string, string][] {
   const { PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ...rest } = imageEnv;
   return [["PATH", PATH], ["HOSTNAME", hostname], ...Object.entries(rest)];
+}
+
+/**
+ * Whether nothing but time and the pod's own spec goes into its one container: then it may be made when somebody looks,
+ * and cannot fail by then.
+ */
+export function isPlain({ spec }: Kinds["Pod"]): boolean {
+  const [container] = spec.containers;
+  if (!container || spec.containers.length > 1 || spec.initContainers?.length || spec.hostNetwork) return false;
+  if (spec.volumes?.some((volume) => !volume.projected && !volume.emptyDir)) return false;
+  if (container.envFrom?.length || container.env?.some(({ valueFrom }) => valueFrom)) return false;
+  if (container.ports?.some(({ hostPort }) => hostPort)) return false;
+  return ![...(container.command ?? []), ...(container.args ?? [])].some((word) => word.includes("$("));
+}
+
+/** The first word of a container's command, as far as it is known without its environment. */
+export function executableOf(spec: SpecContainer, image: Image): string {
+  return (
+    (spec.command?.length
+      ? spec.command[0]
+      : (image.entrypoint[0] ?? (spec.args?.length ? spec.args[0] : image.command[0]))) ?? ""
+  );
 }

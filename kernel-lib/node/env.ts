@@ -4,7 +4,6 @@ import type { Store } from "../api/store";
 import { dataOf } from "./data";
 
 type Pod = Kinds["Pod"];
-type Service = Kinds["Service"];
 type ContainerSpec = Pod["spec"]["containers"][number];
 type EnvVar = NonNullable<ContainerSpec["env"]>[number];
 
@@ -15,6 +14,8 @@ export class EnvError extends Error {}
 export interface EnvSource {
   readonly store: Store;
   readonly pod: Pod;
+  /** What the Services of the pod's namespace say, as of the moment that counts. */
+  readonly services: () => ReadonlyMap<string, string>;
   readonly podIps: readonly string[];
   readonly hostIps: readonly string[];
 }
@@ -26,7 +27,7 @@ export interface EnvSource {
  * @throws EnvError
  */
 export function containerEnv(spec: ContainerSpec, source: EnvSource): ReadonlyMap<string, string> {
-  const services = serviceEnv(source.store, source.pod);
+  const services = source.services();
   const env = new Map<string, string>();
   for (const from of spec.envFrom ?? []) for (const [name, value] of valuesFrom(from, source)) env.set(name, value);
   const known = (name: string): string | undefined => env.get(name) ?? services.get(name);
@@ -45,54 +46,6 @@ export function expand(text: string, known: (name: string) => string | undefined
     if (after === "$") return "$";
     return known(name ?? "") ?? whole;
   });
-}
-
-/** Where the Services of a pod's namespace, and `kubernetes`, are (getServiceEnvVarMap, pkg/kubelet/envvars). */
-function serviceEnv(store: Store, pod: Pod): ReadonlyMap<string, string> {
-  const services = new Map<string, Service>();
-  const main = store.get("Service", "default/kubernetes");
-  if (main) services.set("kubernetes", main);
-  if (pod.spec.enableServiceLinks !== false) {
-    const own = store.list("Service", { namespace: pod.metadata.namespace ?? "default" });
-    for (const service of own) services.set(service.metadata.name, service);
-  }
-  const env = new Map<string, string>();
-  for (const name of [...services.keys()].sort()) {
-    for (const [variable, value] of variablesOf(services.get(name) as Service)) env.set(variable, value);
-  }
-  return env;
-}
-
-/** `MY_NGINX_SERVICE_HOST`, `…_SERVICE_PORT`, `…_SERVICE_PORT_HTTP`, and what Docker's links once were called. */
-function variablesOf(service: Service): ReadonlyMap<string, string> {
-  const env = new Map<string, string>();
-  const ip = service.spec.clusterIP;
-  const ports = service.spec.ports ?? [];
-  const first = ports[0];
-  if (!ip || ip === "None" || !first) return env;
-  const prefix = variableName(service.metadata.name);
-  const host = ip.includes(":") ? `[${ip}]` : ip;
-  env.set(`${prefix}_SERVICE_HOST`, ip);
-  env.set(`${prefix}_SERVICE_PORT`, String(first.port));
-  for (const port of ports) {
-    if (port.name) env.set(`${prefix}_SERVICE_PORT_${variableName(port.name)}`, String(port.port));
-  }
-  for (const [index, port] of ports.entries()) {
-    const protocol = port.protocol ?? "TCP";
-    const url = `${protocol.toLowerCase()}://${host}:${port.port}`;
-    const link = `${prefix}_PORT_${port.port}_${protocol}`;
-    if (index === 0) env.set(`${prefix}_PORT`, url);
-    env.set(link, url);
-    env.set(`${link}_PROTO`, protocol.toLowerCase());
-    env.set(`${link}_PORT`, String(port.port));
-    env.set(`${link}_ADDR`, ip);
-  }
-  return env;
-}
-
-function variableName(name: string): string {
-  const upper = name.replace(/[.-]/g, "_").toUpperCase();
-  return /^[0-9]/.test(upper) ? `_${upper}` : upper;
 }
 
 type EnvFrom = NonNullable<ContainerSpec["envFrom"]>[number];

@@ -33,15 +33,23 @@ const netInodeStep = 71;
 export class KernelNumbers {
   #pid = firstPid;
   #inode = firstInode;
+  readonly #before: () => void;
+
+  /** @param before does what came up earlier and was put off: it has lower numbers */
+  constructor(before: () => void = () => {}) {
+    this.#before = before;
+  }
 
   /** A process id. */
   nextPid(): number {
+    this.#before();
     this.#pid += pidStep;
     return this.#pid;
   }
 
   /** The inode number of a new namespace. */
   nextNamespace(kind: keyof Namespaces): number {
+    this.#before();
     const inode = this.#inode;
     this.#inode += kind === "net" ? netInodeStep : 1;
     return inode;

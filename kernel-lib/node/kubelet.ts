@@ -1,12 +1,12 @@
 /** Owns the kubelet of one node: which pods are its own, and what it says of the node. */
 
-import type { Again, Controller } from "../api/controller";
+import { type Again, type Controller, defaultPace } from "../api/controller";
 import type { Kinds } from "../api/kinds";
 import type { Key } from "../api/meta";
 import type { Store } from "../api/store";
 import type { ProcessRunner } from "../apps/app";
 import type { Registry } from "../apps/image";
-import { tryParseCidr } from "../net/address";
+import { formatIp, tryParseCidr } from "../net/address";
 import type { Sim } from "../sim/sim";
 import type { Cni } from "./cni/cni";
 import { configFolder } from "./cni/netconf";
@@ -40,6 +40,7 @@ const nodesKey: Key = "nodes";
 export class Kubelet implements Controller {
   readonly name: string;
   readonly watches: Controller["watches"];
+  readonly onlyNode: string | undefined;
   readonly images: NodeImages;
   readonly #sim: Sim;
   readonly #parts: KubeletParts;
@@ -49,6 +50,8 @@ export class Kubelet implements Controller {
   #wasReady = false;
   #checksNetwork = false;
   #hadNetwork = false;
+  #knowsPeers = false;
+  #tellsPeers = false;
 
   constructor(sim: Sim, parts: KubeletParts) {
     const { node } = parts;
@@ -68,7 +71,8 @@ export class Kubelet implements Controller {
       random: sim.random.fork(this.name),
       clusterDomain: parts.clusterDomain ?? "cluster.local",
       dnsIp: parts.dnsIp ?? "10.96.0.10",
-      numbers: new KernelNumbers(),
+      hostIps: node.ips.map(formatIp),
+      numbers: new KernelNumbers(() => node.later.catchUp()),
       files: node.files,
       removed: (worker) => this.#removed(worker),
     };
@@ -81,6 +85,7 @@ export class Kubelet implements Controller {
       Pod: (key, now, before) => ((now ?? before)?.spec.nodeName === node.name ? [key] : []),
       Node: (_key, now, before) => (sameForPeers(now, before) ? [] : [nodesKey]),
     };
+    this.onlyNode = node.later.asleep ? node.name : undefined;
   }
 
   /** Makes the Node object, and keeps its heartbeat going (in the background). */
@@ -101,7 +106,7 @@ export class Kubelet implements Controller {
     const pod = store.get("Pod", key);
     for (const worker of this.#workers.values()) {
       // Deleted without waiting for us: its containers still get a moment to stop.
-      if (worker.key === key && worker.uid !== pod?.metadata.uid) worker.terminate(this.#host.figures.orphanGrace);
+      if (worker.uid !== pod?.metadata.uid && worker.key === key) worker.terminate(this.#host.figures.orphanGrace);
     }
     if (pod?.spec.nodeName !== node.name) return undefined;
     const known = this.#workers.get(pod.metadata.uid);
@@ -112,11 +117,13 @@ export class Kubelet implements Controller {
 
   /** The newest start of each container of a pod; none if it is not here. */
   containers(pod: Key): readonly Container[] {
+    this.#parts.node.later.look();
     return this.#workerOf(pod)?.containers ?? [];
   }
 
   /** A container of a pod by name (default: the first that is no init container). */
   container(pod: Key, name?: string): Container | undefined {
+    this.#parts.node.later.look();
     const lives = this.#workerOf(pod)?.lives ?? [];
     const life = name === undefined ? lives.find((one) => !one.init) : lives.find((one) => one.spec.name === name);
     return life?.container ?? life?.previous;
@@ -124,6 +131,7 @@ export class Kubelet implements Controller {
 
   /** The start before the newest: `kubectl logs --previous`. */
   previousContainer(pod: Key, name?: string): Container | undefined {
+    this.#parts.node.later.look();
     const lives = this.#workerOf(pod)?.lives ?? [];
     const life = name === undefined ? lives.find((one) => !one.init) : lives.find((one) => one.spec.name === name);
     return life?.container ? life.previous : undefined;
@@ -131,11 +139,13 @@ export class Kubelet implements Controller {
 
   /** All pods that are here, also those that end, in the order in which they came. */
   get pods(): readonly PodWorker[] {
+    this.#parts.node.later.look();
     return [...this.#workers.values()];
   }
 
   /** The network of a pod that is here. */
   podNet(pod: Key): PodNet | undefined {
+    this.#parts.node.later.look();
     return this.#workerOf(pod)?.net;
   }
 
@@ -166,8 +176,30 @@ export class Kubelet implements Controller {
     const spec = store.get("Node", node.name)?.spec;
     const ranges = spec?.podCIDRs ?? (spec?.podCIDR === undefined ? [] : [spec.podCIDR]);
     node.podCidrs = ranges.flatMap((range) => tryParseCidr(range) ?? []);
-    cni.syncPeers(() => store.list("Node"), node);
+    cni.syncPeers(() => this.#peers(), node);
     if (!this.#wasReady) this.#checkNetwork();
+  }
+
+  /** Whoever once needed to know the other nodes is told when they change; of thousands few ever need to. */
+  #peers(): readonly Kinds["Node"][] {
+    const { store, node } = this.#parts;
+    if (this.onlyNode !== undefined && !this.#knowsPeers) {
+      this.#knowsPeers = true;
+      store.follow("Node", ({ key, type, object, before }) => {
+        const now = type === "DELETED" ? undefined : object;
+        if (key !== node.name && !sameForPeers(now, before)) this.#peersChanged();
+      });
+    }
+    return store.list("Node");
+  }
+
+  #peersChanged(): void {
+    if (this.#tellsPeers) return;
+    this.#tellsPeers = true;
+    this.#sim.clock.after(defaultPace.hear + defaultPace.work, () => {
+      this.#tellsPeers = false;
+      this.#syncNodes();
+    });
   }
 
   /** Whether the runtime has a network: the Node's condition says so, and pods that waited for it go on. */

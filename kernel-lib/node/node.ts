@@ -6,6 +6,7 @@ import type { Segment } from "../net/device";
 import type { Netns } from "../net/netns";
 import type { Network } from "../net/network";
 import type { Sim } from "../sim/sim";
+import { Later } from "./later";
 
 /** What a node is made with. */
 export interface NodeOptions {
@@ -25,6 +26,8 @@ export interface NodeOptions {
   readonly cpus?: number;
   /** Default 8 GiB, in KiB. */
   readonly memoryKib?: number;
+  /** One of very many: what nobody looks at is put off. */
+  readonly lazy?: boolean;
 }
 
 /** A pod's network namespace on this node. */
@@ -48,7 +51,10 @@ export interface NodeNet {
   readonly ip: Ip;
   /** Its own addresses: one of each family that the cluster has. */
   readonly ips: readonly Ip[];
+  /** Complete: what was put off is done before somebody has it. */
   readonly netns: Netns;
+  /** What is put off until somebody looks. */
+  readonly later: Later;
   /** The files of the machine itself. */
   readonly files: Files;
   /** Given by the controller manager once the Node exists (`spec.podCIDRs`): none before that. */
@@ -74,7 +80,21 @@ export function createNode(sim: Sim, network: Network, segment: Segment, options
   netns.sysctl.bridgeNfCallIp6tables = true;
   netns.iptables.restore(kubeletChains);
   const ips = options.ipv6 === undefined ? [ip] : [ip, options.ipv6];
-  return { sim, network, name: options.name, ip, ips, netns, files: new Files(sim.clock), podCidrs: [] };
+  const later = new Later(sim.clock, options.lazy ?? false, (look) => netns.defer(look));
+  return {
+    sim,
+    network,
+    name: options.name,
+    ip,
+    ips,
+    get netns() {
+      later.look();
+      return netns;
+    },
+    later,
+    files: new Files(sim.clock),
+    podCidrs: [],
+  };
 }
 
 /** What the kubelet leaves in iptables: a hint for others which kind of iptables it uses, and a canary per table. */

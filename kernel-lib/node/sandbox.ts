@@ -22,6 +22,8 @@ export interface SandboxParts {
   readonly uid: string;
   /** The pod lives in the node's own namespace. */
   readonly hostNetwork: boolean;
+  /** What of it only shows when somebody looks may be put off. */
+  readonly lazy: boolean;
   /** What its containers ask of the node's ports. */
   readonly portMappings: readonly PortMapping[];
   readonly numbers: KernelNumbers;
@@ -54,6 +56,7 @@ export class Sandbox {
   #connected: Connected | undefined;
   #timer: { cancel(): void } | undefined;
   #pause: Pause | undefined;
+  #held = false;
   #stopped: Time | undefined;
   #id: string | undefined;
   #tries = 0;
@@ -72,7 +75,13 @@ export class Sandbox {
 
   /** Its pause process, from its first start on: also after it was stopped. */
   get pause(): Pause | undefined {
+    if (this.#held && !this.#pause) this.#parts.node.later.look();
     return this.#pause;
+  }
+
+  /** Whether its pause process has ever run. */
+  get begun(): boolean {
+    return this.#held;
   }
 
   /** When it was taken down; undefined: it is not. */
@@ -113,8 +122,9 @@ export class Sandbox {
     const { cni, node, key, uid } = this.#parts;
     const connected = this.#connected;
     this.#connected = undefined;
-    if (this.#pause) this.#stopped ??= this.#parts.sim.clock.now;
-    if (!connected || connected.netns === node.netns) return;
+    if (this.#held) this.#stopped ??= this.#parts.sim.clock.now;
+    if (!connected || this.#parts.hostNetwork) return;
+    node.later.look();
     cni.deletePod({ key, uid, id: this.id, netns: connected.netns }, node);
     node.network.deleteNetns(connected.netns);
   }
@@ -131,20 +141,38 @@ export class Sandbox {
   }
 
   #connect(): void {
-    const { cni, node, sim, figures, key, uid, hostNetwork, portMappings, newId, warn, ready } = this.#parts;
+    const { cni, node, sim, figures, key, uid, hostNetwork, lazy, portMappings, newId, warn, ready } = this.#parts;
+    if (!lazy) node.later.catchUp();
     if (hostNetwork) {
-      this.#connected = { netns: node.netns, ips: node.ips };
+      this.#connected = {
+        get netns() {
+          return node.netns;
+        },
+        ips: node.ips,
+      };
       this.#hold();
       ready();
       return;
     }
     // A pod of the same name may still be ending on another node.
     const taken = node.network.namespaces.has(key);
-    const netns = node.network.netns(taken ? `${key}.${uid.slice(0, 8)}` : key);
+    const own = new OwnNetns(node, taken ? `${key}.${uid.slice(0, 8)}` : key, lazy);
+    const pod = {
+      ...{ key, uid, id: this.id, lazy, portMappings },
+      get netns() {
+        return own.netns;
+      },
+    };
     try {
-      this.#connected = { netns, ips: cni.addPod({ key, uid, id: this.id, netns, portMappings }, node) };
+      const ips = cni.addPod(pod, node);
+      this.#connected = {
+        get netns() {
+          return own.netns;
+        },
+        ips,
+      };
     } catch (error) {
-      node.network.deleteNetns(netns);
+      own.delete();
       if (!(error instanceof CniError)) throw error;
       this.#tries++;
       const why = `failed to setup network for sandbox "${newId()}": ${error.message}`;
@@ -158,7 +186,15 @@ export class Sandbox {
 
   /** The pause process starts: the namespaces that its pod's containers share are its own. */
   #hold(): void {
-    const { sim, numbers, hostNetwork } = this.#parts;
+    this.#held = true;
+    const { sim, node, lazy } = this.#parts;
+    const started = sim.clock.now;
+    if (lazy) node.later.add(() => this.#begun(started));
+    else this.#begun(started);
+  }
+
+  #begun(started: Time): void {
+    const { numbers, hostNetwork } = this.#parts;
     const own = (kind: keyof Namespaces): number => numbers.nextNamespace(kind);
     const namespaces = {
       ...hostNamespaces,
@@ -166,6 +202,32 @@ export class Sandbox {
       ...{ ipc: own("ipc"), mnt: own("mnt"), pid: own("pid") },
       ...(!hostNetwork && { net: own("net") }),
     };
-    this.#pause = { shimPid: numbers.nextPid(), pid: numbers.nextPid(), namespaces, started: sim.clock.now };
+    this.#pause = { shimPid: numbers.nextPid(), pid: numbers.nextPid(), namespaces, started };
+  }
+}
+
+/** The namespace of one pod: made at once, or when somebody first looks for it. */
+class OwnNetns {
+  #made: Netns | undefined;
+
+  constructor(
+    readonly node: NodeNet,
+    readonly name: string,
+    lazy: boolean,
+  ) {
+    const { namespaces } = node.network;
+    if (lazy && node.later.asleep) namespaces.reserve(name, () => void this.netns);
+    else this.#made = node.network.netns(name);
+  }
+
+  get netns(): Netns {
+    if (!this.#made) this.node.later.look();
+    this.#made ??= this.node.network.netns(this.name);
+    return this.#made;
+  }
+
+  delete(): void {
+    if (this.#made) this.node.network.deleteNetns(this.#made);
+    else this.node.network.namespaces.delete(this.name);
   }
 }

@@ -104,7 +104,7 @@ function containerStatus(life: Life): ContainerStatus {
     restartCount: life.restarts,
     image: life.image && shown ? life.image.reference : (spec.image ?? ""),
     imageID: life.image && shown ? life.image.id : "",
-    ...(shown && { containerID: `containerd://${shown.spec.id}` }),
+    ...(shown && { containerID: `containerd://${shown.facts.id}` }),
     started: running,
     ...(spec.resources && Object.keys(spec.resources).length > 0 && { resources: spec.resources }),
     ...mounts(spec),
@@ -135,7 +135,7 @@ function stateOf(life: Life, current: Container | undefined): State {
 }
 
 function terminated(container: Container): NonNullable<State["terminated"]> {
-  const { started, ending, spec } = container;
+  const { started, ending, facts } = container;
   const reason = ending?.startError !== undefined ? "StartError" : ending?.exitCode === 0 ? "Completed" : "Error";
   return {
     exitCode: ending?.exitCode ?? 0,
@@ -143,6 +143,6 @@ function terminated(container: Container): NonNullable<State["terminated"]> {
     ...(ending?.startError !== undefined && { message: ending.startError }),
     startedAt: rfc3339(started ?? 0),
     finishedAt: rfc3339(ending?.at ?? 0),
-    containerID: `containerd://${spec.id}`,
+    containerID: `containerd://${facts.id}`,
   };
 }

@@ -124,6 +124,21 @@ export class Clock {
     this.#now = end;
   }
 
+  /**
+   * Does now what was put off at an earlier moment: for `run` the present is `then`. It must set nothing that would have
+   * been due before now.
+   */
+  recall(then: Time, run: () => void): void {
+    const { now } = this;
+    if (then > now) throw new RangeError("what is recalled must lie in the past");
+    this.#now = then;
+    try {
+      run();
+    } finally {
+      this.#now = now;
+    }
+  }
+
   /** Told by an event that it was cancelled; when most of the heap is such, they are thrown out. */
   cancelled(event: Event): void {
     if (event.kind === "foreground") this.#foreground--;

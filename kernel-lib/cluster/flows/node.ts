@@ -5,6 +5,7 @@ import { anyIpv4, anyIpv6, type Ip, macOfIp, parseCidr, parseIp, widthOf } from 
 import type { Segment } from "../../net/device";
 import type { Netns } from "../../net/netns";
 import { Network } from "../../net/network";
+import { Later } from "../../node/later";
 import type { NodeNet } from "../../node/node";
 import { createSim } from "../../sim/sim";
 import type { FlowConfig, NodeInterface } from "./config";
@@ -44,6 +45,7 @@ export function loneNode(config: FlowConfig, objects: RuleObjects): LoneNode {
   const node: NodeNet = {
     ...{ sim, network, name: config.nodeName, ip, netns },
     ips: [ip],
+    later: new Later(sim.clock, false, () => {}),
     files: new Files(sim.clock),
     podCidrs: [],
   };

@@ -2,7 +2,7 @@
 import { addToIp, type Cidr, contains, formatCidr, type Ip, macOfIp, networkOf } from "../../net/address";
 import type { Device } from "../../net/device";
 import type { NodeNet } from "../node";
-import { field } from "./gojson";
+import { field, type JsonObject } from "./gojson";
 import { addRoutes, defaultFor, ipamOf, removeIpMasq, vethName, writeIpMasq } from "./interface";
 import { type CniAddress, type CniResult, type Plugin, type PluginCall, PluginError } from "./plugin";
 
@@ -23,27 +23,11 @@ interface BridgeConfig {
 export const bridge: Plugin = {
   add(call) {
     const config = configOf(call);
-    const device = bridgeOf(call.node, config);
-    const ipam = ipamOf(call);
-    if (!ipam) {
-      connect(call, config, device, undefined);
-      return { ips: [], routes: [] };
-    }
-    const given = ipam.add(call);
-    try {
-      if (given.ips.length === 0) throw new PluginError("IPAM plugin returned missing IP config");
-      const result = withGateways(given, config);
-      if (config.isGateway) for (const ip of result.ips) ensureAddress(device, ip, config);
-      connect(call, config, device, result.ips[0]?.address.ip);
-      // The connected route of an IPv6 address comes with it, as that of an IPv4 one does.
-      for (const { address } of result.ips) call.pod.netns.addAddress(call.device, address);
-      addRoutes(call, result);
-      if (config.ipMasq) writeIpMasq(call, result);
-      return result;
-    } catch (error) {
-      ipam.delete(call);
-      throw error;
-    }
+    const { node, pod } = call;
+    if (pod.lazy && node.later.asleep && steady.get(node) === call.config) return addLater(call, config);
+    const result = addNow(call, config);
+    if (node.later.asleep) steady.set(node, call.config);
+    return result;
   },
   delete(call) {
     const config = configOf(call);
@@ -54,7 +38,60 @@ export const bridge: Plugin = {
   },
 };
 
+/**
+ * Nodes that nobody has looked at since their bridge was made and given its address by this configuration: there a further
+ * pod cannot fail but for want of an address.
+ */
+const steady = new WeakMap<NodeNet, JsonObject>();
+
+/** Gives the pod its address at once, and its wire when somebody looks. */
+function addLater(call: PluginCall, config: BridgeConfig): CniResult {
+  const ipam = ipamOf(call);
+  const given = ipam ? ipam.add(call) : { ips: [], routes: [] };
+  const result = ipam ? withGateways(given, config) : given;
+  const { node, pod } = call;
+  node.later.add(() => {
+    connect(call, config, node.netns.device(config.bridge), result.ips[0]?.address.ip);
+    for (const { address } of result.ips) pod.netns.addAddress(call.device, address);
+    addRoutes(call, result);
+    if (config.ipMasq) writeIpMasq(call, result);
+  });
+  return result;
+}
+
+function addNow(call: PluginCall, config: BridgeConfig): CniResult {
+  const device = bridgeOf(call.node, config);
+  const ipam = ipamOf(call);
+  if (!ipam) {
+    connect(call, config, device, undefined);
+    return { ips: [], routes: [] };
+  }
+  const given = ipam.add(call);
+  try {
+    if (given.ips.length === 0) throw new PluginError("IPAM plugin returned missing IP config");
+    const result = withGateways(given, config);
+    if (config.isGateway) for (const ip of result.ips) ensureAddress(device, ip, config);
+    connect(call, config, device, result.ips[0]?.address.ip);
+    // The connected route of an IPv6 address comes with it, as that of an IPv4 one does.
+    for (const { address } of result.ips) call.pod.netns.addAddress(call.device, address);
+    addRoutes(call, result);
+    if (config.ipMasq) writeIpMasq(call, result);
+    return result;
+  } catch (error) {
+    ipam.delete(call);
+    throw error;
+  }
+}
+
+const read = new WeakMap<JsonObject, BridgeConfig>();
+
 function configOf({ config }: PluginCall): BridgeConfig {
+  const known = read.get(config) ?? readConfig(config);
+  read.set(config, known);
+  return known;
+}
+
+function readConfig(config: JsonObject): BridgeConfig {
   const isDefaultGateway = field(config, "isDefaultGateway", "bool") ?? false;
   const hairpinMode = field(config, "hairpinMode", "bool") ?? false;
   const promiscMode = field(config, "promiscMode", "bool") ?? false;

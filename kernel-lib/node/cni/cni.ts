@@ -26,6 +26,8 @@ export interface PodToConnect {
   readonly id: string;
   /** A new namespace with only `lo` in it. */
   readonly netns: Netns;
+  /** Nobody looks at it yet: what only shows in a namespace may be put off (`node.later`). */
+  readonly lazy?: boolean;
   /** What `hostPort`s ask for; for the portmap plugin. */
   readonly portMappings?: readonly PortMapping[];
 }

@@ -1,5 +1,5 @@
 /** Owns kube-proxy as a program: it reads its configuration, takes away what another mode left, and lives until it is ended. */
-import { runController } from "../../api/controller";
+import { defaultPace, runController } from "../../api/controller";
 import { recordEvent } from "../../api/events";
 import type { Store } from "../../api/store";
 import type { App, Program } from "../../apps/app";
@@ -141,11 +141,23 @@ interface Running {
 }
 
 function run(running: Running): void {
-  const { host, program, node, config, log } = running;
-  const { sim, store } = host;
+  const { program, node, config } = running;
   const name = (config.mode || "iptables") as ModeName;
   announce(running, name);
   if (!canUse(running, name)) return;
+  if (!node.later.asleep) {
+    work(running, name, "begins");
+    return;
+  }
+  // On a node that nobody looks at, one of thousands, it begins when rules are first asked for: with all of them at once.
+  node.netns.netfilter.defer("kube-proxy", () => {
+    if (!program.ended) work(running, name, "wakes");
+  });
+}
+
+function work(running: Running, name: ModeName, how: "begins" | "wakes"): void {
+  const { host, program, node, config, log } = running;
+  const { sim, store } = host;
   cleanLeftovers(name, node);
   const options = modeOptions(config, node, host.serviceCidrs);
   const mode = (): ProxyMode => createMode(name, options);
@@ -174,7 +186,8 @@ function run(running: Running): void {
   for (const controller of ["service config", "endpoint slice config", "node config"]) {
     log("I", "shared_informer.go:349", "Waiting for caches to sync", { controller });
   }
-  const controller = runController(sim, store, proxy);
+  if (how === "wakes") proxy.catchUp();
+  const controller = runController(sim, store, proxy, defaultPace, how === "wakes" ? "changes" : "all");
   host.changed?.(node, proxy);
   program.own({
     close() {

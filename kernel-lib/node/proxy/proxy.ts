@@ -123,6 +123,15 @@ export class KubeProxy implements Controller {
     return undefined;
   }
 
+  /** Writes everything at once, as of now: who woke the node needs the rules. */
+  catchUp(): void {
+    const zone = this.#parts.store.get("Node", this.#parts.node.name)?.metadata.labels?.[zoneLabel];
+    this.#place = { node: this.#parts.node.name, ...(zone !== undefined && { zone }) };
+    this.#full = true;
+    this.#lastSync = this.#sim.clock.now;
+    this.#sync(0);
+  }
+
   #setSync(): void {
     if (this.#waiting) return;
     const { minSyncPeriod = second, syncTime = 15 * millisecond } = this.#parts;
