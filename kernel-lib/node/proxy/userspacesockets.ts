@@ -15,8 +15,12 @@ export interface ProxySocket {
   close(): void;
 }
 
-function passing(balancer: RoundRobin): PassesOn {
+/** Clients that are being served, by their address: whom each speaks to. */
+type Served = ReadonlyMap<string, { readonly endpoint: SocketAddress }>;
+
+function passing(balancer: RoundRobin, served: Served): PassesOn {
   return {
+    towards: ({ ip, port }) => served.get(formatSocketAddress(ip, port))?.endpoint,
     asked: (client, choose) => balancer.asked(client.ip, choose),
     taken: (client, tries) => (tries < dialTimeouts.length ? balancer.next(client.ip, tries > 0) : undefined),
   };
@@ -42,18 +46,29 @@ export function tcpProxySocket(netns: Netns, port: number, balancer: RoundRobin)
     busy = next !== undefined;
     next?.();
   };
-  const listener = netns.sockets.listenTcp({ port, owner: proxyOwner, passesOn: passing(balancer) }, () => {
+  const served = new Map<string, { readonly endpoint: SocketAddress }>();
+  const listener = netns.sockets.listenTcp({ port, owner: proxyOwner, passesOn: passing(balancer, served) }, () => {
     const client: Side = { socket: undefined, closed: false, pending: "" };
     const server: Side = { socket: undefined, closed: false, pending: "" };
+    let name = "";
+    const connected = (): void => {
+      if (server.socket) served.set(name, { endpoint: server.socket.remote });
+      proceed();
+    };
     return {
       connected(socket) {
         client.socket = socket;
-        waiting.push(() => dial(netns, balancer, client, server, 0, proceed));
+        name = formatSocketAddress(socket.remote.ip, socket.remote.port);
+        waiting.push(() => dial(netns, balancer, client, server, 0, connected));
         if (!busy) proceed();
       },
       data: (_, text) => pass(text, client, server),
       ended: () => endBoth(client, server),
-      failed: () => endBoth(client, server),
+      closed: () => served.delete(name),
+      failed() {
+        served.delete(name);
+        endBoth(client, server);
+      },
     };
   });
   return { port, close: () => listener.close() };
@@ -107,14 +122,16 @@ function pass(text: string, from: Side, to: Side): void {
 function endBoth(one: Side, other: Side): void {
   for (const side of [one, other]) {
     side.closed = true;
-    side.socket?.end();
+    // What was said and never read makes the kernel reset the connection (net/ipv4/tcp.c, tcp_close).
+    if (side.pending === "") side.socket?.end();
+    else side.socket?.abort();
   }
 }
 
 /** Every client of a UDP port has a socket of its own towards its endpoint, until nothing has passed for `idle`. */
 export function udpProxySocket(netns: Netns, port: number, balancer: RoundRobin, idle: Time): ProxySocket {
   const { clock } = netns.network.sim;
-  const clients = new Map<string, { readonly socket: UdpSocket; timer: Timer }>();
+  const clients = new Map<string, { readonly socket: UdpSocket; readonly endpoint: SocketAddress; timer: Timer }>();
   const forget = (name: string): void => {
     const found = clients.get(name);
     found?.timer.cancel();
@@ -145,11 +162,11 @@ export function udpProxySocket(netns: Netns, port: number, balancer: RoundRobin,
         failed: () => forget(name),
       },
     );
-    clients.set(name, { socket, timer: touch() });
+    clients.set(name, { socket, endpoint, timer: touch() });
     return socket;
   };
   const listener = netns.sockets.openUdp(
-    { port, owner: proxyOwner, passesOn: passing(balancer) },
+    { port, owner: proxyOwner, passesOn: passing(balancer, clients) },
     { received: (socket, { payload, source }) => backend(socket, source)?.send(payload) },
   );
   return {
