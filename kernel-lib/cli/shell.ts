@@ -9,6 +9,7 @@ interface ShellFlags {
   readonly nodes?: number;
   readonly cni?: string;
   readonly mode?: string;
+  readonly scheduler?: string;
   readonly seed?: number;
   readonly filename?: readonly string[];
 }
@@ -23,7 +24,8 @@ export function register(program: Command): void {
     .description("a cluster of your own at a prompt; lines from standard input if that is not a terminal")
     .option("--nodes <number>", "worker nodes (default: 3)", wholeNumber("nodes"))
     .option("--cni <design>", "the network between the nodes (default: vxlan)")
-    .option("--mode <mode>", "how kube-proxy does it (default: iptables)")
+    .option("--mode <mode>", "how kube-proxy does it: iptables, nftables, ipvs, userspace (default: iptables)")
+    .option("--scheduler <name>", "how ipvs chooses, with --mode ipvs (default: rr)")
     .option("--seed <number>", "decides all chance: the same seed gives the same run (default: 1)", wholeNumber("seed"))
     .option("-f, --filename <file>", "a manifest, or a folder of them, to apply first; may be repeated", another)
     .allowExcessArguments(false)
@@ -65,11 +67,15 @@ function endWithReader(error: Error & { readonly code?: string }): void {
   process.exit(141);
 }
 
-async function startCluster({ nodes, cni, mode, seed }: ShellFlags): Promise<Cluster> {
+async function startCluster({ nodes, cni, mode, scheduler, seed }: ShellFlags): Promise<Cluster> {
   const { Cluster } = await import("../cluster/cluster.js");
   const given = { ...(nodes !== undefined && { nodes }), ...(seed !== undefined && { seed }) };
   // The words are checked by the cluster, which knows them all.
-  const words = { ...(cni !== undefined && { cni }), ...(mode !== undefined && { mode }) } as ClusterOptions;
+  const words = {
+    ...(cni !== undefined && { cni }),
+    ...(mode !== undefined && { mode }),
+    ...(scheduler !== undefined && { scheduler }),
+  } as ClusterOptions;
   let cluster: Cluster;
   try {
     cluster = new Cluster({ ...given, ...words });
