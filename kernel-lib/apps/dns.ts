@@ -66,6 +66,20 @@ export interface DnsAnswer {
   readonly additional: readonly DnsRecord[];
 }
 
+/** What a server tells the journal of a query that it answered. */
+export interface DnsQueryNote {
+  readonly kind: "dns-query";
+  readonly client: string;
+  readonly port: number;
+  /** The server's own host name. */
+  readonly server: string;
+  readonly transport: "udp" | "tcp";
+  readonly name: string;
+  readonly type: RecordType;
+  readonly rcode: Rcode;
+  readonly answers: readonly string[];
+}
+
 export function isDns(payload: string | Message): payload is DnsMessage {
   return typeof payload === "object" && payload.type === "dns";
 }

@@ -7,6 +7,7 @@ import {
   parseResolvConf,
   resolve,
 } from "../../kernel-lib/apps/resolver";
+import { corefile } from "../../kernel-lib/control/bootstrap/coredns";
 import { second } from "../../kernel-lib/sim/clock";
 import { type Wired, wire } from "../node/wired";
 
@@ -39,7 +40,14 @@ test("a broken resolv.conf leaves the usual figures, and hosts are read with all
 function withDns(ready = true): Wired {
   const cluster = wire();
   const image = "registry.k8s.io/coredns/coredns:v1.13.1";
-  cluster.pod("coredns", "node-2", { containers: [{ name: "coredns", image }], dnsPolicy: "Default" });
+  const data = { Corefile: corefile };
+  cluster.store.create("ConfigMap", { kind: "ConfigMap", metadata: { name: "coredns" }, data }, "test");
+  const volumeMounts = [{ name: "config", mountPath: "/etc/coredns" }];
+  cluster.pod("coredns", "node-2", {
+    containers: [{ name: "coredns", image, args: ["-conf", "/etc/coredns/Corefile"], volumeMounts }],
+    volumes: [{ name: "config", configMap: { name: "coredns" } }],
+    dnsPolicy: "Default",
+  });
   cluster.pod("client", "node-1", {
     containers: [{ name: "main", image: "busybox:1.28", command: ["sleep", "3600"] }],
   });
