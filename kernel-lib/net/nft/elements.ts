@@ -14,12 +14,15 @@ export interface Held {
 /** How many elements a dynamic set may have where nobody says (net/netfilter/nft_set_hash.c). */
 export const dynamicLimit = 65535;
 
+const none: readonly Held[] = [];
+
 export class Elements {
   readonly #types: readonly DataTypeName[];
   readonly #keyed: Keyed;
-  readonly #found = new Map<Key, Held>();
+  /** Made for the first element: most sets of clients stay empty. */
+  #found: Map<Key, Held> | undefined;
   /** Elements with a range in their key, by the first part's beginning once sorted. */
-  #ranges: Held[] = [];
+  #ranges: readonly Held[] = none;
   #sorted = true;
 
   constructor(types: readonly DataTypeName[]) {
@@ -28,18 +31,18 @@ export class Elements {
   }
 
   get size(): number {
-    return this.#found.size + this.#ranges.length;
+    return (this.#found?.size ?? 0) + this.#ranges.length;
   }
 
   /** The element for these values, unless its time is over. */
   find(values: readonly Value[], now: Time): Held | undefined {
-    const held = this.#found.get(this.#keyed(values)) ?? (this.#ranges.length > 0 ? this.#within(values) : undefined);
+    const held = this.#found?.get(this.#keyed(values)) ?? (this.#ranges.length > 0 ? this.#within(values) : undefined);
     return held !== undefined && (held.until === undefined || held.until > now) ? held : undefined;
   }
 
   /** The element with just this key. */
   exact(key: readonly Part[], now: Time): Held | undefined {
-    if (!key.some(isRange)) return this.#alive(this.#found.get(this.#keyed(key as readonly Value[])), now);
+    if (!key.some(isRange)) return this.#alive(this.#found?.get(this.#keyed(key as readonly Value[])), now);
     return this.#alive(
       this.#ranges.find(({ element }) => sameKey(element.key, key)),
       now,
@@ -49,48 +52,50 @@ export class Elements {
   /** Puts an element in, in place of one with the same key. */
   set(element: Element, until: Time | undefined): Held {
     const held: Held = { element, until };
-    if (!element.key.some(isRange)) this.#found.set(this.#keyed(element.key as readonly Value[]), held);
-    else {
-      this.#ranges = this.#ranges.filter((other) => !sameKey(other.element.key, element.key));
-      this.#ranges.push(held);
+    if (!element.key.some(isRange)) {
+      this.#found ??= new Map();
+      this.#found.set(this.#keyed(element.key as readonly Value[]), held);
+    } else {
+      this.#ranges = [...this.#ranges.filter((other) => !sameKey(other.element.key, element.key)), held];
       this.#sorted = false;
     }
     return held;
   }
 
   delete(key: readonly Part[]): boolean {
-    if (!key.some(isRange)) return this.#found.delete(this.#keyed(key as readonly Value[]));
+    if (!key.some(isRange)) return this.#found?.delete(this.#keyed(key as readonly Value[])) ?? false;
     const before = this.#ranges.length;
     this.#ranges = this.#ranges.filter(({ element }) => !sameKey(element.key, key));
     return this.#ranges.length < before;
   }
 
   clear(): void {
-    this.#found.clear();
-    this.#ranges = [];
+    this.#found = undefined;
+    this.#ranges = none;
   }
 
   /** Takes out what has had its time. */
   sweep(now: Time): void {
-    for (const [key, { until }] of this.#found) if (until !== undefined && until <= now) this.#found.delete(key);
+    for (const [key, { until }] of this.#found ?? []) {
+      if (until !== undefined && until <= now) this.#found?.delete(key);
+    }
     this.#ranges = this.#ranges.filter(({ until }) => until === undefined || until > now);
   }
 
   /** A range with which this key has values in common; other than itself. */
   overlapping(key: readonly Part[]): Held | undefined {
-    const all = [...this.#found.values(), ...this.#ranges];
-    return all.find(({ element }) => element.key.every((part, at) => overlap(part, key[at] as Part)));
+    return [...this.all()].find(({ element }) => element.key.every((part, at) => overlap(part, key[at] as Part)));
   }
 
   /** All that are there, and those whose time is over but that nobody has missed yet. */
   *all(): IterableIterator<Held> {
-    yield* this.#found.values();
+    if (this.#found) yield* this.#found.values();
     yield* this.#ranges;
   }
 
   /** All that are there, in the order in which nft lists them. */
   list(now: Time): readonly Held[] {
-    const all = [...this.#found.values(), ...this.#ranges].filter(({ until }) => until === undefined || until > now);
+    const all = [...this.all()].filter(({ until }) => until === undefined || until > now);
     const begins = new Map(all.map((held) => [held, held.element.key.map(lowest)]));
     const of = (held: Held): readonly Value[] => begins.get(held) ?? [];
     if (this.#types.length > 1) return all.sort((one, other) => compareSwapped(this.#types, of(one), of(other)));
@@ -107,7 +112,9 @@ export class Elements {
       return this.#ranges.find(({ element }) => element.key.every((part, at) => holds(part, values[at] as Value)));
     }
     if (!this.#sorted) {
-      this.#ranges.sort((one, other) => compareValues(lowest(firstOf(one)), lowest(firstOf(other))));
+      this.#ranges = [...this.#ranges].sort((one, other) =>
+        compareValues(lowest(firstOf(one)), lowest(firstOf(other))),
+      );
       this.#sorted = true;
     }
     const value = values[0] as Value;

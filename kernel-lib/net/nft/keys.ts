@@ -25,7 +25,7 @@ const codes: { readonly [protocol: number]: number } = { 6: 0, 17: 1, 132: 2, 1:
  * number; longer ones, and protocols that no packet here has, are joined as text.
  */
 export function keyMaker(types: readonly DataTypeName[]): Keyed {
-  if (types.length === 1) return ([value]) => value as Key;
+  if (types.length === 1) return itself;
   const widths = types.map((type) => bits[type] ?? Number.POSITIVE_INFINITY);
   if (widths.reduce((sum, width) => sum + width, 0) > 53) return (values) => values.join(" . ");
   const factors = widths.map((width) => 2 ** width);
@@ -40,3 +40,5 @@ export function keyMaker(types: readonly DataTypeName[]): Keyed {
     return key;
   };
 }
+
+const itself: Keyed = (values) => values[0] as Key;

@@ -10,7 +10,19 @@ export interface References {
   readonly tracks: boolean;
 }
 
-export function referencesOf({ does }: Rule): References {
+const known = new WeakMap<Rule, References>();
+const none: readonly string[] = [];
+const nothing: References = { chains: none, sets: none, tracks: false };
+const onlyTracks: References = { ...nothing, tracks: true };
+
+/** What a rule refers to: found out once. */
+export function referencesOf(rule: Rule): References {
+  const found = known.get(rule) ?? references(rule);
+  if (found !== nothing && found !== onlyTracks) known.set(rule, found);
+  return found;
+}
+
+function references({ does }: Rule): References {
   const chains: string[] = [];
   const sets: string[] = [];
   let tracks = false;
@@ -39,6 +51,7 @@ export function referencesOf({ does }: Rule): References {
       if ("to" in statement && "in" in statement.to) looked(statement.to.in);
     } else if ("assign" in statement && statement.assign === "ct mark") tracks = true;
   }
+  if (chains.length === 0 && sets.length === 0) return tracks ? onlyTracks : nothing;
   return { chains, sets, tracks };
 }
 

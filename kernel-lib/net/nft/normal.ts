@@ -18,7 +18,7 @@ import {
   type TableFamily,
 } from "./ruleset";
 import { impliedFamily, type SelectorName } from "./selectors";
-import { compareSwapped, type DataTypeName, type Value } from "./types";
+import { compareSwapped, compareValues, type DataTypeName, type Value } from "./types";
 
 /** A rule without what goes without saying, its nameless sets sorted. */
 export function normalRule(rule: Rule, family: TableFamily): Rule {
@@ -30,7 +30,8 @@ export function normalRule(rule: Rule, family: TableFamily): Rule {
     if (merged) kept[kept.length - 1] = merged;
     else kept.push(family === "inet" && "reject" in statement ? rejectFor(statement, kept) : statement);
   }
-  return { ...rule, does: kept };
+  const same = kept.length === rule.does.length && kept.every((each, at) => each === rule.does[at]);
+  return same ? rule : { ...rule, does: kept };
 }
 
 const transports: { readonly [protocol: number]: string } = { 6: "tcp", 17: "udp", 132: "sctp" };
@@ -65,9 +66,13 @@ function normalStatement(statement: Statement): Statement {
     if (to.elements.length === 1 && only && !isConcat(match)) return { ...statement, to: only.key[0] as Part };
     return { ...statement, to: normalReference(match, to) };
   }
-  if ("vmap" in statement) return { ...statement, in: normalReference(statement.vmap, statement.in) };
+  if ("vmap" in statement) {
+    const reference = normalReference(statement.vmap, statement.in);
+    return reference === statement.in ? statement : { ...statement, in: reference };
+  }
   if ("to" in statement && "in" in statement.to) {
-    return { ...statement, to: { ...statement.to, in: normalReference(statement.to.key, statement.to.in) } };
+    const reference = normalReference(statement.to.key, statement.to.in);
+    return reference === statement.to.in ? statement : { ...statement, to: { ...statement.to, in: reference } };
   }
   return statement;
 }
@@ -76,9 +81,19 @@ function normalReference(operand: Operand, reference: SetReference): SetReferenc
   if ("set" in reference) return reference;
   const types = typesOf(operand);
   const [type] = types;
-  if (types.length === 1 && type) return { elements: mergedElements(type, reference.elements) };
+  if (types.length === 1 && type) {
+    return isSorted(reference.elements) ? reference : { elements: mergedElements(type, reference.elements) };
+  }
   const values = (element: Element): readonly Value[] => element.key.map((part) => (isRange(part) ? part.from : part));
   return { elements: [...reference.elements].sort((one, other) => compareSwapped(types, values(one), values(other))) };
+}
+
+/** Whether elements are single values in a row that rises. */
+function isSorted(elements: readonly Element[]): boolean {
+  return elements.every(({ key: [part] }, at) => {
+    const before = elements[at - 1]?.key[0];
+    return typeof part !== "object" && (at === 0 || compareValues(before as Value, part as Value) < 0);
+  });
 }
 
 /** A set with the flags that follow from others. */

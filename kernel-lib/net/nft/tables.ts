@@ -7,6 +7,8 @@ import { dynamicLimit, Elements } from "./elements";
 import type { BaseChain, ChainSpec, Element, Rule, SetSpec, TableFamily } from "./ruleset";
 import type { Value } from "./types";
 
+const none: readonly Count[] = [];
+
 /** A rule in its chain. */
 export class HeldRule {
   /** As the packet meets it: made when the first one does. */
@@ -20,7 +22,8 @@ export class HeldRule {
     readonly rule: Rule,
     readonly handle: number,
   ) {
-    this.counters = rule.does.flatMap((each) => ("counter" in each ? [{ ...each.counter }] : []));
+    const counters = rule.does.flatMap((each) => ("counter" in each ? [{ ...each.counter }] : []));
+    this.counters = counters.length === 0 ? none : counters;
   }
 
   get steps(): readonly Step[] {
@@ -28,6 +31,8 @@ export class HeldRule {
     return this.#steps;
   }
 }
+
+const nothing = (): void => undefined;
 
 export class Chain {
   name: string;
@@ -37,7 +42,7 @@ export class Chain {
   /** How many rules and elements lead here. */
   uses = 0;
   /** Takes it off its hook. */
-  unhook: () => void = () => undefined;
+  unhook: () => void = nothing;
 
   constructor(
     spec: ChainSpec,

@@ -24,14 +24,20 @@ export class Claims {
   readonly #claims = new Map<string, Map<string, Claimed | Claimed[]>>();
   /** What each touched key led to before, by set. */
   #before = new Map<string, Map<string, Element | undefined>>();
+  /** Nothing has been asked yet: all is new. */
+  #first = true;
 
   /** A port claims (or no longer does) what its plan says. */
   change(port: ServicePort, { claims }: PortPlan, how: "add" | "remove"): void {
     for (const claim of claims) {
       const keys = this.#of(claim.set);
-      this.#touch(claim, keys);
+      if (!this.#first) this.#touch(claim, keys);
       const known = keys.get(claim.id);
-      const list = known === undefined ? [] : Array.isArray(known) ? known : [known];
+      if (known === undefined) {
+        if (how === "add") keys.set(claim.id, { port, element: claim.element });
+        continue;
+      }
+      const list = Array.isArray(known) ? known : [known];
       const others = list.filter((each) => each.port !== port);
       if (how === "add") others.push({ port, element: claim.element });
       others.sort((one, other) => byName(one.port, other.port));
@@ -43,6 +49,16 @@ export class Claims {
 
   /** What has changed in the sets since this was asked last. */
   takeChanges(): readonly ElementChanges[] {
+    if (this.#first) {
+      this.#first = false;
+      return [...this.#claims].map(([set, keys]) => {
+        return {
+          set,
+          gone: [],
+          come: [...keys.values()].map((each) => (Array.isArray(each) ? each[0] : each)?.element as Element),
+        };
+      });
+    }
     const changes = [...this.#before].map(([set, keys]): ElementChanges => {
       const gone: Element[] = [];
       const come: Element[] = [];
