@@ -76,6 +76,8 @@ function changeTexts({ kind, field, from, to, text }: Change): readonly string[]
     case "dnat":
     case "snat":
       return [`${kind.toUpperCase()}: ${side}`, `→ ${to}`];
+    case "proxied":
+      return ["a proxy connects on", `${from}`, `→ ${to}`];
     case "untranslated":
       return [`NAT undone: ${side}`, `→ ${to}`];
     case "encapsulated":

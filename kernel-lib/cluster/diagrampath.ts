@@ -92,7 +92,7 @@ function drawLost(x: number, y: number, width: number, way: "out" | "back"): rea
 function drawBadges(hop: Hop, x: number, y: number): readonly Mark[] {
   const kinds = new Set(hop.changes.filter(({ field }) => field !== undefined).map(({ kind }) => kind));
   return [...kinds].flatMap((kind, at): readonly Mark[] => {
-    const word = kind === "untranslated" ? "NAT back" : kind.toUpperCase();
+    const word = kind === "untranslated" ? "NAT back" : kind === "proxied" ? "PROXY" : kind.toUpperCase();
     const wide = textWidth(word, 8.5, { bold: true }) + 8;
     const left = at % 2 === 0 ? x + 13 : x - 13 - wide;
     return [

@@ -5,8 +5,8 @@ import { explainFlow, type Flow, type FlowResult } from "../net/flow";
 import type { Netns } from "../net/netns";
 import type { MatchedRule, PacketEvent } from "../net/passage";
 import { type Hop, hopsOf } from "./hops";
-import { nameOf, type Question, readSource, readTarget, type Setting, type Target } from "./question";
-import { asksForMasquerade, chosenBy } from "./rules";
+import { endpointName, type Question, readSource, readTarget, type Setting, type Target } from "./question";
+import { asksForMasquerade, chosenBy, passedOn } from "./rules";
 import { showAsTable, type Table } from "./table";
 import { wayOf } from "./trace";
 
@@ -145,10 +145,10 @@ function outcomeOf(
     why: outcome.why,
     netns: outcome.netns,
     endpoint,
-    name: nameOf(setting, outcome.target) ?? endpoint,
+    name: endpointName(setting, outcome.target, outcome.targetPort) ?? endpoint,
     source: formatIp(outcome.source),
-    masqueraded: outcome.source !== sentBy || outcome.via !== undefined || outcome.rules.some(changesSource),
-    ...(outcome.via && { via: outcome.via.netns }),
+    masqueraded: outcome.source !== sentBy || passedOn(outcome) || outcome.rules.some(changesSource),
+    ...(passedOn(outcome) && { via: outcome.via?.netns ?? "" }),
     chosenBy: chosenBy(outcome),
     rules: outcome.rules.map(({ netns, ...rule }) => ({ node: netns, ...rule })),
     walked: outcome.walked,

@@ -32,8 +32,11 @@ export interface Header {
 
 /** What a hop did to the packet. */
 export interface Change {
-  /** `untranslated`: a reply got the address back that its connection's NAT had hidden. */
-  readonly kind: "dnat" | "snat" | "untranslated" | "encapsulated" | "decapsulated";
+  /**
+   * `untranslated`: a reply got the address back that its connection's NAT had hidden; `proxied`: a proxy took the
+   * connection, and goes on with one of its own.
+   */
+  readonly kind: "dnat" | "snat" | "untranslated" | "encapsulated" | "decapsulated" | "proxied";
   /** Which address; none for a tunnel. */
   readonly field?: "source" | "target";
   readonly from?: string;
@@ -149,7 +152,9 @@ function hopOf(ground: Setting, lines: readonly Line[], { begin, way, number, is
   const bridge = tunnel ? undefined : bridgeOf(netns, lines, [input, output, failed]);
   const where = whereOf(ground, first.event.netns);
   const node = nodeOf(ground, first.event.netns);
-  const end = endOf(lines) ?? (isLast ? lost(final.entry.what) : undefined);
+  // What a proxy takes is no end: it goes on from here.
+  const own = events.reduce((found, { kind }, at) => (kind === "send" ? at : found), 0);
+  const end = endOf(lines.slice(own)) ?? (isLast ? lost(final.entry.what) : undefined);
   const device = tunnel?.entry.about ?? bridge ?? input ?? output ?? failed ?? "lo";
   return {
     number,
@@ -221,6 +226,10 @@ function lost(lastly: string): End {
 
 function changesOf({ entry, event }: Line, all: readonly PacketEvent[]): readonly Change[] {
   const { packet, before } = event;
+  if (event.kind === "send" && all[0] !== event) {
+    const [from, to] = [endText(packet, "source"), endText(packet, "target")];
+    return [{ kind: "proxied", from, to, text: `the proxy connects on: ${from} → ${to}` }];
+  }
   if (event.kind === "encapsulate") {
     const outer = all.find(({ packet: sent }) => sent.vni !== undefined)?.packet;
     if (!outer) return [];

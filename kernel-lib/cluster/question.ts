@@ -68,6 +68,9 @@ export function readSource({ network, store }: Setting, from: string): Netns {
   if (kind === "pod" && !store.get("Pod", wanted)) throw notFound("pods", wanted);
   if (kind === "node" && !store.get("Node", wanted)) throw notFound("nodes", wanted);
   const { spec, status } = (kind === "pod" && store.get("Pod", wanted)) || {};
+  if (status?.phase === "Succeeded" || status?.phase === "Failed") {
+    throw new Error(`${from} has ended (its phase is ${status.phase}): it sends nothing any more`);
+  }
   const netns = network.namespaces.get(spec?.hostNetwork ? (spec.nodeName ?? "") : wanted);
   if (!netns) throw new Error(`${from} has no network yet: it is still being made${phaseOf(status?.phase)}`);
   return netns;
@@ -212,6 +215,21 @@ export function keyIn(path: readonly string[]): Key {
 
 export function notFound(resource: string, key: Key): Error {
   return new Error(`${resource} "${key.replace(/^default\//, "")}" not found`);
+}
+
+/** Who gets what is sent to a port: as `nameOf`, but on a node the pod that an EndpointSlice says is there. */
+export function endpointName(setting: Setting, ip: Ip, port: number): string | undefined {
+  const name = nameOf(setting, ip);
+  if (name === undefined || !name.startsWith("node/")) return name;
+  for (const { endpoints, ports } of setting.store.list("EndpointSlice")) {
+    if (!ports?.some((each) => each.port === port)) continue;
+    for (const { addresses, targetRef } of endpoints) {
+      if (targetRef?.kind !== "Pod" || !addresses.some((text) => tryParseIp(text) === ip)) continue;
+      const { namespace = "default" } = targetRef;
+      return `pod/${namespace === "default" ? "" : `${namespace}/`}${targetRef.name}`;
+    }
+  }
+  return name;
 }
 
 /** Who has an address, in a reader's words: `pod/my-nginx-…`, `svc/my-nginx`, `node/node-1`; undefined: nobody we know. */

@@ -17,8 +17,9 @@ export function asksForMasquerade({ effect }: MatchedRule): boolean {
  * What chose the endpoint: iptables' statistic or affinity, nft's numgen, IPVS's scheduler, or the proxy that passes
  * connections on; `""` where there was nothing to choose.
  */
-export function chosenBy({ rules, via }: Pick<FlowResult, "rules" | "via">): string {
-  if (via !== undefined) return "kube-proxy: round robin";
+export function chosenBy(result: FlowResult): string {
+  if (passedOn(result)) return "kube-proxy: round robin";
+  const { rules } = result;
   for (const rule of [...rules].reverse()) {
     const { chain, text, tool = "iptables", effect } = rule;
     if (tool === "ipvs") return chain;
@@ -35,4 +36,9 @@ export function chosenBy({ rules, via }: Pick<FlowResult, "rules" | "via">): str
     return text.includes("--rcheck") ? `${chain}: affinity` : `${chain}: the last rule takes the rest`;
   }
   return "";
+}
+
+/** Whether a proxy took the connection and carried it on over one of its own: not so where it knows nobody to go to. */
+export function passedOn({ via, target, targetPort }: FlowResult): boolean {
+  return via !== undefined && !(via.target === target && via.targetPort === targetPort);
 }

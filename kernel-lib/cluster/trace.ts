@@ -94,14 +94,29 @@ function waysOf(ground: Ground, asked: Asked, probe: Probe, lines: readonly Line
   const answer = lines.find(({ event }, at) => at > first && isAnswer(event, id, out));
   const back = answer ? wayOf(lines.slice(lines.indexOf(answer)), answer.event.packet.id) : [];
   const begin = sent.entry.at;
-  const hopsOut = hopsOf(ground, out, begin, "out", 1);
+  const whole = [...out, ...proxiedWay(lines, out)];
+  const hopsOut = hopsOf(ground, whole, begin, "out", 1);
   return {
     hops: [...hopsOut, ...hopsOf(ground, back, begin, "back", hopsOut.length + 1)],
     steps: [
-      ...out.map((line) => stepOf(ground, line, begin, "out")),
+      ...whole.map((line) => stepOf(ground, line, begin, "out")),
       ...back.map((line) => stepOf(ground, line, begin, "back")),
     ],
   };
+}
+
+/** The first packet of the connection that a proxy (userspace mode) makes of its own, when a rule led to its socket. */
+function proxiedWay(lines: readonly Line[], out: readonly Line[]): readonly Line[] {
+  const taken = out.at(-1);
+  const redirected = out.some(({ event }) => event.rule?.effect?.does === "redirect");
+  if (taken?.event.kind !== "deliver" || !redirected) return [];
+  const { netns, packet } = taken.event;
+  const after = lines.slice(lines.indexOf(taken) + 1);
+  const own = after.find(({ event }) => {
+    const begins = event.packet.protocol === "udp" || event.packet.flags === "S";
+    return event.kind === "send" && event.netns === netns && begins && event.packet.target !== packet.source;
+  });
+  return own ? wayOf(after.slice(after.indexOf(own)), own.event.packet.id) : [];
 }
 
 function isAskedPacket({ packet }: PacketEvent, asked: Asked, probe: Probe): boolean {

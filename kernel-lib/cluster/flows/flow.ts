@@ -1,7 +1,7 @@
 /** Owns asking a flow of a case: every endpoint it may reach, or what becomes of it, and whether it is masqueraded. */
 import { formatSocketAddress, type Ip, isLoopback } from "../../net/address";
 import { explainFlow, type FlowResult } from "../../net/flow";
-import { asksForMasquerade, chosenBy } from "../rules";
+import { asksForMasquerade, chosenBy, passedOn } from "../rules";
 import type { LoneNode } from "./node";
 
 /** What is asked: the first packet of a new connection. */
@@ -58,7 +58,7 @@ export function askCaseFlow({ node, uplink }: LoneNode, flow: CaseFlow): FlowAns
     return {
       probability,
       ...(endpoint !== undefined && { endpoint }),
-      masquerade: outcome.source !== source || outcome.via !== undefined || outcome.rules.some(asksForMasquerade),
+      masquerade: outcome.source !== source || passedOn(outcome) || outcome.rules.some(asksForMasquerade),
       chosenBy: chosenBy(outcome),
       rules: outcome.rules.map(({ text }) => text),
     };
@@ -78,8 +78,8 @@ function endpointOf(outcome: FlowResult, { target, port }: CaseFlow): string | u
 }
 
 /** A rule led it to kube-proxy's own socket (userspace mode), and nobody is behind that. */
-function endedInProxy({ rules, via }: FlowResult): boolean {
-  return via === undefined && rules.some(({ effect }) => effect?.does === "redirect");
+function endedInProxy(outcome: FlowResult): boolean {
+  return !passedOn(outcome) && outcome.rules.some(({ effect }) => effect?.does === "redirect");
 }
 
 function verdictOf(outcomes: readonly FlowResult[]): CaseVerdict {

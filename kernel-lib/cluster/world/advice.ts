@@ -1,7 +1,8 @@
 /** Owns advice: what the objects say about why a question was answered as it was. */
 import type { Kinds } from "../../api/kinds";
 import { keyOf } from "../../api/meta";
-import { tryParseIp } from "../../net/address";
+import { contains, formatIp, tryParseCidr, tryParseIp } from "../../net/address";
+import type { Flow } from "../../net/flow";
 import type { AskedFlow } from "../explain";
 import type { StaticOutcome } from "./ask";
 import { outsideName, podIps, type StaticWorld } from "./world";
@@ -36,7 +37,17 @@ function adviceOnService(world: StaticWorld, service: Kinds["Service"], { flow }
   if (!spoken.some(({ protocol = "TCP" }) => protocol.toLowerCase() === flow.protocol)) {
     return [`service ${key} has port ${flow.targetPort} not for ${flow.protocol.toUpperCase()}: its ports are ${list}`];
   }
-  return adviceOnEndpoints(world, service);
+  return [...adviceOnRanges(service, flow), ...adviceOnEndpoints(world, service)];
+}
+
+/** Who may ask for a load balancer's address. */
+function adviceOnRanges({ spec, status, metadata }: Kinds["Service"], { source, target }: Flow): readonly string[] {
+  const ranges = spec.loadBalancerSourceRanges ?? [];
+  const balanced = status?.loadBalancer?.ingress?.some(({ ip }) => ip !== undefined && tryParseIp(ip) === target);
+  if (!balanced || ranges.length === 0 || source === undefined) return [];
+  const inside = ranges.flatMap((text) => tryParseCidr(text.trim()) ?? []).some((range) => contains(range, source));
+  const of = `${metadata.namespace}/${metadata.name}'s loadBalancerSourceRanges (${ranges.join(", ")})`;
+  return inside ? [] : [`${formatIp(source)} is in none of service ${of}`];
 }
 
 function adviceOnEndpoints({ store }: StaticWorld, service: Kinds["Service"]): readonly string[] {

@@ -72,7 +72,10 @@ function listText(title: string, lines: readonly string[]): readonly string[] {
 function wayText(outcome: StaticOutcome): string {
   const { fate, probability, endpoint, walked } = outcome;
   const end = fate === "delivered" ? `to ${whoOf(outcome) || endpoint}` : `until it is ${fate}`;
-  const counted = [count(walked.rules, "rule"), ...(walked.lookups > 0 ? [count(walked.lookups, "set or map")] : [])];
+  const counted = [
+    count(walked.rules, "rule"),
+    ...(walked.lookups > 0 ? [`${walked.lookups} ${walked.lookups === 1 ? "set or map" : "sets or maps"}`] : []),
+  ];
   const head = `The way ${end}  (${percent(probability)}; a kernel tests ${counted.join(" and ")})`;
   const { hops, entry } = outcome;
   const begin = hops[0]?.before;
@@ -87,15 +90,14 @@ function count(number: number, what: string): string {
 
 function hopLines(hop: Hop, isLast: boolean, { fate, why }: StaticOutcome): readonly string[] {
   const { where, before, changes, reasons, way } = hop;
-  const ended = isLast || hop.end !== undefined;
-  const bar = ended ? " " : "│";
+  const bar = isLast ? " " : "│";
   const told = [
     ...reasons.flatMap(({ kind, text }) => (kind === "rule" ? [`  ${text}`] : [])),
     ...changes.map(({ text }) => `▸ ${text}`),
     ...(isLast ? [`${fate === "delivered" ? "■" : "✕"} ${lastWords(fate, why, hop)}`] : []),
   ];
   const head = `  ● ${placeOf(where)}   ${way === "out" ? "" : "back "}${before.source} → ${before.target}  ${before.word}`;
-  return [head, ...told.map((line) => `  ${bar}  ${line}`), ...(ended ? [] : ["  │"])];
+  return [head, ...told.map((line) => `  ${bar}  ${line}`), ...(isLast ? [] : ["  │"])];
 }
 
 function placeOf(where: string): string {

@@ -19,6 +19,7 @@ import {
 import type { Segment } from "../../net/device";
 import type { Netns } from "../../net/netns";
 import { Network } from "../../net/network";
+import { Later } from "../../node/later";
 import type { NodeNet } from "../../node/node";
 import { createMode } from "../../node/proxy/modes";
 import { byName, type SharedPort, serviceOf, servicePortOn, sharedPorts } from "../../node/proxy/view";
@@ -62,9 +63,10 @@ export function staticWorld(given: ClusterObjects, said: ProxySayings = {}): Sta
     const netns = nodeOn(network, lan, fabric, name, ips);
     const podCidrs = podCidrsOf(node);
     for (const to of podCidrs) addPodCidr(netns, fabric, to, ips);
-    nodes.set(name, { sim, network, name, ip, ips, netns, files: new Files(sim.clock), podCidrs });
+    const later = new Later(sim.clock, false, () => {});
+    nodes.set(name, { sim, network, name, ip, ips, netns, later, files: new Files(sim.clock), podCidrs });
   }
-  for (const pod of objects.pods) plug(network, fabric, nodes, pod);
+  for (const pod of objects.pods) plug(network, fabric, nodes, pod, proxy);
   writeRules(objects, nodes, proxy);
   const outside = { netns: fabric, input: outsideName };
   return { network, store, nodes, proxy, outside, notes: [...notes, ...proxy.notes] };
@@ -176,7 +178,13 @@ function viaOf(ips: readonly Ip[], like: Ip): Ip | undefined {
 }
 
 /** A namespace for each pod that has addresses of its own, on a wire to its node. */
-function plug(network: Network, fabric: Netns, nodes: ReadonlyMap<string, NodeNet>, pod: Kinds["Pod"]): void {
+function plug(
+  network: Network,
+  fabric: Netns,
+  nodes: ReadonlyMap<string, NodeNet>,
+  pod: Kinds["Pod"],
+  proxy: KnownProxy,
+): void {
   const { spec, status } = pod;
   const node = nodes.get(spec.nodeName ?? "");
   const over = status.phase === "Succeeded" || status.phase === "Failed";
@@ -188,10 +196,14 @@ function plug(network: Network, fabric: Netns, nodes: ReadonlyMap<string, NodeNe
   for (const ip of ips) {
     const own = { ip, length: widthOf(ip) };
     netns.addAddress("eth0", own);
+    const nodeIp = viaOf(node.ips, ip);
+    // REDIRECT, by which userspace mode takes packets, sends them to an address of the device that they came in by.
+    if (proxy.mode === "userspace" && nodeIp !== undefined) {
+      node.netns.addAddress(name, { ip: nodeIp, length: widthOf(nodeIp) });
+    }
     node.netns.neighbors.set(name, ip, inside.mac);
     node.netns.routes.replace({ to: own, device: name });
-    const via = viaOf(node.ips, ip);
-    if (via !== undefined) fabric.routes.replace({ to: own, via, device: "nodes", onlink: true });
+    if (nodeIp !== undefined) fabric.routes.replace({ to: own, via: nodeIp, device: "nodes", onlink: true });
     const gateway = gateways[typeof ip === "number" ? 0 : 1] as Ip;
     netns.neighbors.set("eth0", gateway, outside.mac);
     const to = { ip: typeof ip === "number" ? anyIpv4 : anyIpv6, length: 0 };
