@@ -122,9 +122,10 @@ function use(used: { uses: number } | undefined, by: number): void {
 
 /** How many sets without a name a rule has. */
 export function namelessSets({ does }: Rule): number {
-  return does.filter((each) => {
-    if ("match" in each) return typeof each.to === "object" && "elements" in each.to;
-    if ("vmap" in each) return "elements" in each.in;
-    return "to" in each && "in" in each.to && "elements" in each.to.in;
-  }).length;
+  let count = 0;
+  for (const each of does) {
+    const to = "match" in each ? each.to : "vmap" in each ? each.in : "to" in each && "in" in each.to ? each.to.in : 0;
+    if (typeof to === "object" && "elements" in to) count++;
+  }
+  return count;
 }

@@ -22,15 +22,16 @@ import { compareSwapped, compareValues, type DataTypeName, type Value } from "./
 
 /** A rule without what goes without saying, its nameless sets sorted. */
 export function normalRule(rule: Rule, family: TableFamily): Rule {
-  const does = rule.does.map(normalStatement);
+  let same = true;
   const kept: Statement[] = [];
-  for (const statement of does) {
+  for (const written of rule.does) {
+    const statement = normalStatement(written);
     const last = kept.at(-1);
     const merged = last && withoutProtocol(last, statement);
     if (merged) kept[kept.length - 1] = merged;
     else kept.push(family === "inet" && "reject" in statement ? rejectFor(statement, kept) : statement);
+    same &&= kept.at(-1) === written;
   }
-  const same = kept.length === rule.does.length && kept.every((each, at) => each === rule.does[at]);
   return same ? rule : { ...rule, does: kept };
 }
 

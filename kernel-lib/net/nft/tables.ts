@@ -22,8 +22,8 @@ export class HeldRule {
     readonly rule: Rule,
     readonly handle: number,
   ) {
-    const counters = rule.does.flatMap((each) => ("counter" in each ? [{ ...each.counter }] : []));
-    this.counters = counters.length === 0 ? none : counters;
+    const counts = rule.does.some((each) => "counter" in each);
+    this.counters = counts ? rule.does.flatMap((each) => ("counter" in each ? [{ ...each.counter }] : [])) : none;
   }
 
   get steps(): readonly Step[] {

@@ -234,7 +234,7 @@ export class Transaction {
     for (let count = namelessSets(rule); count > 0; count--) table.nextHandle();
     this.#makeDynamic(table, rule);
     link(table, rule, 1);
-    this.#undo.push(() => link(table, rule, -1));
+    if (chains.length + sets.length > 0) this.#undo.push(() => link(table, rule, -1));
     return new HeldRule(table, rule, table.nextHandle());
   }
 
@@ -316,20 +316,36 @@ export class Transaction {
     const table = this.#find(command);
     const set = table.sets.get(command.name);
     if (!set) throw kernelError(missing, command.at?.name);
-    for (const [index, element] of command.elements.entries()) {
+    // One way back for all: most transactions are of many elements, and hardly any is taken back.
+    const added: Element[] = [];
+    this.#undo.push(() => {
+      for (const { key, verdict } of added) {
+        set.elements.delete(key);
+        linkVerdict(table, verdict, -1);
+      }
+    });
+    for (let index = 0; index < command.elements.length; index++) {
+      const element = command.elements[index] as Element;
       const at = command.at?.elements?.[index];
       if (command.do === "add" || command.do === "create") {
-        this.#addElement(table, set, normalElement(element, set.spec, at), command.do, at);
+        const put = this.#addElement(table, set, normalElement(element, set.spec, at), command.do, at);
+        if (put) added.push(put);
       } else if (!this.#deleteElement(table, set, element) && command.do === "delete") throw kernelError(missing, at);
     }
   }
 
-  #addElement(table: Table, set: NamedSet, element: Element, how: "add" | "create", at: Span | undefined): void {
+  #addElement(
+    table: Table,
+    set: NamedSet,
+    element: Element,
+    how: "add" | "create",
+    at: Span | undefined,
+  ): Element | undefined {
     checkMapped(element, set.spec, at);
     const known = set.elements.exact(element.key, set.now());
     if (known) {
       if (how === "create" || !sameMeaning(known.element, element)) throw kernelError(exists, at);
-      return;
+      return undefined;
     }
     if (set.spec.size !== undefined && set.elements.size >= set.spec.size) {
       throw kernelError("Too many open files in system", at);
@@ -344,10 +360,7 @@ export class Transaction {
     const added = set.spec.flags?.includes("interval") ? this.#merged(set, element, at) : element;
     set.put(added);
     linkVerdict(table, verdict, 1);
-    this.#undo.push(() => {
-      set.elements.delete(added.key);
-      linkVerdict(table, verdict, -1);
-    });
+    return added;
   }
 
   /** Intervals must not overlap; where the set merges them, one takes in what it touches. */

@@ -1,12 +1,7 @@
 /** Owns the elements that service ports claim of shared sets and maps: some are claimed by several, and one has them. */
 import type { Element } from "../../net/nft/ruleset";
 import type { Claim, PortPlan } from "./nftablesport";
-import { byName, type ServicePort } from "./view";
-
-interface Claimed {
-  readonly port: ServicePort;
-  readonly element: Element;
-}
+import { byName } from "./view";
 
 /** What changes in one shared set. */
 export interface ElementChanges {
@@ -21,25 +16,25 @@ export interface ElementChanges {
  */
 export class Claims {
   /** By set, then by the key's text. One claim is kept bare: nearly all are alone. */
-  readonly #claims = new Map<string, Map<string, Claimed | Claimed[]>>();
+  readonly #claims = new Map<string, Map<string, Claim | Claim[]>>();
   /** What each touched key led to before, by set. */
   #before = new Map<string, Map<string, Element | undefined>>();
   /** Nothing has been asked yet: all is new. */
   #first = true;
 
   /** A port claims (or no longer does) what its plan says. */
-  change(port: ServicePort, { claims }: PortPlan, how: "add" | "remove"): void {
+  change({ claims }: PortPlan, how: "add" | "remove"): void {
     for (const claim of claims) {
       const keys = this.#of(claim.set);
       if (!this.#first) this.#touch(claim, keys);
       const known = keys.get(claim.id);
       if (known === undefined) {
-        if (how === "add") keys.set(claim.id, { port, element: claim.element });
+        if (how === "add") keys.set(claim.id, claim);
         continue;
       }
       const list = Array.isArray(known) ? known : [known];
-      const others = list.filter((each) => each.port !== port);
-      if (how === "add") others.push({ port, element: claim.element });
+      const others = list.filter((each) => each.port !== claim.port);
+      if (how === "add") others.push(claim);
       others.sort((one, other) => byName(one.port, other.port));
       const [only] = others;
       if (!only) keys.delete(claim.id);
@@ -74,8 +69,8 @@ export class Claims {
     return changes.filter(({ gone, come }) => gone.length + come.length > 0);
   }
 
-  #of(set: string): Map<string, Claimed | Claimed[]> {
-    const known = this.#claims.get(set) ?? new Map<string, Claimed | Claimed[]>();
+  #of(set: string): Map<string, Claim | Claim[]> {
+    const known = this.#claims.get(set) ?? new Map<string, Claim | Claim[]>();
     this.#claims.set(set, known);
     return known;
   }
@@ -85,7 +80,7 @@ export class Claims {
     return Array.isArray(claimed) ? claimed[0]?.element : claimed?.element;
   }
 
-  #touch({ set, id }: Claim, keys: ReadonlyMap<string, Claimed | Claimed[]>): void {
+  #touch({ set, id }: Claim, keys: ReadonlyMap<string, Claim | Claim[]>): void {
     const touched = this.#before.get(set) ?? new Map<string, Element | undefined>();
     this.#before.set(set, touched);
     if (!touched.has(id)) touched.set(id, keys.has(id) ? this.#holder(set, id) : undefined);

@@ -8,6 +8,7 @@ import type { Endpoint, ServicePort } from "./view";
 
 /** An element of a shared set or map, and a text that no other key of that set has. */
 export interface Claim {
+  readonly port: ServicePort;
   readonly set: string;
   readonly id: string;
   readonly element: Element;
@@ -70,21 +71,21 @@ const numbered = (protocol: ServicePort["protocol"]): number => protocolNumbers[
 function serviceClaim(port: ServicePort, set: string, ip: string, verdict: Verdict, comment?: string): Claim {
   const key = [parseIp(ip), numbered(port.protocol), port.port];
   const element = { key, verdict, ...(comment !== undefined && { comment }) };
-  return { set, id: `${ip} . ${port.protocol} . ${port.port}`, element };
+  return { port, set, id: `${ip} . ${port.protocol} . ${port.port}`, element };
 }
 
 function nodePortClaim(port: ServicePort, set: string, verdict: Verdict, comment?: string): readonly Claim[] {
   if (port.nodePort === undefined) return [];
   const key = [numbered(port.protocol), port.nodePort];
   const element = { key, verdict, ...(comment !== undefined && { comment }) };
-  return [{ set, id: `${port.protocol} . ${port.nodePort}`, element }];
+  return [{ port, set, id: `${port.protocol} . ${port.nodePort}`, element }];
 }
 
 function* captures({ port, chains, hasInternal, usesFirewall }: PortContext): IterableIterator<Claim> {
   const inner = port.internalLocal ? chains.local : chains.cluster;
   const external: Verdict = { do: "goto", chain: chains.external };
   for (const ip of port.clusterIps) {
-    yield { set: names.clusterIps, id: ip, element: { key: [parseIp(ip)] } };
+    yield { port, set: names.clusterIps, id: ip, element: { key: [parseIp(ip)] } };
     if (hasInternal) yield serviceClaim(port, names.serviceIps, ip, { do: "goto", chain: inner });
   }
   if (port.hasAnyEndpoints) {
@@ -116,7 +117,7 @@ function* hairpins({ port, context }: PortContext): IterableIterator<Claim> {
     if (node !== context.node) continue;
     const address = parseIp(ip);
     const key = [address, address, numbered(port.protocol), number];
-    yield { set: names.hairpin, id: `${ip} . ${port.protocol} . ${number}`, element: { key } };
+    yield { port, set: names.hairpin, id: `${ip} . ${port.protocol} . ${number}`, element: { key } };
   }
 }
 
@@ -154,11 +155,20 @@ function protocolIs(port: ServicePort): Statement {
 /** One rule that picks an endpoint and sends the packet there. */
 function endpointDnat({ port, context }: PortContext, endpoints: readonly Endpoint[]): Rule {
   const elements = endpoints.map((endpoint, index): Element => {
-    return { key: [index], data: [parseIp(endpoint.ip), endpoint.port] };
+    return { key: indexKey(index), data: [parseIp(endpoint.ip), endpoint.port] };
   });
   const key = { numgen: "random", mod: endpoints.length } as const;
   const family = context.words.family === "ip6" ? "ip6" : "ip";
   return rule(protocolIs(port), { nat: "dnat", to: { key, in: { elements } }, family });
+}
+
+const indexKeys: (readonly number[])[] = [];
+
+/** `[0]`, `[1]`, …: the same for all rules. */
+function indexKey(index: number): readonly number[] {
+  const known = indexKeys[index] ?? [index];
+  indexKeys[index] = known;
+  return known;
 }
 
 /** First the endpoint that a client had before, if it is to stay with it; then one by chance, each equally likely. */
@@ -166,7 +176,7 @@ function endpointJumps({ port, context }: PortContext, endpoints: readonly Endpo
   const named = endpoints.map((endpoint) => endpointNames(port, endpoint));
   const { source } = context.words;
   const stay = port.affinity === undefined ? [] : named;
-  const elements = named.map(({ chain }, index): Element => ({ key: [index], verdict: { do: "goto", chain } }));
+  const elements = named.map(({ chain }, index): Element => ({ key: indexKey(index), verdict: { do: "goto", chain } }));
   return [
     ...stay.map(({ chain, affinity }) => rule({ match: source, op: "==", to: { set: affinity } }, goto(chain))),
     rule({ vmap: { numgen: "random", mod: named.length }, in: { elements } }),

@@ -71,13 +71,13 @@ export class WrittenTable {
   #plan(port: ServicePort): PortPlan {
     const plan = portPlan(port, this.#context);
     this.#plans.set(port, plan);
-    this.#claims.change(port, plan, "add");
+    this.#claims.change(plan, "add");
     return plan;
   }
 
   #forget(port: ServicePort): void {
     const plan = this.#plans.get(port);
-    if (plan) this.#claims.change(port, plan, "remove");
+    if (plan) this.#claims.change(plan, "remove");
     this.#plans.delete(port);
   }
 
