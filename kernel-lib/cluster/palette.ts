@@ -1,7 +1,7 @@
 /** Owns the colours of pictures: told apart by colour-blind readers, and the same pod in the same colour all through a cluster's life. */
 
 /** Okabe and Ito's palette, without the yellow that white paper swallows and the black that dark pages do. */
-const palette = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"] as const;
+export const palette = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"] as const;
 
 /** Text, axes and rules: readable on white and on black. */
 export const grey = "#888888";

@@ -1,7 +1,9 @@
 /** Owns what a chart promises: true counts, the expectation beside them, words for who does not see it, the same bytes each time. */
 import { describe, expect, it } from "vitest";
 import { distribution, order } from "../../kernel-lib/cluster/charts";
+import { chiSquare } from "../../kernel-lib/cluster/chisquare";
 import { bundleOf } from "../../kernel-lib/cluster/display";
+import { growth } from "../../kernel-lib/cluster/growth";
 import type { Load } from "../../kernel-lib/cluster/load";
 import { coloursOf } from "../../kernel-lib/cluster/palette";
 
@@ -25,6 +27,7 @@ function aLoad(picks: string): Load {
     outcomes,
     byPod,
     expected,
+    chiSquare: undefined,
     colours: coloursOf({}, Object.keys(byPod)),
   };
 }
@@ -49,6 +52,76 @@ describe("the distribution chart", () => {
     expect(Object.keys(bundle)).toEqual(["application/vnd.vegalite.v5+json", "image/svg+xml", "text/plain"]);
     expect(bundle["image/svg+xml"]).toMatch(/^<svg role="img".*<title>3 requests over 3 pods<\/title><desc>.*web-b 1/);
     expect(bundle).toEqual(await bundleOf(await distribution(aLoad("abc"))));
+  });
+});
+
+describe("several loads side by side", () => {
+  const loads = {
+    random: aLoad("abacbbca"),
+    "in turn": { ...aLoad("abcabcab"), chiSquare: chiSquare([3, 3, 2], [3, 3, 2]) },
+  };
+
+  it("have a panel each, whose words say which", async () => {
+    const { spec, text } = await distribution(loads);
+    const panels = spec.hconcat as {
+      title: { text: string; subtitle: string };
+      data: { values: { requests: number }[] };
+    }[];
+    expect(panels.map(({ title }) => title.text)).toEqual(["random", "in turn"]);
+    expect(panels[1]?.title.subtitle).toBe("χ² = 0, p > 0.9999");
+    expect(panels.map(({ data }) => data.values.map(({ requests }) => requests))).toEqual([
+      [3, 3, 2],
+      [3, 3, 2],
+    ]);
+    expect(text).toContain("in turn: web-a 3 (expected 2.7)");
+    expect(spec.description).toContain("in turn: χ² = 0 with 2 degrees of freedom");
+  });
+
+  it("have a strip each for the order, with one set of letters", async () => {
+    const { spec, text } = await order(loads, { first: 6 });
+    expect((spec.vconcat as object[]).length).toBe(2);
+    expect(text).toContain("  random: ABACBB\n  in turn: ABCABC\n  A = web-a");
+  });
+});
+
+describe("the chart of growth", () => {
+  const curves = [
+    {
+      name: "iptables",
+      points: [
+        [1, 12],
+        [100, 111],
+        [10_000, 10_011],
+      ] as const,
+    },
+    {
+      name: "nftables",
+      points: [
+        [1, 9],
+        [100, 9],
+        [10_000, 9],
+      ] as const,
+    },
+  ];
+  const walked = { title: "counted", axis: "rules tested", curves };
+
+  it("counts in powers on both axes, and says every value in words", async () => {
+    const measured = { ...walked, title: "measured", axis: "µs", scale: "linear" as const };
+    const { spec, text } = await growth("Rules as Services grow", [walked, measured], { of: "Services" });
+    const [left, right] = spec.hconcat as { encoding: { x: { scale: object }; y: { scale: object } } }[];
+    expect(left?.encoding.x.scale).toMatchObject({ type: "log" });
+    expect(left?.encoding.y.scale).toEqual({ type: "log", domain: [1, 100_000] });
+    expect(right?.encoding.y.scale).toEqual({ type: "linear" });
+    expect(text).toContain("counted, iptables: 12 at 1, 111 at 100, 10,011 at 10,000");
+    expect(spec.description).toContain("measured, nftables: 9 at 1");
+  });
+
+  it("refuses what has no place on such an axis", async () => {
+    const zero = { ...walked, curves: [{ name: "none", points: [[1, 0]] as const }] };
+    await expect(growth("x", [zero], { of: "Services" })).rejects.toThrow("[1, 0] has no place on a logarithmic axis");
+    await expect(growth("x", [], { of: "Services" })).rejects.toThrow("there is no curve to draw");
+    const empty = { ...walked, curves: [{ name: "none", points: [] }] };
+    await expect(growth("x", [empty], { of: "Services" })).rejects.toThrow("none has no point");
   });
 });
 
