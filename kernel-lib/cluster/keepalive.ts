@@ -56,6 +56,8 @@ async function overOne(
     connection.write(text);
   };
   const take = (connection: TcpSocket, last: boolean): void => {
+    // Asked for when an answer is there: a proxy between may have tried others before.
+    if (!answerer.endpoint) answerer = named(whoAnswers(ground, connection.local, asked), name);
     for (let answer = reader.next(last); answer && answer !== "bad" && left > 0; answer = reader.next(last)) {
       const { status, body } = answer;
       done.push({ at: began, took: clock.now - began, result: "answered", ...answerer, status, body });
@@ -69,7 +71,6 @@ async function overOne(
       { ip: asked.ip, port: asked.port, owner: "client", timeout: patience },
       {
         connected(connection) {
-          answerer = named(whoAnswers(ground, connection.local, asked), name);
           ask(connection);
         },
         data(connection, piece) {

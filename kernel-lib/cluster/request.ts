@@ -1,7 +1,7 @@
 /** Owns one request as a client program makes it: connect, ask, read the answer, close; and who really answered. */
 import { formatRequest, type Headers, HttpReader } from "../apps/http";
 import { formatIp, formatSocketAddress, type Ip, type SocketAddress } from "../net/address";
-import type { Failure } from "../net/socket";
+import type { Failure, TcpSocket } from "../net/socket";
 import { second, type Time } from "../sim/clock";
 import type { Process } from "./driver";
 import { type Asked, type Ground, nameOf } from "./question";
@@ -45,26 +45,29 @@ export async function request(
   let outcome: Omit<RequestOutcome, "at" | "took"> = { result: "timeout" };
   const reader = HttpReader.responses();
   const host = formatSocketAddress(asked.ip, asked.port);
+  const answerer = (local: SocketAddress) => named(whoAnswers(ground, local, asked), name);
+  const take = (connection: TcpSocket, last: boolean): void => {
+    const answer = reader.next(last);
+    if (!answer || answer === "bad") return;
+    // A proxy between may have tried others before.
+    outcome = { result: "answered", ...answerer(connection.local), status: answer.status, body: answer.body };
+  };
   await process.pause((wake) => {
     const socket = asked.netns.sockets.connectTcp(
       { ip: asked.ip, port: asked.port, owner: "client", timeout: patience },
       {
         connected(connection) {
-          outcome = { result: "timeout", ...named(whoAnswers(ground, connection.local, asked), name) };
+          outcome = { result: "timeout", ...answerer(connection.local) };
           connection.write(
             formatRequest({ method: "GET", target: "/", headers: [["Host", host], ...headers], body: "" }),
           );
         },
-        data(_, text) {
+        data(connection, text) {
           reader.feed(text);
-          const answer = reader.next();
-          if (answer && answer !== "bad")
-            outcome = { ...outcome, result: "answered", status: answer.status, body: answer.body };
+          take(connection, false);
         },
         ended(connection) {
-          const answer = reader.next(true);
-          if (answer && answer !== "bad")
-            outcome = { ...outcome, result: "answered", status: answer.status, body: answer.body };
+          take(connection, true);
           connection.end();
         },
         closed: wake,
@@ -81,7 +84,7 @@ export async function request(
   return { at: began, took: clock.now - began, ...outcome };
 }
 
-/** What connection tracking knows and the client does not: where its connection was sent. */
+/** What connection tracking, and a proxy between, know and the client does not: where its connection was sent. */
 export function whoAnswers(
   ground: Ground,
   local: SocketAddress,
@@ -90,9 +93,14 @@ export function whoAnswers(
 ): SocketAddress {
   const tuple = { protocol, source: local.ip, sourcePort: local.port, target: ip, targetPort: port };
   for (const node of ground.store.list("Node")) {
-    const reply = ground.network.namespaces.get(node.metadata.name)?.conntrack.find(tuple)?.reply;
-    if (reply && (reply.source !== ip || reply.sourcePort !== port))
-      return { ip: reply.source, port: reply.sourcePort };
+    const netns = ground.network.namespaces.get(node.metadata.name);
+    const reply = netns?.conntrack.find(tuple)?.reply;
+    if (!reply || (reply.source === ip && reply.sourcePort === port)) continue;
+    const proxy = netns?.sockets.passesOn(protocol, reply.source, reply.sourcePort);
+    const behind = netns?.routes.isLocal(reply.source)
+      ? proxy?.towards({ ip: reply.target, port: reply.targetPort })
+      : undefined;
+    return behind ?? { ip: reply.source, port: reply.sourcePort };
   }
   return { ip, port };
 }

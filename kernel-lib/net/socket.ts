@@ -89,6 +89,8 @@ export interface PassesOn {
   asked(client: SocketAddress, choose: (weights: readonly number[]) => number): readonly SocketAddress[];
   /** Whom it tries; `tries`: how many could not be reached before. Undefined: there is nobody, or it has tried enough. */
   taken(client: SocketAddress, tries: number): SocketAddress | undefined;
+  /** Whom a client that is being served speaks to. */
+  towards(client: SocketAddress): SocketAddress | undefined;
 }
 
 export interface ListenOptions {

@@ -11,6 +11,7 @@ import {
   type EchoResult,
   type EchoSocket,
   type ListenOptions,
+  type PassesOn,
   type SocketCalls,
   SocketError,
   type TcpHandlers,
@@ -96,6 +97,11 @@ export class Sockets implements SocketCalls {
   /** Who listens on an address and port, if anybody does. */
   listener(protocol: "tcp" | "udp", ip: Ip, port: number): string | undefined {
     return protocol === "tcp" ? this.#tcp.listenerOwner(ip, port) : this.#udp.listenerOwner(ip, port);
+  }
+
+  /** The listening socket there, if it is a proxy's. */
+  passesOn(protocol: "tcp" | "udp", ip: Ip, port: number): PassesOn | undefined {
+    return protocol === "tcp" ? this.#tcp.passesOn(ip, port) : this.#udp.passesOn(ip, port);
   }
 
   /** What the kernel does when a process ends: listeners go, connections are closed, nobody is told here any more. */

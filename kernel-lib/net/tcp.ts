@@ -113,6 +113,10 @@ export class TcpLayer {
     return this.#listenerFor(ip, port)?.owner;
   }
 
+  passesOn(ip: Ip, port: number): PassesOn | undefined {
+    return this.#listenerFor(ip, port)?.passesOn;
+  }
+
   list(): readonly SocketInfo[] {
     const listeners = [...this.#listeners.values()]
       .flat()

@@ -5,6 +5,7 @@ import { fitsIn, type Message, type Packet, type Udp } from "./packet";
 import type { Passage } from "./passage";
 import {
   type Failure,
+  type PassesOn,
   SocketError,
   type SocketIcmpError,
   type UdpHandlers,
@@ -90,6 +91,10 @@ export class UdpLayer {
 
   listenerOwner(ip: Ip, port: number): string | undefined {
     return this.#ports.get(port)?.find((socket) => !socket.peer && matches(socket.local.ip, ip))?.owner;
+  }
+
+  passesOn(ip: Ip, port: number): PassesOn | undefined {
+    return this.#ports.get(port)?.find((socket) => !socket.peer && matches(socket.local.ip, ip))?.options.passesOn;
   }
 
   list(): readonly SocketInfo[] {

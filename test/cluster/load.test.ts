@@ -128,6 +128,31 @@ describe("keep-alive", () => {
   });
 });
 
+describe("who answered", () => {
+  it.each(["nftables", "ipvs", "userspace"] as const)(
+    "is a pod's name in %s mode too, however it was asked",
+    async (mode) => {
+      const other = new Cluster({ seed: 3, mode });
+      await other.start();
+      const lines = `
+kubectl create deployment web --image=nginx --replicas=3
+kubectl expose deployment web --port=80
+kubectl wait --for=condition=Available deployment/web`;
+      await other.session().type(lines, () => {});
+      const question = { from: "node/node-1", to: "svc/web:80" };
+      const kinds = [{ requests: 30 }, { connections: 30 }, { requests: 3, keepAlive: true }];
+      for (const kind of kinds) {
+        const load = await other.load({ ...question, ...kind });
+        expect(Object.keys(load.byPod).filter((name) => !/^web-[0-9a-z]+-[0-9a-z]{5}$/.test(name))).toEqual([]);
+        expect(Object.keys(load.byPod).length).toBe(3);
+        const even = mode !== "nftables" && !kind.keepAlive;
+        if (even) expect(Object.values(load.byPod)).toEqual([10, 10, 10]);
+        if (kind.keepAlive) expect(Math.max(...Object.values(load.byPod))).toBe(3);
+      }
+    },
+  );
+});
+
 describe("a question that names nothing", () => {
   it.each([
     [{ from: "pod/nope", to: "svc/web:80" }, 'pods "nope" not found'],
