@@ -81,13 +81,19 @@ export function carrierLost(device: Device): void {
 /** `ip addr add ADDRESS dev NAME`, with the routes that the kernel adds by itself. */
 export function addAddress(netns: Netns, device: Device, address: Cidr): void {
   const { writtenAddresses, name } = device;
-  if (writtenAddresses.some((other) => other.ip === address.ip && other.length === address.length)) {
+  const known = typeof address.ip === "bigint" || netns.routes.isLocal(address.ip);
+  if (known && writtenAddresses.some((other) => other.ip === address.ip && other.length === address.length)) {
     throw new RangeError("RTNETLINK answers: File exists");
   }
   // IPv4 first, then IPv6 with the link-local one last, as `ip addr` shows them.
   const rank = ({ ip }: Cidr): number => (typeof ip === "number" ? 0 : isLinkLocal(ip) ? 2 : 1);
-  const at = writtenAddresses.findIndex((other) => rank(other) > rank(address));
-  writtenAddresses.splice(at < 0 ? writtenAddresses.length : at, 0, address);
+  // Most come last: a device with the addresses of ten thousand Services is not searched for each.
+  const last = writtenAddresses.at(-1);
+  if (!last || rank(last) <= rank(address)) writtenAddresses.push(address);
+  else {
+    const at = writtenAddresses.findIndex((other) => rank(other) > rank(address));
+    writtenAddresses.splice(at, 0, address);
+  }
   const { ip } = address;
   const whole = name === "lo" && isLoopback(ip) ? networkOf(address) : { ip, length: widthOf(ip) };
   netns.routes.add({ to: whole, type: "local", device: name, source: ip, protocol: "kernel" });

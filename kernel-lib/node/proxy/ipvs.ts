@@ -117,7 +117,7 @@ function writeView(written: Written, view: readonly ServicePort[], node: PlanNod
 }
 
 function writeRules(written: Written, tables: Iptables, options: IpvsRuleOptions): void {
-  const refused = [...written.plans.values()].flatMap((plan) => plan.refused);
+  const { refused } = written.writer;
   const filled = new Set(ipvsSetKeys.filter((key) => written.writer.filled(key)));
   const from = `${[...filled].join()} ${refused.map(({ ip, protocol, port }) => `${ip}/${protocol}/${port}`).join()}`;
   if (from === written.rulesFrom) return;

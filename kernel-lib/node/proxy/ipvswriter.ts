@@ -7,6 +7,7 @@ import type { Netns } from "../../net/netns";
 import type { Time } from "../../sim/clock";
 import type { GracefulTermination } from "./ipvsgrace";
 import type { PlannedServer, PortPlan } from "./ipvsplan";
+import type { NodeRefused } from "./ipvsrules";
 import { ensureSet, type IpvsSetKey, ipvsSetKeys } from "./ipvssets";
 import type { Endpoint } from "./view";
 
@@ -30,8 +31,9 @@ export class IpvsWriter {
   readonly #touchedServers = new Map<string, PlannedServer>();
   /** Entries that may have to be taken out of their set. */
   readonly #leaving = new Map<string, IpSetEntry>();
-  /** Addresses that were seen on the device, so that it need not be searched for each. */
+  /** Addresses on the device, so that it need not be searched for each. */
   readonly #bound = new Set<Ip>();
+  readonly #refusing = new Set<PortPlan>();
   #first = true;
 
   constructor(
@@ -41,9 +43,15 @@ export class IpvsWriter {
     private readonly device: string,
     private readonly grace: GracefulTermination,
   ) {
+    for (const { ip } of netns.device(device).writtenAddresses) this.#bound.add(ip);
     for (const key of ipvsSetKeys) {
       this.#sets.set(key, { set: ensureSet(netns.ipsets, key, family), entries: new Map() });
     }
+  }
+
+  /** Virtual servers of load balancers that this node itself may not use. */
+  get refused(): readonly NodeRefused[] {
+    return [...this.#refusing].flatMap(({ refused }) => refused);
   }
 
   filled(key: IpvsSetKey): boolean {
@@ -52,6 +60,7 @@ export class IpvsWriter {
 
   /** A port wants this; nothing is written before `write`. */
   add(plan: PortPlan, { affinity }: { readonly affinity?: Time }): void {
+    if (plan.refused.length > 0) this.#refusing.add(plan);
     for (const [key, entry] of plan.entries) this.#count(key, entry, 1);
     for (const planned of plan.servers) {
       const name = nameOf(planned);
@@ -63,6 +72,7 @@ export class IpvsWriter {
 
   /** A port wants this no more. */
   remove(plan: PortPlan): void {
+    this.#refusing.delete(plan);
     for (const [key, entry] of plan.entries) this.#count(key, entry, -1);
     for (const planned of plan.servers) {
       const name = nameOf(planned);
@@ -167,10 +177,8 @@ export class IpvsWriter {
   }
 
   #bind(ip: Ip): void {
-    const { writtenAddresses } = this.netns.device(this.device);
     if (this.#bound.has(ip)) return;
     this.#bound.add(ip);
-    if (writtenAddresses.some((address) => address.ip === ip)) return;
     this.netns.addAddress(this.device, { ip, length: widthOf(ip) });
   }
 

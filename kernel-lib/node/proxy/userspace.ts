@@ -32,8 +32,7 @@ interface Proxied {
 /** What a kube-proxy in this mode has on a node: its process's sockets, which end with it. */
 interface Running {
   readonly random: Random;
-  readonly ports: Map<string, Proxied>;
-  readonly view: Map<string, ServicePort>;
+  readonly ports: Map<ServicePort, Proxied>;
 }
 
 /** By node, for every mode object: a new start of kube-proxy means that the old process is gone, and its sockets too. */
@@ -68,7 +67,7 @@ export function userspaceMode(options: UserspaceOptions = {}): ProxyMode {
 function begin(node: NodeNet, mode: ProxyMode, before: Running | undefined): Running {
   if (before) stop(before);
   const random = node.sim.random.fork(`userspace proxy/${node.name}`);
-  const state: Running = { random, ports: new Map(), view: new Map() };
+  const state: Running = { random, ports: new Map() };
   running.set(node, { mode, state });
   return state;
 }
@@ -84,30 +83,36 @@ function closePort({ socket, claim }: Proxied): void {
 }
 
 /** True if rules have to be written anew. Ports that changed in more than their endpoints are opened anew (sameConfig). */
-function syncPorts(view: readonly ServicePort[], node: NodeNet, state: Running, options: UserspaceOptions): boolean {
+function syncPorts(
+  view: readonly ServicePort[],
+  node: NodeNet,
+  { ports, random }: Running,
+  options: UserspaceOptions,
+): boolean {
   let changed = false;
-  const wanted = new Map(view.map((port) => [keyOf(port), port]));
-  for (const [key, proxied] of state.ports) {
-    const port = wanted.get(key);
-    if (port && sameConfig(proxied.info, port)) continue;
-    closePort(proxied);
-    state.ports.delete(key);
-    changed = true;
+  const wanted = new Set(view);
+  const former = new Map<string, Proxied>();
+  for (const [port, proxied] of ports) {
+    if (wanted.has(port)) continue;
+    ports.delete(port);
+    former.set(keyOf(port), proxied);
   }
-  for (const [key, port] of wanted) {
-    const before = state.ports.get(key);
-    if (before && state.view.get(key) === port) continue;
-    const proxied = before ?? open(port, node, state.random, options);
+  for (const port of view) {
+    if (ports.has(port)) continue;
+    const before = former.get(keyOf(port));
+    const same = before !== undefined && sameConfig(before.info, port);
+    if (before && !same) closePort(before);
+    former.delete(keyOf(port));
+    const proxied = same ? before : open(port, node, random, options);
+    changed ||= !same;
     if (!proxied) continue;
     proxied.balancer.affinity = port.affinity;
     const ready = port.endpoints.filter((endpoint) => endpoint.ready);
     proxied.balancer.set(ready.map(({ ip, port: at }) => ({ ip: parseIp(ip), port: at })));
-    state.ports.set(key, proxied);
-    changed ||= !before;
+    ports.set(port, proxied);
   }
-  state.view.clear();
-  for (const [key, port] of wanted) state.view.set(key, port);
-  return changed;
+  for (const gone of former.values()) closePort(gone);
+  return changed || former.size > 0;
 }
 
 /** A random port for the service port, where kube-proxy listens; none for SCTP, which it does not speak. */
