@@ -159,12 +159,12 @@ function rotate(value: bigint, bits: bigint): bigint {
   return ((value << bits) | (value >> (64n - bits))) & mask64;
 }
 
-/** SipHash-1-3 of four octets, its lower 32 bits: the kernel's hsiphash on 64-bit machines, both halves of the key alike. */
-export function hsiphash(value: number, key: bigint): number {
+/** SipHash-1-3 of four octets, its lower 32 bits: the kernel's hsiphash_1u32 on 64-bit machines (lib/siphash.c). */
+export function hsiphash(value: number, key: bigint, upperKey = key): number {
   let v0 = 0x736f6d6570736575n ^ key;
-  let v1 = 0x646f72616e646f6dn ^ key;
+  let v1 = 0x646f72616e646f6dn ^ upperKey;
   let v2 = 0x6c7967656e657261n ^ key;
-  let v3 = 0x7465646279746573n ^ key;
+  let v3 = 0x7465646279746573n ^ upperKey;
   const round = (): void => {
     v0 = (v0 + v1) & mask64;
     v1 = rotate(v1, 13n) ^ v0;
