@@ -80,7 +80,7 @@ function bandOf(cidr: string): number {
 }
 
 /** More than so many are not handed out one by one. */
-const exhaustible = 140_000;
+const exhaustible = 10_000;
 
 function judgeFree(row: Json, old: boolean): readonly string[] {
   const cidr = String(row.cidr);

@@ -6,6 +6,7 @@ import { parseRules } from "../../kernel-lib/net/ruleparse";
 import { ruleText } from "../../kernel-lib/net/ruletext";
 import { endpointChain, servicePortChains } from "../../kernel-lib/node/proxy/chains";
 import { type IptablesOptions, iptablesTables } from "../../kernel-lib/node/proxy/iptables";
+import { endpointNames, portNames } from "../../kernel-lib/node/proxy/nftablesnames";
 import { probabilityText } from "../../kernel-lib/node/proxy/probability";
 import { type Json, type Judge, type Judged, judged, listOf, same, unknownKeys } from "./judge";
 
@@ -115,10 +116,20 @@ function iptablesPort({ servicePortName, protocol }: NameInput) {
   return { name: String(servicePortName), protocol: String(protocol).toUpperCase() as "TCP" };
 }
 
+function nftablesPort({ namespace, name, port, protocol }: NameInput) {
+  return { service: `${namespace}/${name}`, portName: String(port), protocol: String(protocol).toUpperCase() as "TCP" };
+}
+
 const names: Readonly<Record<string, (input: NameInput) => string>> = {
   "iptables.servicePortChain": (input) => servicePortChains(iptablesPort(input)).cluster,
   "iptables.localChain": (input) => servicePortChains(iptablesPort(input)).local,
   "iptables.externalChain": (input) => servicePortChains(iptablesPort(input)).external,
   "iptables.firewallChain": (input) => servicePortChains(iptablesPort(input)).firewall,
   "iptables.endpointChain": (input) => endpointChain(iptablesPort(input), String(input.endpoint)),
+  "nftables.servicePortChainNameBase": (input) => portNames(nftablesPort(input)).cluster.replace(/^service-/, ""),
+  "nftables.servicePortEndpointChainNameBase": (input) => {
+    const [, bracketed, plain, port] = /^(?:\[(.+)\]|([^:]+)):(\d+)$/.exec(String(input.endpoint)) ?? [];
+    const endpoint = { ip: bracketed ?? plain ?? "", port: Number(port) };
+    return endpointNames(nftablesPort(input), endpoint).chain.replace(/^endpoint-/, "");
+  },
 };

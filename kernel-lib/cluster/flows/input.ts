@@ -36,6 +36,11 @@ function plain(document: Document.Parsed, file: string, lines: LineCounter): unk
     throw new InputError(`${at(problem.pos[0])}: ${what.charAt(0).toLowerCase()}${what.slice(1)}`);
   }
   visit(document, {
+    Alias: (_, alias, path) => {
+      const named = alias.resolve(document);
+      if (named && path.includes(named))
+        throw new InputError(`${at(alias.range?.[0] ?? 0)}: an alias within what it names`);
+    },
     Pair: (_, { key }) => {
       const word = isNode(key) ? key.toJSON() : key;
       if (word === "__proto__") throw new InputError(`${at((isNode(key) && key.range?.[0]) || 0)}: the key __proto__`);
