@@ -4,8 +4,9 @@
 import { hour, type Time } from "../sim/clock";
 import type { Sim } from "../sim/sim";
 import type { Draft, Kinds } from "./kinds";
-import { type Key, keyFor } from "./meta";
+import { keyOf } from "./meta";
 import type { Store } from "./store";
+import { flat } from "./text";
 import { rfc3339 } from "./time";
 
 export interface EventNote {
@@ -31,16 +32,19 @@ export interface EventNote {
   readonly fieldPath?: string;
 }
 
+type Event = Kinds["Event"];
+
 /** Events are kept for an hour, as the API server keeps them (--event-ttl). */
 const lifetime = hour;
 
-/** What is kept about the events of one store: small, for there may be a million of them. */
+/** What is kept about the events of one store: little for each, for there may be a million of them. */
 interface Recorder {
-  /** The keys of the events that may still repeat, by a hash of what they say. */
-  readonly said: Map<number, readonly Key[]>;
-  /** All of them, the oldest first: one timer waits for the next that is over. */
-  readonly ages: { readonly ends: Time; readonly key: Key; readonly hash: number }[];
-  /** How many at the beginning of `ages` are gone. */
+  /** Events that may still repeat, as they were made, by a hash of what they say: nearly always one. */
+  readonly said: Map<number, Event | readonly Event[]>;
+  /** All of them, the oldest first, and when each is over: one timer waits for the next. */
+  readonly made: Event[];
+  readonly ends: Time[];
+  /** How many at the beginning are gone. */
   gone: number;
 }
 
@@ -49,7 +53,7 @@ const recorders = new WeakMap<Store, Recorder>();
 function recorderOf(store: Store): Recorder {
   const known = recorders.get(store);
   if (known) return known;
-  const recorder: Recorder = { said: new Map(), ages: [], gone: 0 };
+  const recorder: Recorder = { said: new Map(), made: [], ends: [], gone: 0 };
   recorders.set(store, recorder);
   return recorder;
 }
@@ -60,48 +64,73 @@ export function recordEvent(sim: Sim, store: Store, note: EventNote): void {
   const recorder = recorderOf(store);
   const time = rfc3339(sim.clock.now);
   const hash = hashOf(note);
-  const said = recorder.said.get(hash) ?? [];
-  for (const key of said) {
-    const event = store.get("Event", key);
-    if (!event || !says(event, note, namespace)) continue;
+  const said = listOf(recorder.said.get(hash));
+  for (const event of said) {
+    const key = keyOf(event);
+    if (!says(event, note, namespace) || !store.get("Event", key)) continue;
     const count = (now: { count?: number }): number => (now.count ?? 1) + 1;
     store.update("Event", key, (now) => ({ ...now, count: count(now), lastTimestamp: time }), note.component);
     return;
   }
   const event = store.create("Event", draft(sim, note, namespace, time, store), note.component);
-  const key = keyFor(namespace, event.metadata.name);
-  recorder.said.set(hash, said.length === 0 ? [key] : [...said, key]);
-  recorder.ages.push({ ends: sim.clock.now + lifetime, key, hash });
-  if (recorder.ages.length - recorder.gone === 1) waitForNext(sim, store, recorder);
+  recorder.said.set(hash, said.length === 0 ? event : [...said, event]);
+  recorder.made.push(event);
+  recorder.ends.push(sim.clock.now + lifetime);
+  if (recorder.made.length - recorder.gone === 1) waitForNext(sim, store, recorder);
+}
+
+function listOf(events: Event | readonly Event[] | undefined): readonly Event[] {
+  return events === undefined ? [] : "length" in events ? events : [events];
 }
 
 /** Events are over in the order in which they came: their lifetime is the same. */
 function waitForNext(sim: Sim, store: Store, recorder: Recorder): void {
-  const next = recorder.ages[recorder.gone];
-  if (!next) return;
+  const { made, ends } = recorder;
+  const next = ends[recorder.gone];
+  if (next === undefined) return;
   const forget = (): void => {
-    for (let at = recorder.gone; recorder.ages[at]?.ends === next.ends; at++) {
-      forgetEvent(store, recorder, recorder.ages[at] as Recorder["ages"][number]);
-      recorder.gone++;
-    }
-    if (recorder.gone > 1_000 && recorder.gone * 2 > recorder.ages.length) {
-      recorder.ages.splice(0, recorder.gone);
+    for (; ends[recorder.gone] === next; recorder.gone++) forgetEvent(store, recorder, made[recorder.gone] as Event);
+    if (recorder.gone > 1_000 && recorder.gone * 2 > made.length) {
+      made.splice(0, recorder.gone);
+      ends.splice(0, recorder.gone);
       recorder.gone = 0;
     }
     waitForNext(sim, store, recorder);
   };
-  sim.clock.after(Math.max(0, next.ends - sim.clock.now), forget, "background");
+  sim.clock.after(Math.max(0, next - sim.clock.now), forget, "background");
 }
 
-function forgetEvent(store: Store, { said }: Recorder, { key, hash }: Recorder["ages"][number]): void {
-  const rest = (said.get(hash) ?? []).filter((other) => other !== key);
+function forgetEvent(store: Store, { said }: Recorder, event: Event): void {
+  const hash = hashOf(noteOf(event));
+  const rest = listOf(said.get(hash)).filter((other) => other !== event);
   if (rest.length > 0) said.set(hash, rest);
   else said.delete(hash);
-  if (store.get("Event", key)) store.delete("Event", key, "event-ttl");
+  if (store.get("Event", keyOf(event))) store.delete("Event", keyOf(event), "event-ttl");
+}
+
+/** What of a note the hash is made of, read from the event again. */
+function noteOf({ involvedObject: { uid = "", fieldPath }, type, reason, message, source }: Event): Hashed {
+  const [component, host] = [source?.component ?? "", source?.host];
+  return {
+    about: { metadata: { uid } },
+    ...{ type: type ?? "", reason: reason ?? "", message: message ?? "", component },
+    ...(host !== undefined && { host }),
+    ...(fieldPath !== undefined && { fieldPath }),
+  };
+}
+
+interface Hashed {
+  readonly about: { readonly metadata: { readonly uid: string } };
+  readonly type: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly component: string;
+  readonly host?: string;
+  readonly fieldPath?: string;
 }
 
 /** FNV-1a of what tells one event from another. */
-function hashOf({ about, type, reason, message, component, host, fieldPath }: EventNote): number {
+function hashOf({ about, type, reason, message, component, host, fieldPath }: Hashed): number {
   let value = 0x811c9dc5;
   for (const text of [about.metadata.uid, type, reason, message, component, host ?? "", fieldPath ?? ""]) {
     for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
@@ -111,7 +140,7 @@ function hashOf({ about, type, reason, message, component, host, fieldPath }: Ev
 }
 
 /** Whether an event says just this (client-go tools/record: getEventKey and the message). */
-function says(event: Kinds["Event"], note: EventNote, namespace: string): boolean {
+function says(event: Event, note: EventNote, namespace: string): boolean {
   const { involvedObject: object, source } = event;
   const { about } = note;
   return (
@@ -130,10 +159,10 @@ function says(event: Kinds["Event"], note: EventNote, namespace: string): boolea
 
 function draft(sim: Sim, note: EventNote, namespace: string, time: string, store: Store): Draft<"Event"> {
   const { about } = note;
-  const suffix = (BigInt(sim.clock.now) * 1000n + BigInt(store.version % 1000)).toString(16);
+  const suffix = hexOf(sim.clock.now, store.version % 1000);
   return {
     kind: "Event",
-    metadata: { name: `${about.metadata.name}.${suffix}`, namespace },
+    metadata: { name: flat(`${about.metadata.name}.${suffix}`), namespace },
     involvedObject: {
       apiVersion: about.apiVersion,
       kind: about.kind,
@@ -144,8 +173,8 @@ function draft(sim: Sim, note: EventNote, namespace: string, time: string, store
       ...(note.fieldPath !== undefined && { fieldPath: note.fieldPath }),
     },
     reason: note.reason,
-    message: note.message,
-    source: { component: note.component, ...(note.host !== undefined && { host: note.host }) },
+    message: flat(note.message),
+    source: sourceOf(note),
     reportingComponent: note.component,
     reportingInstance: note.host ?? "",
     firstTimestamp: time,
@@ -153,4 +182,23 @@ function draft(sim: Sim, note: EventNote, namespace: string, time: string, store
     count: 1,
     type: note.type,
   };
+}
+
+/** `time * 1000 + more` in hexadecimal digits; too large for a number, so in two parts. */
+function hexOf(time: Time, more: number): string {
+  const half = 2 ** 24;
+  const [high, low] = [Math.floor(time / half), time % half];
+  const sum = low * 1000 + more;
+  const upper = high * 1000 + Math.floor(sum / half);
+  return upper.toString(16) + (sum % half).toString(16).padStart(6, "0");
+}
+
+let newestSource: NonNullable<Event["source"]> = {};
+
+/** Those of one kubelet's turn share theirs. */
+function sourceOf({ component, host }: EventNote): NonNullable<Event["source"]> {
+  if (newestSource.component !== component || newestSource.host !== host) {
+    newestSource = { component, ...(host !== undefined && { host }) };
+  }
+  return newestSource;
 }

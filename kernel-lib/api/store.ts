@@ -7,6 +7,7 @@ import { alreadyExists, conflict, notFound } from "./errors";
 import { Index, type Matching } from "./indexes";
 import { type Draft, type Kind, type Kinds, type KubeObject, resourceOf } from "./kinds";
 import { type Key, keyFor, type Meta } from "./meta";
+import { flat } from "./text";
 import { rfc3339 } from "./time";
 
 /** One write, as a watch of the REST API replays it. `object` is what is now, or what was deleted. */
@@ -281,7 +282,7 @@ export class Store {
     const part = (): string => this.#uids.integer(0, 0xffff).toString(16).padStart(4, "0");
     const variant = "89ab"[this.#uids.integer(0, 3)];
     const [a, b, c, d, e, f, g, h] = Array.from({ length: 8 }, part) as [string, ...string[]];
-    return `${a}${b}-${c}-4${d?.slice(1)}-${variant}${e?.slice(1)}-${f}${g}${h}`;
+    return flat(`${a}${b}-${c}-4${d?.slice(1)}-${variant}${e?.slice(1)}-${f}${g}${h}`);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Owns times as the API writes them (RFC 3339) and as kubectl shows them (3m7s), made without the host's calendar. */
 import { hour, minute, second, type Time } from "../sim/clock";
+import { flat } from "./text";
 
 const day = 24 * hour;
 
@@ -31,7 +32,7 @@ function daysOf(year: number, month: number, dayOfMonth: number): number {
 /** `2026-01-01T00:00:07Z`: metav1.Time, whole seconds. */
 export function rfc3339(time: Time): string {
   const whole = Math.floor(time / second);
-  if (whole !== newest.second) newest = { second: whole, text: written(time) };
+  if (whole !== newest.second) newest = { second: whole, text: flat(written(time)) };
   return newest.text;
 }
 

@@ -78,7 +78,8 @@ export function createNode(sim: Sim, network: Network, segment: Segment, options
   netns.sysctl.ipForward = true;
   netns.sysctl.bridgeNfCallIptables = true;
   netns.sysctl.bridgeNfCallIp6tables = true;
-  netns.iptables.restore(kubeletChains);
+  if (options.lazy) netns.netfilter.defer("kubelet", () => netns.iptables.restore(kubeletChains));
+  else netns.iptables.restore(kubeletChains);
   const ips = options.ipv6 === undefined ? [ip] : [ip, options.ipv6];
   const later = new Later(sim.clock, options.lazy ?? false, (look) => netns.defer(look));
   return {

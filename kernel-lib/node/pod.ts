@@ -6,7 +6,7 @@ import { type Key, keyOf } from "../api/meta";
 import type { ProcessRunner } from "../apps/app";
 import { formatIp } from "../net/address";
 import { second, type Time, type Timer } from "../sim/clock";
-import type { Random } from "../sim/random";
+import { hexDigits, type Random } from "../sim/random";
 import type { Cni, PortMapping } from "./cni/cni";
 import type { Container } from "./container";
 import { type ContainerHost, isPlain } from "./containerspec";
@@ -266,9 +266,7 @@ export class PodWorker implements LivesOwner {
   }
 
   hex(length: number): string {
-    let text = "";
-    for (let at = 0; at < length; at++) text += this.host.random.integer(0, 15).toString(16);
-    return text;
+    return hexDigits(this.host.random, length);
   }
 }
 

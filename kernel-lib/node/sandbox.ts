@@ -6,6 +6,7 @@ import type { Key } from "../api/meta";
 import type { Ip } from "../net/address";
 import type { Netns } from "../net/netns";
 import type { Time } from "../sim/clock";
+import { hexDigits } from "../sim/random";
 import type { Sim } from "../sim/sim";
 import { type Cni, CniError, type PortMapping } from "./cni/cni";
 import type { NodeFigures } from "./figures";
@@ -98,7 +99,7 @@ export class Sandbox {
     const { sim, uid, attempt } = this.#parts;
     if (this.#id === undefined) {
       const random = sim.random.fork(`sandbox/${uid}/${attempt}`);
-      this.#id = Array.from({ length: 64 }, () => random.integer(0, 15).toString(16)).join("");
+      this.#id = hexDigits(random, 64);
     }
     return this.#id;
   }

@@ -1,5 +1,5 @@
 /** Owns a small cluster wired by hand: two nodes and a workstation on one network, kubelets and kube-proxies, no control plane. */
-import { runController } from "../../kernel-lib/api/controller";
+import { defaultPace, runController } from "../../kernel-lib/api/controller";
 import type { Kinds } from "../../kernel-lib/api/kinds";
 import { Store } from "../../kernel-lib/api/store";
 import type { ProcessRunner } from "../../kernel-lib/apps/app";
@@ -52,7 +52,13 @@ function recordingRunner(ran: (readonly string[])[]): ProcessRunner {
 
 /** @param options `podCidrs` per node, default 10.244.1.0/24 and 10.244.2.0/24; `cni` default VXLAN */
 export function wire(
-  options: { readonly cni?: "vxlan" | "host-gw"; readonly prefix?: number; readonly seed?: number } = {},
+  options: {
+    readonly cni?: "vxlan" | "host-gw";
+    readonly prefix?: number;
+    readonly seed?: number;
+    /** Nodes as there are in a cluster of very many. */
+    readonly lazy?: boolean;
+  } = {},
 ): Wired {
   const sim = createSim(options.seed ?? 1);
   const store = new Store(sim);
@@ -65,14 +71,21 @@ export function wire(
   store.create("Namespace", { kind: "Namespace", metadata: { name: "default" }, spec: {} }, "test");
   const nodes: Record<string, WiredNode> = {};
   for (const [index, name] of ["node-1", "node-2"].entries()) {
-    const about = { name, ip: parseIp(`192.168.1.1${index + 1}`) };
+    const about = { name, ip: parseIp(`192.168.1.1${index + 1}`), lazy: options.lazy ?? false };
     const net = createNode(sim, network, lan, about);
     const kubelet = new Kubelet(sim, { store, node: net, cni, registry, runner: recordingRunner(ran) });
     kubelet.register(about);
     const podCIDR = `10.244.${index + 1}.0/${options.prefix ?? 24}`;
     store.update("Node", name, (node) => ({ ...node, spec: { ...node.spec, podCIDR, podCIDRs: [podCIDR] } }), "test");
     runController(sim, store, kubelet);
-    runController(sim, store, new KubeProxy(sim, { store, node: net, mode }));
+    const proxy = new KubeProxy(sim, { store, node: net, mode });
+    if (!options.lazy) runController(sim, store, proxy);
+    else {
+      net.netns.netfilter.defer("kube-proxy", () => {
+        proxy.catchUp();
+        runController(sim, store, proxy, defaultPace, "changes");
+      });
+    }
     nodes[name] = { net, kubelet };
   }
   const workstation = network.netns("workstation");

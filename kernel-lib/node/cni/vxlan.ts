@@ -87,7 +87,8 @@ function begin(node: NodeNet, networks: readonly Cidr[]): Daemon {
     node.netns.addAddress(device.name, { ip: range.ip, length: widthOf(range.ip) });
     data[kind.data] = JSON.stringify({ VNI: vni, VtepMAC: device.mac });
   }
-  writeFlannelRules(node, networks);
+  if (node.later.asleep) node.netns.netfilter.defer("flannel", () => writeFlannelRules(node, networks));
+  else writeFlannelRules(node, networks);
   return { tunnels: new Map(), annotations: flannelAnnotations(node, "vxlan", data) };
 }
 
