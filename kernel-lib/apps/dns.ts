@@ -47,6 +47,10 @@ export interface DnsMessage extends Message {
   readonly truncated: boolean;
   /** How large an answer may be over UDP (EDNS0, RFC 6891); without it 512. */
   readonly udpSize?: number;
+  /** A cookie of EDNS0, 16 hexadecimal digits (RFC 7873): a server without cookies sends it back as it is. */
+  readonly cookie?: string;
+  /** Every name is written in full: what fits like that is not compressed by CoreDNS. */
+  readonly uncompressed?: boolean;
   readonly recursionDesired: boolean;
   readonly recursionAvailable: boolean;
   readonly question: Question;

@@ -18,6 +18,7 @@ export interface ExchangeOptions {
   readonly timeout: Time;
   /** EDNS0: how large an answer may be over UDP. */
   readonly udpSize?: number;
+  readonly cookie?: string;
   /** Over TCP from the start. */
   readonly tcp?: boolean;
   /** Takes what fitted into UDP. */
@@ -46,7 +47,7 @@ export function exchange(
   const { clock } = asker.netns.network.sim;
   const peer = { ip: parseIp(server.ip), port: server.port };
   const queries = questions.map((question) => {
-    return dnsQuery(asker.random.integer(0, 65_535), question, options.udpSize);
+    return dnsQuery(asker.random.integer(0, 65_535), question, options.udpSize, options.cookie);
   });
   const answers = new Map<number, DnsMessage>();
   const owner = asker.owner === undefined ? {} : { owner: asker.owner };

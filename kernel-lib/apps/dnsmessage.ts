@@ -10,7 +10,7 @@ function sized(message: Unsized): DnsMessage {
 }
 
 /** A query, as a stub resolver sends it; `udpSize`: with EDNS0. */
-export function dnsQuery(id: number, question: Question, udpSize?: number): DnsMessage {
+export function dnsQuery(id: number, question: Question, udpSize?: number, cookie?: string): DnsMessage {
   return sized({
     id,
     response: false,
@@ -18,6 +18,7 @@ export function dnsQuery(id: number, question: Question, udpSize?: number): DnsM
     authoritative: false,
     truncated: false,
     ...(udpSize !== undefined && { udpSize }),
+    ...(cookie !== undefined && { cookie }),
     recursionDesired: true,
     recursionAvailable: false,
     question,
@@ -29,15 +30,19 @@ export function dnsQuery(id: number, question: Question, udpSize?: number): DnsM
 
 /** The response to a query. Over UDP it is cut to what the asker takes: first what was only helpful, then answers. */
 export function dnsResponse(query: DnsMessage, answer: DnsAnswer, transport: "udp" | "tcp" = "udp"): DnsMessage {
-  const { id, question, recursionDesired, udpSize } = query;
+  const { id, question, recursionDesired, udpSize, cookie } = query;
   const { rcode, authoritative, recursionAvailable = false, answers, authority, additional } = answer;
   const whole: Unsized = {
     ...{ id, response: true, rcode, authoritative, truncated: false, recursionDesired, recursionAvailable, question },
     // CoreDNS names its own size, 1232 octets, as the DNS flag day of 2020 had it.
     ...(udpSize !== undefined && { udpSize: Math.min(udpSize, 1232) }),
+    ...(cookie !== undefined && { cookie }),
     ...{ answers, authority, additional },
   };
   const most = transport === "tcp" ? 65_535 : Math.max(plainUdp, udpSize ?? 0);
+  // CoreDNS compresses names only where it must (request.Scrub).
+  const plain = sized({ ...whole, uncompressed: true });
+  if (plain.size <= most) return plain;
   const message = sized(whole);
   if (message.size <= most) return message;
   const cut = (records: number): Unsized => {

@@ -21,8 +21,8 @@ export function encodeMessage(message: Message): Uint8Array | undefined {
 /** What of a message is written; its size is not. */
 export type Unsized = Omit<DnsMessage, "type" | "size">;
 
-/** @param compress false: every name in full, as CoreDNS counts in its log */
-export function encodeDns(message: Unsized, compress = true): Uint8Array {
+/** @param compress false: every name in full */
+export function encodeDns(message: Unsized, compress = !message.uncompressed): Uint8Array {
   const { response, authoritative, truncated } = message;
   const bits = [response, false, false, false, false, authoritative, truncated, message.recursionDesired];
   const high = bits.reduce((sum, bit) => sum * 2 + (bit ? 1 : 0), 0);
@@ -35,13 +35,19 @@ export function encodeDns(message: Unsized, compress = true): Uint8Array {
   for (const record of [...message.answers, ...message.authority, ...message.additional]) {
     writeRecord(out, record, known);
   }
-  if (message.udpSize !== undefined) out.u8(0).u16(optType, message.udpSize).u32(0).u16(0);
+  if (message.udpSize !== undefined) {
+    const cookie = [...(message.cookie ?? "").matchAll(/../g)].map(([digits]) => Number.parseInt(digits, 16));
+    out.u8(0).u16(optType, message.udpSize).u32(0);
+    if (cookie.length === 0) out.u16(0);
+    else out.u16(4 + cookie.length, cookieOption, cookie.length).u8(...cookie);
+  }
   return out.bytes();
 }
 
 /** Where endings of names are in the message; undefined: names are not compressed. */
 type Known = Map<string, number> | undefined;
 const optType = 41;
+const cookieOption = 10;
 
 function writeRecord(out: Octets, { name, type, ttl, data }: DnsRecord, known: Known): void {
   writeName(out, name, known);
@@ -114,6 +120,11 @@ export function decodeDns(bytes: Uint8Array): Unsized | undefined {
 const typeNames = new Map(Object.entries(recordTypes).map(([name, value]) => [value as number, name as RecordType]));
 const rcodeNames = new Map(Object.entries(rcodes).map(([name, value]) => [value, name as Rcode]));
 
+interface Edns {
+  readonly udpSize: number;
+  readonly cookie?: string;
+}
+
 class Reader {
   #at = 0;
 
@@ -125,11 +136,12 @@ class Reader {
     const [, answers = 0, authority = 0, additional = 0] = [this.#u16(), this.#u16(), this.#u16(), this.#u16()];
     const question: Question = { name: this.#name(), type: this.#type(this.#u16()) };
     this.#u16();
-    const records = (count: number): (DnsRecord | number)[] => Array.from({ length: count }, () => this.#record());
-    const plain = (list: readonly (DnsRecord | number)[]) =>
-      list.filter((one): one is DnsRecord => typeof one === "object");
+    const records = (count: number): (DnsRecord | Edns)[] => Array.from({ length: count }, () => this.#record());
+    const plain = (list: readonly (DnsRecord | Edns)[]): readonly DnsRecord[] => {
+      return list.filter((one): one is DnsRecord => "name" in one);
+    };
     const [first, second, third] = [records(answers), records(authority), records(additional)];
-    const udpSize = third.find((one): one is number => typeof one === "number");
+    const edns = third.find((one): one is Edns => "udpSize" in one);
     return {
       id,
       response: (high & 0x80) !== 0,
@@ -138,7 +150,7 @@ class Reader {
       truncated: (high & 2) !== 0,
       recursionDesired: (high & 1) !== 0,
       recursionAvailable: (low & 0x80) !== 0,
-      ...(udpSize !== undefined && { udpSize }),
+      ...edns,
       question,
       answers: plain(first),
       authority: plain(second),
@@ -186,16 +198,19 @@ class Reader {
     throw new RangeError("a name goes in a circle");
   }
 
-  /** A record; of OPT only the size of datagrams. */
-  #record(): DnsRecord | number {
+  /** A record, or what OPT says. */
+  #record(): DnsRecord | Edns {
     const name = this.#name();
     const number = this.#u16();
     const size = this.#u16();
     const ttl = this.#u32();
     const end = this.#u16() + this.#at;
     if (number === optType) {
+      const option = end > this.#at ? [this.#u16(), this.#u16()] : [];
+      const octets = option[0] === cookieOption ? Array.from({ length: option[1] ?? 0 }, () => this.#u8()) : [];
       this.#at = end;
-      return size;
+      const cookie = octets.map((octet) => octet.toString(16).padStart(2, "0")).join("");
+      return { udpSize: size, ...(cookie !== "" && { cookie }) };
     }
     const type = this.#type(number);
     const data = this.#data(type, end);
