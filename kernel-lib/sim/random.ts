@@ -36,9 +36,11 @@ export class Random {
 
   /** An index into `weights`, each as likely as its share of their sum. */
   choose(weights: readonly number[]): number {
-    let rest = this.float() * weights.reduce((sum, weight) => sum + weight, 0);
-    for (const [index, weight] of weights.entries()) {
-      rest -= weight;
+    let sum = 0;
+    for (const weight of weights) sum += weight;
+    let rest = this.float() * sum;
+    for (let index = 0; index < weights.length; index++) {
+      rest -= weights[index] ?? 0;
       if (rest < 0) return index;
     }
     return weights.length - 1;
@@ -50,6 +52,17 @@ export class Random {
     for (let i = 0; i < length; i++) text += safeLetters[this.integer(0, safeLetters.length - 1)];
     return text;
   }
+}
+
+/** So many hexadecimal digits, each drawn by itself. */
+export function hexDigits(random: Random, length: number): string {
+  const codes = new Array<number>(length);
+  // Filled in the order of the text: 0-9 are from 48 on, a-f from 97.
+  for (let at = 0; at < length; at++) {
+    const digit = random.integer(0, 15);
+    codes[at] = digit < 10 ? 48 + digit : 87 + digit;
+  }
+  return String.fromCharCode(...codes);
 }
 
 /** FNV-1a, 32 bits: spreads a name over the seeds. */
