@@ -23,13 +23,13 @@ export function chosenBy(result: FlowResult): string {
   for (const rule of [...rules].reverse()) {
     const { chain, text, tool = "iptables", effect } = rule;
     if (tool === "ipvs") return chain;
-    if (effect?.does !== "jump" && effect?.does !== "goto") continue;
     if (tool === "nft") {
       const numgen = /\bnumgen \w+ mod \d+/.exec(text)?.[0];
       if (numgen !== undefined) return `${chain}: ${numgen}`;
-      if (/@affinity-/.test(text)) return `${chain}: affinity`;
+      if (/@affinity-/.test(text) && effect !== undefined) return `${chain}: affinity`;
       continue;
     }
+    if (effect?.does !== "jump" && effect?.does !== "goto") continue;
     if (!effect.chain.startsWith("KUBE-SEP-")) continue;
     const probability = /--probability (\S+)/.exec(text)?.[1];
     if (probability !== undefined) return `${chain}: --probability ${probability}`;

@@ -96,7 +96,7 @@ export class Value {
 
   /** The field of a mapping; its value may be missing. */
   at(name: string): Value {
-    const fields = this.value as Readonly<Record<string, unknown>>;
+    const fields = (typeof this.value === "object" ? (this.value ?? {}) : {}) as Readonly<Record<string, unknown>>;
     return new Value(Object.hasOwn(fields, name) ? fields[name] : undefined, [...this.path, name], this.source);
   }
 

@@ -25,7 +25,7 @@ export interface LoneNode {
   readonly uplink: string;
 }
 
-const gateways: readonly Ip[] = [parseIp("169.254.1.1"), parseIp("fe80::1")];
+const gateways: readonly Ip[] = [parseIp("169.254.1.1"), parseIp("100::1")];
 
 /** Makes the node, and has its kube-proxy write what it makes of the objects. */
 export function loneNode(config: FlowConfig, objects: RuleObjects): LoneNode {

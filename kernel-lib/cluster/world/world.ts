@@ -42,7 +42,7 @@ export const fabricName = "network";
 /** Everybody who is not in the cluster. */
 export const outsideName = "outside";
 
-const gateways: readonly Ip[] = [parseIp("169.254.1.1"), parseIp("fe80::1")];
+const gateways: readonly Ip[] = [parseIp("169.254.1.1"), parseIp("100::1")];
 
 /** Builds the world. No controller runs: objects have the status that they came with. */
 export function staticWorld(given: ClusterObjects, said: ProxySayings = {}): StaticWorld {
