@@ -1,6 +1,6 @@
 /** Owns IPVS of a namespace: its virtual servers, and what happens to packets for them (net/netfilter/ipvs/ip_vs_core.c). */
 import type { Time } from "../../sim/clock";
-import { formatSocketAddress, type Ip } from "../address";
+import { type Family, family, formatSocketAddress, type Ip } from "../address";
 import { inverse, tupleOf } from "../conntrack";
 import { leave } from "../leave";
 import { type HookFunction, priority, type Verdict } from "../netfilter";
@@ -94,6 +94,13 @@ export class Ipvs {
 
   get({ protocol, ip, port }: VirtualAddress): VirtualServer | undefined {
     return this.#services.get(ip)?.get(portKey(protocol, port));
+  }
+
+  /** How many virtual servers of a family there are. */
+  count(of: Family): number {
+    let count = 0;
+    for (const [ip, ofIp] of this.#services) if (family(ip) === of) count += ofIp.size;
+    return count;
   }
 
   list(): readonly VirtualServer[] {

@@ -65,7 +65,7 @@ export function ipvsMode(options: IpvsOptions = {}): ProxyMode {
       written[family].set(node, now);
       writeView(now, view, planNode(node, family, options));
       writeRules(now, tablesOf(node.netns, family), ruleOptions(family, options));
-      if (!known) now.writer.removeForeign(options.excludeCidrs?.map(parseCidr) ?? []);
+      now.writer.mend(options.excludeCidrs?.map(parseCidr) ?? []);
     },
     cleanup(node) {
       for (const family of ["IPv4", "IPv6"] as const) written[family].delete(node);

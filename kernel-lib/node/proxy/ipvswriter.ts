@@ -1,5 +1,14 @@
 /** Owns what ipvs mode has written into one node's kernel for one family: counted, for Services may share parts of it. */
-import { type Cidr, contains, type Family, family as familyOf, type Ip, parseIp, widthOf } from "../../net/address";
+import {
+  type Cidr,
+  contains,
+  type Family,
+  family as familyOf,
+  type Ip,
+  isLinkLocal,
+  parseIp,
+  widthOf,
+} from "../../net/address";
 import { type IpSet, type IpSetEntry, IpSetError, type Key, keyOf } from "../../net/ipset";
 import type { SchedulerName } from "../../net/ipvs/scheduler";
 import type { SchedulerFlag, VirtualServer } from "../../net/ipvs/server";
@@ -97,20 +106,36 @@ export class IpvsWriter {
     this.#first = false;
   }
 
-  /** What an earlier start left, and nobody wants now: entries, addresses, and virtual servers but the excluded ones. */
-  removeForeign(excluded: readonly Cidr[]): void {
+  /**
+   * What an earlier start or somebody's hand has changed: entries, addresses and virtual servers (but excluded ones) that
+   * nobody wants go, those that are missing come back. Upstream compares all at each sync; here counting says where to.
+   */
+  mend(excluded: readonly Cidr[]): void {
     for (const { set, entries } of this.#sets.values()) {
+      if (set.size === entries.size) continue;
       for (const entry of set.entries) if (!entries.has(keyOf(set.type, entry))) set.delete(entry);
+      for (const { entry } of entries.values()) addEntry(set, entry);
     }
-    const bound = this.#sets.get("bound");
-    const device = this.netns.device(this.device);
-    for (const { ip } of [...device.writtenAddresses]) {
-      if (familyOf(ip) === this.family && !bound?.entries.has(ip)) this.#unbind(ip);
-    }
-    for (const service of this.netns.ipvs.list()) {
+    this.#mendAddresses();
+    const { ipvs } = this.netns;
+    if (ipvs.count(this.family) === this.#servers.size) return;
+    for (const service of ipvs.list()) {
       if (familyOf(service.ip) !== this.family || excluded.some((prefix) => contains(prefix, service.ip))) continue;
-      if (!this.#servers.has(nameOf(service))) this.netns.ipvs.delete(service);
+      if (!this.#servers.has(nameOf(service))) ipvs.delete(service);
     }
+    for (const wanted of this.#servers.values()) if (!ipvs.get(wanted.planned)) this.#writeServer(wanted);
+  }
+
+  #mendAddresses(): void {
+    const wanted = this.#sets.get("bound")?.entries ?? new Map<Key, Counted>();
+    const there = this.netns.device(this.device).writtenAddresses.filter(({ ip }) => familyOf(ip) === this.family);
+    if (there.length === wanted.size) return;
+    this.#bound.clear();
+    for (const { ip } of there) {
+      this.#bound.add(ip);
+      if (!wanted.has(ip) && !(typeof ip === "bigint" && isLinkLocal(ip))) this.#unbind(ip);
+    }
+    for (const { entry } of wanted.values()) if (entry.ip !== undefined) this.#bind(entry.ip);
   }
 
   #count(key: IpvsSetKey, entry: IpSetEntry, by: 1 | -1): void {

@@ -434,6 +434,27 @@ test("a Service that goes takes all of its own with it; a new start finds and me
   second.cleanup(nodeNet);
 });
 
+test("what hands have changed is mended with the next sync: taken away what nobody wants, brought back what is missing", () => {
+  const { lab, services, slices } = web(["pod-1-2"], nodePort);
+  const node = who(lab, "node-1");
+  const now = () => [
+    rules(node),
+    node.device("kube-ipvs0").writtenAddresses.map(formatCidr),
+    node.ipsets.list().map((set) => entryTexts(set)),
+  ];
+  const before = now();
+  node.ipvs.add({ protocol: "tcp", ip: parseIp("10.96.0.77"), port: 1, scheduler: "rr" });
+  node.addAddress("kube-ipvs0", parseCidr("10.96.0.77/32"));
+  lab.sync(services, slices);
+  expect(now()).toEqual(before);
+  node.ipvs.clear();
+  node.deleteAddress("kube-ipvs0", parseCidr(`${ip}/32`));
+  node.ipsets.get("KUBE-CLUSTER-IP")?.flush();
+  lab.sync(services, slices);
+  expect(now()).toEqual(before);
+  expect(askMany(lab, "pod-1-3", ip, 80, 1)).toEqual(["pod-1-2 saw 10.244.1.3: hello"]);
+});
+
 test("every scheduler serves, and a question has every real server that may be chosen", () => {
   for (const scheduler of schedulers) {
     const { lab } = web(["pod-1-2", "pod-1-3", "pod-2-2"], {}, { ...pods, scheduler });
