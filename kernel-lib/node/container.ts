@@ -36,6 +36,8 @@ export interface ContainerSpec {
   /** Net, UTS and IPC are its pod's; PID, mount and cgroup are its own. */
   readonly namespaces: Namespaces;
   readonly numbers: KernelNumbers;
+  /** Keeps its volumes up to date until closed, where it has such. */
+  readonly followMounts?: () => Closable | undefined;
 }
 
 /** What is known of a container before it is looked at. */
@@ -247,6 +249,8 @@ export class Container {
       },
     };
     owners.set(program, this);
+    const mounts = spec.followMounts?.();
+    if (mounts) program.own(mounts);
     return program;
   }
 

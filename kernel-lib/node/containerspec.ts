@@ -14,7 +14,7 @@ import type { KernelNumbers, Namespaces } from "./kernelnumbers";
 import type { NodeNet } from "./node";
 import { hostnameOf, podFiles } from "./podfiles";
 import type { SpecContainer } from "./stages";
-import { mountedFiles, type VolumeTree } from "./volumes";
+import { followMounts, mountedFiles, type VolumeTree } from "./volumes";
 
 /** What of the kubelet goes into a container. */
 export interface ContainerHost {
@@ -43,8 +43,8 @@ export interface ContainerPlace {
   volume(name: string): VolumeTree | undefined;
 }
 
-/** The node's own resolver (`dnsPolicy: Default`): the router of its network. */
-const nodeResolver = "192.168.1.1";
+/** What a node asks that has no resolv.conf: the router of its network. */
+const usualResolver = "nameserver 192.168.1.1\n";
 
 /**
  * A container's spec for the runtime, as of this moment. `command` replaces the image's entrypoint and, without
@@ -62,6 +62,7 @@ export function containerSpec(spec: SpecContainer, image: Image, place: Containe
     list.map((word) => expand(word, (name) => given.get(name)));
   const command = spec.command?.length ? words(spec.command) : undefined;
   const args = spec.args?.length ? words(spec.args) : command ? [] : image.command;
+  const nodeResolver = host.files?.read("/etc/resolv.conf") ?? usualResolver;
   const written = podFiles({ pod, podIps, nodeName: node.name, clusterDomain, dnsIp, nodeResolver });
   const files = new Files(sim.clock, { ...image.files, ...mountedFiles(spec, pod, store), ...written });
   for (const { name, mountPath, subPath = "" } of spec.volumeMounts ?? []) {
@@ -90,6 +91,7 @@ export function containerSpec(spec: SpecContainer, image: Image, place: Containe
       cgroup: numbers.nextNamespace("cgroup"),
     },
     numbers,
+    followMounts: () => followMounts(spec, pod, { sim, store }, files),
   };
 }
 

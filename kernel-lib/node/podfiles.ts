@@ -10,7 +10,7 @@ export interface PodFilesSource {
   readonly nodeName: string;
   readonly clusterDomain: string;
   readonly dnsIp: string;
-  /** What the node itself asks. */
+  /** The node's own /etc/resolv.conf. */
   readonly nodeResolver: string;
 }
 
@@ -51,18 +51,25 @@ function hosts({ pod, podIps, nodeName, clusterDomain }: PodFilesSource): string
   return `${lines.join("\n")}\n`;
 }
 
+/** The most that a resolv.conf may have (validation of dnsConfig; the C library looks at no more than three servers). */
+const mostServers = 3;
+const mostSearches = 32;
+
+/** `nodeResolver` is the node's own resolv.conf: with dnsPolicy Default the pod has what it has. */
 function resolvConf({ pod, clusterDomain, dnsIp, nodeResolver }: PodFilesSource): string {
   const policy = pod.spec.dnsPolicy ?? "ClusterFirst";
   const asCluster = policy === "ClusterFirstWithHostNet" || (policy === "ClusterFirst" && !pod.spec.hostNetwork);
+  const node = policy === "None" ? { servers: [], search: [], options: [] } : nodeConf(nodeResolver);
   const zone = `svc.${clusterDomain}`;
-  const search = asCluster ? [`${pod.metadata.namespace}.${zone}`, zone, clusterDomain] : [];
-  const servers = policy === "None" ? [] : [asCluster ? dnsIp : nodeResolver];
-  const options = new Map(asCluster ? [["ndots", "5"]] : []);
+  const own = [`${pod.metadata.namespace}.${zone}`, zone, clusterDomain];
+  const search = asCluster ? [...own, ...node.search] : node.search;
+  const servers = asCluster ? [dnsIp] : node.servers;
+  const options = new Map<string, string>(asCluster ? [["ndots", "5"]] : node.options);
 
   const extra = pod.spec.dnsConfig;
   for (const option of extra?.options ?? []) options.set(option.name ?? "", option.value ?? "");
-  const allSearch = [...new Set([...search, ...(extra?.searches ?? [])])];
-  const allServers = [...new Set([...servers, ...(extra?.nameservers ?? [])])];
+  const allSearch = [...new Set([...search, ...(extra?.searches ?? [])])].slice(0, mostSearches);
+  const allServers = [...new Set([...servers, ...(extra?.nameservers ?? [])])].slice(0, mostServers);
   const words = [...options].map(([name, value]) => (value === "" ? name : `${name}:${value}`));
   return [
     ...(allSearch.length > 0 ? [`search ${allSearch.join(" ")}`] : []),
@@ -70,4 +77,31 @@ function resolvConf({ pod, clusterDomain, dnsIp, nodeResolver }: PodFilesSource)
     ...(words.length > 0 ? [`options ${words.join(" ")}`] : []),
     "",
   ].join("\n");
+}
+
+function nodeConf(text: string): {
+  readonly servers: readonly string[];
+  readonly search: readonly string[];
+  readonly options: readonly (readonly [string, string])[];
+} {
+  const lines = text.split("\n").map((line) =>
+    line
+      .replace(/[#;].*$/, "")
+      .trim()
+      .split(/\s+/),
+  );
+  const search =
+    lines
+      .filter(([word]) => word === "search")
+      .at(-1)
+      ?.slice(1) ?? [];
+  const options = lines.filter(([word]) => word === "options").flatMap((line) => line.slice(1));
+  return {
+    servers: lines.filter(([word]) => word === "nameserver").flatMap(([, server]) => server ?? []),
+    search: search.filter((domain) => domain !== "."),
+    options: options.map((option) => {
+      const [name = "", value = ""] = option.split(/:(.*)/);
+      return [name, value] as const;
+    }),
+  };
 }

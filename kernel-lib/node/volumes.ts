@@ -1,11 +1,13 @@
 /**
- * Owns what volumes bring to containers: ConfigMaps and Secrets are copied into each when it is made; an emptyDir and a
- * hostPath are trees of files that those who mount them share.
+ * Owns what volumes bring to containers: ConfigMaps and Secrets are copied into each, and copied again when they change; an
+ * emptyDir and a hostPath are trees of files that those who mount them share.
  */
 import type { Kinds } from "../api/kinds";
 import type { Store } from "../api/store";
+import type { Closable } from "../apps/app";
 import { Files } from "../apps/files";
-import type { Clock } from "../sim/clock";
+import { type Clock, minute } from "../sim/clock";
+import type { Sim } from "../sim/sim";
 import { dataOf } from "./data";
 import type { SpecContainer } from "./stages";
 
@@ -82,4 +84,53 @@ function volumeFiles(volume: Volume, pod: Pod, store: Store): { readonly [path: 
     if (text !== undefined) chosen[path] = text;
   }
   return chosen;
+}
+
+/** How often a kubelet brings what it has copied up to date (its sync period). */
+const syncPeriod = minute;
+
+/** Brings a container's ConfigMaps and Secrets up to date some time after they change, until closed; not what `subPath` shows. */
+export function followMounts(
+  spec: SpecContainer,
+  pod: Pod,
+  { sim, store }: { readonly sim: Sim; readonly store: Store },
+  files: Files,
+): Closable | undefined {
+  const whole = (spec.volumeMounts ?? []).filter(({ subPath }) => !subPath);
+  const used = new Set<string>();
+  for (const { name } of whole) {
+    const { configMap, secret } = pod.spec.volumes?.find((volume) => volume.name === name) ?? {};
+    if (configMap?.name) used.add(`ConfigMap ${pod.metadata.namespace}/${configMap.name}`);
+    if (secret?.secretName) used.add(`Secret ${pod.metadata.namespace}/${secret.secretName}`);
+  }
+  if (used.size === 0) return undefined;
+  let known = new Set<string>();
+  let timer: { cancel(): void } | undefined;
+  const sync = (): void => {
+    timer = undefined;
+    let now: { readonly [path: string]: string };
+    try {
+      now = mountedFiles({ ...spec, volumeMounts: whole }, pod, store);
+    } catch (error) {
+      // What is there stays, as long as it cannot be told what should be.
+      if (error instanceof MountError) return;
+      throw error;
+    }
+    for (const path of known) if (!Object.hasOwn(now, path)) files.remove(path);
+    for (const [path, text] of Object.entries(now)) if (files.read(path) !== text) files.write(path, text);
+    known = new Set(Object.keys(now));
+  };
+  known = new Set(Object.keys(mountedFiles({ ...spec, volumeMounts: whole }, pod, store)));
+  const subscriptions = (["ConfigMap", "Secret"] as const).map((kind) => {
+    return store.follow(kind, ({ key, type }) => {
+      if (type === "DELETED" || !used.has(`${kind} ${key}`)) return;
+      timer ??= sim.clock.after(syncPeriod, sync, "background");
+    });
+  });
+  return {
+    close: () => {
+      timer?.cancel();
+      for (const subscription of subscriptions) subscription.stop();
+    },
+  };
 }
