@@ -1,6 +1,8 @@
 /** Owns the list of commands that are ours: what a shell knows beside just-bash's own. */
 import { getCommandNames } from "just-bash";
+import { helm } from "./helm/helm";
 import { kubectl } from "./kubectl/kubectl";
+import { aptTools } from "./linux/apt";
 import { bridgeTools } from "./linux/bridge";
 import { conntrack } from "./linux/conntrack";
 import { curl } from "./linux/curl";
@@ -10,6 +12,7 @@ import { ipset } from "./linux/ipset";
 import { iptablesTools } from "./linux/iptables";
 import { ipvsadm } from "./linux/ipvsadm";
 import { nc } from "./linux/nc";
+import { nft } from "./linux/nft";
 import { arping } from "./linux/probe/arping";
 import { ping } from "./linux/probe/ping";
 import { tracepath } from "./linux/probe/tracepath";
@@ -29,6 +32,8 @@ export const tools: ReadonlyMap<string, Tool> = new Map(
   Object.entries({
     ...builtinTools,
     kubectl,
+    helm,
+    ...aptTools,
     curl,
     wget,
     arping,
@@ -43,6 +48,7 @@ export const tools: ReadonlyMap<string, Tool> = new Map(
     ipset,
     ipvsadm,
     nc,
+    nft,
     ...redisTools,
     ...socketTools,
     sysctl,

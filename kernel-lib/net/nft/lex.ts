@@ -103,10 +103,9 @@ export class Tokens {
     return this.next();
   }
 
-  /** A text in quotation marks. */
+  /** A text: in quotation marks, or one word (a shell has taken the marks away). */
   quoted(): string {
-    if (this.peek().kind !== "text") throw this.unexpected("quoted string");
-    return this.next().text;
+    return this.word("string").text;
   }
 
   number(): number {

@@ -76,7 +76,7 @@ export class Loops {
     if (this.#open.has(chain)) return Number.POSITIVE_INFINITY;
     this.#open.add(chain);
     let depth = 0;
-    for (const name of this.#from(chain)) {
+    for (const name of this.from(chain)) {
       const next = this.#table.chains.get(name);
       if (next) depth = Math.max(depth, 1 + this.#depthOf(next));
       if (depth > jumpLimit) break;
@@ -86,7 +86,8 @@ export class Loops {
     return depth;
   }
 
-  *#from(chain: Chain): IterableIterator<string> {
+  /** The chains to which a chain leads, by its rules and the maps that they look into. */
+  *from(chain: Chain): IterableIterator<string> {
     for (const { rule } of chain.rules) {
       const { chains, sets } = referencesOf(rule);
       yield* chains;

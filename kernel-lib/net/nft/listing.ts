@@ -1,6 +1,6 @@
 /** Owns what `nft list` prints: tables with their sets, maps and chains. */
 import { elementText, type TextStyle, timeText } from "./parttext";
-import type { BaseChain, SetSpec } from "./ruleset";
+import type { BaseChain, Element, SetSpec } from "./ruleset";
 import { ruleText } from "./ruletext";
 import type { Chain, NamedSet, Table } from "./tables";
 import { perLine } from "./types";
@@ -11,16 +11,18 @@ export interface Wanted {
   readonly set?: (set: NamedSet) => boolean;
   /** As `list chains` and `list sets` print: no rules or no space between, and no comment of the table. */
   readonly short?: boolean;
+  /** Of sets, only these elements. */
+  readonly element?: (element: Element) => boolean;
 }
 
 /** A table, as a part of `nft list ruleset`. */
 export function tableText(table: Table, style: TextStyle = {}, wanted?: Wanted): string {
-  const lines = [`table ${table.title} {${handleText(table.handle, style)}`];
+  const lines = [`table ${table.title} {${wanted ? "" : handleText(table.handle, style)}`];
   if (!wanted && table.comment !== undefined) lines.push(`\tcomment "${table.comment}"`);
   const things = [
     ...[...table.sets.values()]
       .filter(wanted ? (wanted.set ?? (() => false)) : () => true)
-      .map((set) => setLines(set, style)),
+      .map((set) => setLines(set, style, wanted?.element)),
     ...[...table.chains.values()]
       .filter(wanted ? (wanted.chain ?? (() => false)) : () => true)
       .map((chain) => chainLines(table, chain, style, wanted?.short ?? false)),
@@ -73,12 +75,12 @@ export function priorityValue(name: string, hook: string): number | undefined {
   return priorities.find(([known, , only]) => known === name && (only === undefined || only === hook))?.[1];
 }
 
-function setLines(set: NamedSet, style: TextStyle): readonly string[] {
+function setLines(set: NamedSet, style: TextStyle, only?: Wanted["element"]): readonly string[] {
   const { spec } = set;
   const lines = [`\t${set.isMap ? "map" : "set"} ${spec.name} {${handleText(set.handle, style)}`];
   lines.push(...declaration(spec, style).map((line) => `\t\t${line}`));
   if (!style.terse) {
-    const text = elementsText(set, style);
+    const text = elementsText(set, style, only);
     if (text !== "") lines.push(`\t\telements = { ${text} }`);
   }
   return [...lines, "\t}"];
@@ -98,11 +100,12 @@ function declaration(spec: SetSpec, style: TextStyle): readonly string[] {
   return lines;
 }
 
-function elementsText(set: NamedSet, style: TextStyle): string {
+function elementsText(set: NamedSet, style: TextStyle, only: Wanted["element"] = () => true): string {
   const now = set.now();
   const width = perLine(set.spec.key);
   let text = "";
-  for (const [index, { element, until }] of set.elements.list(now).entries()) {
+  const wanted = set.elements.list(now).filter(({ element }) => only(element));
+  for (const [index, { element, until }] of wanted.entries()) {
     if (index > 0) text += index % width === 0 ? ",\n\t\t\t     " : ", ";
     text += elementText(element, set.spec, style, until === undefined ? undefined : until - now);
   }

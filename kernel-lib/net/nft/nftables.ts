@@ -27,16 +27,28 @@ export class Nftables {
 
   /**
    * Carries out all commands, as `nft -f` does; none of them, if one cannot be.
+   * @param whole see Transaction.check: not needed of a writer that knows what it does
    * @throws {NftError} in the kernel's words
    */
-  apply(commands: readonly Command[]): void {
+  apply(commands: readonly Command[], whole = false): void {
     const transaction = new Transaction(this);
     try {
       for (const command of commands) transaction.perform(command);
-      transaction.check();
+      transaction.check(whole);
     } catch (error) {
       transaction.undo();
       throw error;
+    }
+  }
+
+  /** Whether the commands could be carried out; nothing is changed. @throws {NftError} if not */
+  check(commands: readonly Command[]): void {
+    const transaction = new Transaction(this);
+    try {
+      for (const command of commands) transaction.perform(command);
+      transaction.check(true);
+    } finally {
+      transaction.undo();
     }
   }
 

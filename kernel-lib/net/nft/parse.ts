@@ -58,10 +58,10 @@ class Parser {
     return this.#requests;
   }
 
-  /** From the command's first word to the last that was read. */
+  /** From the command's first word to its end. */
   #all(): Span {
     const last = this.#tokens.last();
-    return { ...this.#begin, to: last.line === this.#begin.line ? last.to : this.#begin.to };
+    return { ...this.#begin, to: last.line === this.#begin.line ? last.to + 1 : this.#begin.to };
   }
 
   #command(): void {

@@ -116,7 +116,9 @@ function parseSelector(tokens: Tokens, { family }: RuleContext): SelectorName {
   else if (bareMeta.has(words[0] ?? "")) words.unshift("meta");
   else if (!devices.has(words[0] ?? "")) {
     // What is no selector at all is a name where no name can be.
-    if (!selectorHeads.has(words[0] ?? "")) throw tokens.unexpected();
+    if (!selectorHeads.has(words[0] ?? "")) {
+      throw tokens.atEnd() ? tokens.unexpected() : new NftError("No symbol type information", first);
+    }
     words.push(tokens.word().text);
   }
   const name = words.join(" ");

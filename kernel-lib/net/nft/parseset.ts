@@ -66,12 +66,10 @@ export function parseSetBody(tokens: Tokens, name: string, isMap: boolean, names
     if (!tokens.atEnd()) throw tokens.unexpected("newline or semicolon");
     tokens.skipEnds();
   }
-  const close = tokens.next();
+  const { line, to } = tokens.last();
+  tokens.next();
   if (spec.key === undefined) {
-    throw new NftError(
-      "set definition does not specify key",
-      close.line === open.line ? { ...open, to: close.to } : open,
-    );
+    throw new NftError("set definition does not specify key", line === open.line ? { ...open, to } : open);
   }
   return { set: { ...spec, name, key: spec.key }, elements, at };
 }

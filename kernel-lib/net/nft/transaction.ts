@@ -4,7 +4,7 @@ import { united, widened } from "./intervals";
 import { Loops, link, linkVerdict, namelessSets, referencesOf } from "./links";
 import type { Nftables } from "./nftables";
 import { checkMapped, normalElement, normalRule, normalSet } from "./normal";
-import { refusalOfBase, refusedIn } from "./refusals";
+import { isMisplaced, refusalOfBase, refusedIn } from "./refusals";
 import {
   type BaseChain,
   type Command,
@@ -32,6 +32,8 @@ export class Transaction {
   /** Chains to which something leads since this transaction, with who said so. */
   readonly #led = new Map<Table, Map<string, Span | undefined>>();
 
+  /** Tables that it has changed, and by which command last. */
+  readonly #changed = new Map<Table, Span | undefined>();
   /** Sets that it has made. */
   readonly #fresh = new Set<NamedSet>();
 
@@ -44,8 +46,11 @@ export class Transaction {
     for (let at = this.#undo.length - 1; at >= 0; at--) this.#undo[at]?.();
   }
 
-  /** Whether the chains lead nowhere in a circle, after all commands. */
-  check(): void {
+  /**
+   * Whether the chains lead nowhere in a circle, after all commands.
+   * @param whole also whether every rule suits the hooks from which packets come to it: that takes a look at all rules
+   */
+  check(whole = false): void {
     for (const [table, names] of this.#led) {
       const loops = new Loops(table);
       for (const [name, span] of names) {
@@ -53,9 +58,13 @@ export class Transaction {
         if (chain && !loops.sound(chain)) throw kernelError("Too many links", span);
       }
     }
+    for (const [table, span] of whole ? this.#changed : [])
+      if (isMisplaced(table)) throw kernelError(unsupported, span);
   }
 
   perform(command: Command): void {
+    const table = this.#nft.table(command.family, command.table);
+    if (table && command.what !== "table") this.#changed.set(table, command.at?.all);
     if (command.what === "table") this.#table(command);
     else if (command.what === "chain") this.#chain(command);
     else if (command.what === "set") this.#set(command);
@@ -63,10 +72,12 @@ export class Transaction {
     else this.#rule(command);
   }
 
-  #find({ family, table, at }: Command): Table {
+  #find({ do: verb, what, family, table, at }: Command): Table {
     const found = this.#nft.table(family, table);
-    if (!found) throw kernelError(missing, at?.table);
-    return found;
+    if (found) return found;
+    // Where a chain or a set is to be made, nft itself looks for the table.
+    const made = what !== "rule" && what !== "element" && (verb === "add" || verb === "create");
+    throw made ? new NftError(missing, at?.table) : kernelError(missing, at?.table);
   }
 
   // ── Tables ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -118,9 +129,9 @@ export class Transaction {
       if (spec.base) this.#changeBase(known, spec.base, at);
       return;
     }
+    const chain = new Chain(spec, table.nextHandle());
     const refusal = spec.base && refusalOfBase(spec.base);
     if (refusal) throw kernelError(refusal, at?.all);
-    const chain = new Chain(spec, table.nextHandle());
     table.chains.set(chain.name, chain);
     this.#nft.hook(table, chain);
     this.#undo.push(() => {
@@ -132,9 +143,8 @@ export class Transaction {
   /** Only the policy of a chain that is there can be changed. */
   #changeBase(chain: Chain, base: BaseChain, at: Spans | undefined): void {
     const before = chain.base;
-    if (before?.type !== base.type || before.hook !== base.hook || before.priority !== base.priority) {
-      throw kernelError(exists, at?.name);
-    }
+    if (before?.type !== base.type || before.hook !== base.hook) throw kernelError(exists, at?.name);
+    if (before.priority !== base.priority) throw kernelError(unsupported, at?.all);
     chain.base = base;
     this.#undo.push(() => {
       chain.base = before;
@@ -222,6 +232,9 @@ export class Transaction {
     const rule = normalRule(written, table.family);
     const { chains, sets, tracks } = referencesOf(rule);
     for (const name of sets) if (!table.sets.has(name)) throw new NftError(missing, at?.names?.get(`@${name}`));
+    // A set without a name has a handle of its own. What is refused below has had its handle all the same.
+    for (let count = namelessSets(rule); count > 0; count--) table.nextHandle();
+    const handle = table.nextHandle();
     for (const name of chains) {
       const target = table.chains.get(name);
       if (!target) throw kernelError(missing, at?.names?.get(name));
@@ -230,12 +243,10 @@ export class Transaction {
     }
     if (refusedIn(chain, rule)) throw kernelError(unsupported, at?.all);
     if (tracks) this.#nft.track(table.family);
-    // A set without a name has a handle of its own.
-    for (let count = namelessSets(rule); count > 0; count--) table.nextHandle();
     this.#makeDynamic(table, rule);
     link(table, rule, 1);
     if (chains.length + sets.length > 0) this.#undo.push(() => link(table, rule, -1));
-    return new HeldRule(table, rule, table.nextHandle());
+    return new HeldRule(table, rule, handle);
   }
 
   #unlink(table: Table, rule: Rule): void {
@@ -245,7 +256,7 @@ export class Transaction {
 
   #leads(table: Table, name: string, span: Span | undefined): void {
     const names = this.#led.get(table) ?? new Map<string, Span | undefined>();
-    this.#led.set(table, names.set(name, span));
+    this.#led.set(table, names.set(name, span ?? names.get(name)));
   }
 
   // ── Sets, maps and their elements ────────────────────────────────────────────────────────────────────────────────

@@ -163,16 +163,14 @@ export function parseValue(type: DataTypeName, word: string): Value | { readonly
   const { symbols, largest = 0xffffffff, tooLarge = "Value too large" } = types[type];
   const known = symbols?.[word] ?? (type === "inet_service" ? services[word] : undefined);
   if (known !== undefined && Object.hasOwn(symbols ?? services, word)) return known;
-  if (!/^(0x[0-9a-fA-F]+|\d+)$/.test(word)) return { error: unknownWord(type, word) };
+  if (!/^(0x[0-9a-fA-F]+|\d+)$/.test(word)) return { error: unknownWord(type) };
   const number = Number(word);
   return number <= largest ? number : { error: tooLarge };
 }
 
-function unknownWord(type: DataTypeName, word: string): string {
+function unknownWord(type: DataTypeName): string {
   if (type === "inet_service") return "Could not resolve service: Servname not supported for ai_socktype";
   if (type === "inet_proto") return "Could not resolve protocol name";
-  if (types[type].symbols)
-    return `Could not parse ${describe[type] ?? "value"}; did you mean \`${nearest(type, word)}'?`;
   return `Could not parse ${describe[type] ?? "integer"}`;
 }
 
@@ -184,12 +182,6 @@ const describe: { readonly [Name in DataTypeName]?: string } = {
   icmp_type: "ICMP type",
   icmpv6_type: "ICMPv6 type",
 };
-
-/** The symbol with the most letters in common at its beginning. */
-function nearest(type: DataTypeName, word: string): string {
-  const common = (name: string): number => [...name].findIndex((letter, at) => word[at] !== letter) >>> 0;
-  return Object.keys(types[type].symbols ?? {}).reduce((best, name) => (common(name) > common(best) ? name : best), "");
-}
 
 /** How values are printed. */
 export interface ValueStyle {
