@@ -170,7 +170,11 @@ function connect(
   name: (ip: Ip) => string,
 ): Run {
   const at = ground.network.sim.clock.now;
-  const flows = questions.map((question) => askFlow(ground, question));
+  const flows = questions.map((question) => {
+    const { netns, flow } = askFlow(ground, question);
+    const source = flow.source ?? netns.sourceFor(flow.target);
+    return { netns, flow: source === undefined ? flow : { ...flow, source } };
+  });
   const outcomes: LoadOutcome[] = [];
   const walked = { rules: 0, lookups: 0 };
   const closing: (() => void)[] = [];

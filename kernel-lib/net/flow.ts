@@ -187,9 +187,9 @@ export function walkFlow(netns: Netns, flow: Flow, options: WalkOptions): FlowRe
  * the table is full (nf_conntrack_max) the oldest closed ones make room. No socket hears of it.
  */
 export function runFlow(netns: Netns, flow: Flow, options: RunOptions = {}): FlowRun {
-  const walk = new Walk(false, options.entries ?? false, (place, weights) => place.random.choose(weights));
+  const walk = new Walk(false, options.entries ?? false, drawLots);
   const sourcePort = flow.sourcePort ?? freePort(netns);
-  const found = walk.send(netns, { ...flow, sourcePort });
+  const found = walk.send(netns, flow.sourcePort === undefined ? { ...flow, sourcePort } : flow);
   let open = found.end === "delivered";
   const conclude = (end: ConnectionEnd): void => {
     for (const each of walk.remembered) each(end);
@@ -208,8 +208,10 @@ export function runFlow(netns: Netns, flow: Flow, options: RunOptions = {}): Flo
     portsInUse(netns).delete(sourcePort);
     conclude("closed");
   };
-  return { ...found, close };
+  return Object.assign(found, { close });
 }
+
+const drawLots: Conveyor["choose"] = (place, weights) => place.random.choose(weights);
 
 /** The ports of connections of flow-level runs that are still open: they have no socket that would hold them. */
 const openPorts = new WeakMap<Netns, Set<number>>();
