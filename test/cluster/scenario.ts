@@ -1,5 +1,6 @@
 /** Owns the form of a scenario: command lines and what they print, in a text that can be read and written again. */
 import { Cluster } from "../../kernel-lib/cluster/cluster";
+import { modeNames } from "../../kernel-lib/node/proxy/mode";
 
 /** A command as typed (further lines are its input), and what it printed. */
 export interface Step {
@@ -9,7 +10,7 @@ export interface Step {
 }
 
 export interface Scenario {
-  /** The lines before the first command: comments, and `# seed: N`. */
+  /** The lines before the first command: comments, `# seed: N`, and `# mode: ipvs` (kube-proxy's). */
   readonly head: readonly string[];
   readonly steps: readonly Step[];
 }
@@ -48,7 +49,8 @@ export function writeScenario({ head, steps }: Scenario): string {
 /** Types every command at a new cluster's prompt. */
 export async function runScenario(scenario: Scenario): Promise<Scenario> {
   const seed = Number(/^# seed: (\d+)/m.exec(scenario.head.join("\n"))?.[1] ?? "1");
-  const cluster = new Cluster({ seed });
+  const mode = modeNames.find((name) => name === /^# mode: (\S+)/m.exec(scenario.head.join("\n"))?.[1]);
+  const cluster = new Cluster({ seed, ...(mode && { mode }) });
   await cluster.start();
   const session = cluster.session();
   const steps: Step[] = [];
