@@ -10,6 +10,7 @@ export type { NodeHandle, ShellCommand, ShellResult, ShellTag, Terminal } from "
 // Looking at it: the way of a packet, what the rules say, many requests at once, and charts of them.
 export type { BarOptions, BarRow, Measure } from "./cluster/bars";
 export type { Capture, CaptureAt, SeenFrame } from "./cluster/capture";
+export type { DnsQueries, DnsQuery } from "./cluster/dnsqueries";
 export type { Chart } from "./cluster/chart";
 export { chart } from "./cluster/charts";
 export type { Explanation, ExplainQuestion, Outcome } from "./cluster/explain";

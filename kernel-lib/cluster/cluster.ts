@@ -34,6 +34,7 @@ import { minute, type Time } from "../sim/clock";
 import { createSim, type Sim } from "../sim/sim";
 import { type Capture, type CaptureAt, capture } from "./capture";
 import { displayable } from "./display";
+import { type DnsQueries, dnsQueries } from "./dnsqueries";
 import { Driver, parseDuration } from "./driver";
 import { type ExplainQuestion, type Explanation, explain } from "./explain";
 import { type Load, type LoadOptions, load } from "./load";
@@ -210,6 +211,11 @@ export class Cluster {
   /** Every frame at a device (`{ node: "node-1", device: "flannel.1" }`, `{ pod: "curl" }`) while `run` runs. */
   capture(at: CaptureAt, run: () => unknown): Promise<Capture> {
     return capture(this, at, run);
+  }
+
+  /** Every query that CoreDNS answers while `run` runs: who asked for which name, and what came back. */
+  dnsQueries(run: () => unknown): Promise<DnsQueries> {
+    return dnsQueries(this, run);
   }
 
   /** Every outcome that a new connection may have, with its probability, as the rules say it. */
