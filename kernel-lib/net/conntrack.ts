@@ -58,10 +58,20 @@ export interface Tracked {
 
 const invalid: Tracked = { connection: undefined, direction: "original", state: "INVALID" };
 
-/** net.netfilter.nf_conntrack_udp_timeout, …_udp_timeout_stream, …_icmp_timeout. */
-const udpTimeout = 30 * second;
-const udpStreamTimeout = 120 * second;
-const icmpTimeout = 30 * second;
+/** How long what is quiet is remembered: net.netfilter.nf_conntrack_tcp_timeout_*, …_udp_timeout, …_udp_timeout_stream, …_icmp_timeout. */
+export interface TrackTimeouts {
+  readonly tcp: { readonly [State in TcpTrack]: Time };
+  readonly udp: Time;
+  readonly udpStream: Time;
+  readonly icmp: Time;
+}
+
+const kernelTimeouts: TrackTimeouts = {
+  tcp: trackTimeouts,
+  udp: 30 * second,
+  udpStream: 120 * second,
+  icmp: 30 * second,
+};
 /** A UDP flow is a stream when replies come 2 s after its beginning (net/netfilter/nf_conntrack_proto_udp.c). */
 const udpStreamAfter = 2 * second;
 /** NF_CT_EVICTION_RANGE, and the states of tcp_can_early_drop. */
@@ -105,6 +115,8 @@ export class Conntrack {
   readonly #told = new Set<(event: ConntrackEvent, connection: Connection) => void>();
   /** net.netfilter.nf_conntrack_max: what a machine with more than 4 GB has from the start. */
   max = 262_144;
+  /** For what begins or moves on from now; the kernel's own until somebody sets them. */
+  timeouts = kernelTimeouts;
   #begun = 0;
   #sweeping = false;
 
@@ -200,9 +212,10 @@ export class Conntrack {
     if (tcp) {
       connection.assured = true;
       connection.tcp = end === "established" ? "ESTABLISHED" : "TIME_WAIT";
-      connection.expires = this.#clock.now + trackTimeouts[connection.tcp];
+      connection.expires = this.#clock.now + this.timeouts.tcp[connection.tcp];
     } else {
-      connection.expires = this.#clock.now + (connection.original.protocol === "icmp" ? icmpTimeout : udpTimeout);
+      connection.expires =
+        this.#clock.now + (connection.original.protocol === "icmp" ? this.timeouts.icmp : this.timeouts.udp);
     }
     if (this.#told.size > 0) this.#tell("UPDATE", connection);
   }
@@ -237,7 +250,8 @@ export class Conntrack {
     const tcp = body.protocol === "tcp" ? nextTrack(undefined, "original", body.flags) : undefined;
     if (body.protocol === "tcp" && tcp === undefined) return invalid;
     const now = this.#clock.now;
-    const timeout = tcp ? trackTimeouts[tcp] : body.protocol === "icmp" ? icmpTimeout : udpTimeout;
+    const { timeouts } = this;
+    const timeout = tcp ? timeouts.tcp[tcp] : body.protocol === "icmp" ? timeouts.icmp : timeouts.udp;
     const connection: Connection = {
       id: ++this.#begun,
       original: tuple,
@@ -267,16 +281,16 @@ export class Conntrack {
       connection.tcp = next;
       if (direction === "reply") connection.seenReply = true;
       if (next === "ESTABLISHED" && connection.seenReply) connection.assured = true;
-      connection.expires = now + trackTimeouts[next];
+      connection.expires = now + this.timeouts.tcp[next];
       if ((changed || answered) && connection.confirmed && this.#told.size > 0) this.#tell("UPDATE", connection);
       return true;
     }
     if (direction === "reply") connection.seenReply = true;
-    if (body.protocol === "icmp") connection.expires = now + icmpTimeout;
+    if (body.protocol === "icmp") connection.expires = now + this.timeouts.icmp;
     else if (connection.seenReply && now > connection.began + udpStreamAfter) {
       connection.assured = true;
-      connection.expires = now + udpStreamTimeout;
-    } else connection.expires = now + udpTimeout;
+      connection.expires = now + this.timeouts.udpStream;
+    } else connection.expires = now + this.timeouts.udp;
     if (answered && this.#told.size > 0) this.#tell("UPDATE", connection);
     return true;
   }

@@ -17,6 +17,7 @@ import { type ModeName, modeNames, type ProxyMode, schedulers } from "./mode";
 import { cleanLeftovers, createMode, modeOptions } from "./modes";
 import { KubeProxy } from "./proxy";
 import { sharedViewOf } from "./shared";
+import { setTracking, trackedMost } from "./tracksettings";
 
 /** What the program has of the cluster around it. */
 export interface ProxyHost {
@@ -143,7 +144,8 @@ interface Running {
 function run(running: Running): void {
   const { program, node, config } = running;
   const name = (config.mode || "iptables") as ModeName;
-  announce(running, name);
+  announceNode(running);
+  announceMode(running, name);
   if (!canUse(running, name)) return;
   if (!node.later.asleep) {
     work(running, name, "begins");
@@ -182,12 +184,14 @@ function work(running: Running, name: ModeName, how: "begins" | "wakes"): void {
   };
   serveProxy(served);
   health = new ServiceHealth(served);
-  log("I", "server.go:483", "Version info", { version: kubernetesVersion });
-  for (const controller of ["service config", "endpoint slice config", "node config"]) {
+  log("I", "server.go:527", "Version info", { version: kubernetesVersion });
+  log("I", "server.go:529", "Golang settings", { GOGC: "", GOMAXPROCS: "", GOTRACEBACK: "" });
+  for (const controller of controllers) log("I", "config.go:200", `Starting ${controller} controller`);
+  for (const controller of controllers)
     log("I", "shared_informer.go:349", "Waiting for caches to sync", { controller });
-  }
   if (how === "wakes") proxy.catchUp();
   const controller = runController(sim, store, proxy, defaultPace, how === "wakes" ? "changes" : "all");
+  for (const controller of controllers) log("I", "shared_informer.go:356", "Caches are synced", { controller });
   host.changed?.(node, proxy);
   program.own({
     close() {
@@ -200,46 +204,53 @@ function work(running: Running, name: ModeName, how: "begins" | "wakes"): void {
   });
 }
 
-/** What kube-proxy says as it begins, as far as it concerns the network. */
-function announce({ node, config, log, host }: Running, name: ModeName): void {
+/** Whose changes it follows. */
+const controllers = ["endpoint slice config", "service config", "serviceCIDR config"];
+
+/** What kube-proxy finds of its node, and sets there before it does anything for Services. */
+function announceNode({ node, config, log, host }: Running): void {
   if (config.mode === "") log("I", "server_linux.go:53", "Using iptables proxy");
-  log("I", "server.go:203", "Successfully retrieved NodeIPs", { NodeIPs: node.ips.map(formatIp) });
-  if (config.nodePortAddresses.length === 0 && name !== "nftables") {
+  log("I", "server.go:219", "Successfully retrieved NodeIPs", { NodeIPs: node.ips.map(formatIp) });
+  const cpus = Number(host.store.get("Node", node.name)?.status.capacity?.cpu ?? 1);
+  const most = trackedMost(config, cpus);
+  const changed = setTracking(node.netns, config, cpus);
+  if (most > 0) log("I", "conntrack.go:60", "Setting nf_conntrack_max", { nfConntrackMax: most });
+  for (const { entry, value } of changed) log("I", "conntrack.go:121", "Set sysctl", { entry, value });
+  if (config.nodePortAddresses.length === 0 && config.mode !== "nftables") {
     const err =
       "nodePortAddresses is unset; NodePort connections will be accepted on all local IPs. Consider using `--nodeport-addresses primary`";
-    log("E", "server.go:239", "Kube-proxy configuration may be incomplete or incorrect", { err });
+    log("E", "server.go:256", "Kube-proxy configuration may be incomplete or incorrect", { err });
   }
   const primary = typeof node.ip === "number" ? "IPv4" : "IPv6";
   if (node.ips.length > 1) {
-    log("I", "server.go:248", "kube-proxy running in dual-stack mode", { "primary ipFamily": primary });
+    log("I", "server.go:265", "kube-proxy running in dual-stack mode", { "primary ipFamily": primary });
   } else {
-    log("I", "server.go:250", "kube-proxy running in single-stack mode", { ipFamily: primary });
+    log("I", "server.go:267", "kube-proxy running in single-stack mode", { ipFamily: primary });
   }
+}
+
+/** Which proxier it uses, and what it thinks of it. */
+function announceMode({ node, config, log, host }: Running, name: ModeName): void {
   if (name === "userspace") {
     const err = modeRefusal("userspace");
     const message =
       "The userspace proxier was removed in v1.26, and this version refuses it; this cluster keeps the one of v1.25";
-    log("W", "server_linux.go:136", message, { err });
+    log("W", "server_linux.go:132", message, { err });
   }
-  log("I", "server_linux.go:136", `Using ${name} Proxier`);
+  log("I", "server_linux.go:132", `Using ${name} Proxier`);
   if (name === "ipvs") {
     const message =
       "The ipvs proxier is now deprecated and may be removed in a future release. Please use 'nftables' instead.";
     log("E", "server_linux.go:181", message);
     const about = host.store.get("Node", node.name);
-    const event = {
-      type: "Warning",
-      reason: "IPVSDeprecation",
-      message,
-      component: "kube-proxy",
-      host: node.name,
-    } as const;
+    const component = { component: "kube-proxy", host: node.name };
+    const event = { type: "Warning", reason: "IPVSDeprecation", message, ...component } as const;
     if (about) recordEvent(host.sim, host.store, { about, ...event });
   }
   if (name === "iptables" && config.iptables.localhostNodePorts && takesLoopback(config)) {
     const message =
       "Setting route_localnet=1 to allow node-ports on localhost; to change this either disable iptables.localhostNodePorts (--iptables-localhost-nodeports) or set nodePortAddresses (--nodeport-addresses) to filter loopback addresses";
-    log("I", "proxier.go:247", message, { ipFamily: "IPv4" });
+    log("I", "proxier.go:242", message, { ipFamily: "IPv4" });
   }
 }
 

@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Kinds } from "../../../kernel-lib/api/kinds";
 import { Cluster, podKey } from "../../../kernel-lib/cluster/cluster";
+import { second } from "../../../kernel-lib/sim/clock";
 
 async function started(options: ConstructorParameters<typeof Cluster>[0] = {}): Promise<Cluster> {
   const cluster = new Cluster({ nodes: 2, seed: 4, ...options });
@@ -73,6 +74,19 @@ test("a node's kube-proxy lives with its pod, and says what it does", async () =
   expect(log).toContain('] "Using iptables Proxier"\n');
   expect(log).toContain('err="nodePortAddresses is unset; NodePort connections will be accepted on all local IPs.');
   expect(rules(cluster, "node-1")).toContain("default/kubernetes:https cluster IP");
+});
+
+test("it sets connection tracking: room by the number of CPUs, and open connections are kept a day", async () => {
+  const cluster = await started();
+  const { conntrack } = cluster.node("node-1").net.netns;
+  expect([conntrack.max, conntrack.timeouts.tcp.ESTABLISHED / second]).toEqual([131_072, 86_400]);
+  expect(logOf(cluster, "node-1")).toContain(
+    '"Set sysctl" entry="net/netfilter/nf_conntrack_tcp_timeout_established" value=86400',
+  );
+  edit(cluster, (text) => text.replace("min: null", "min: 1000000").replace("udpTimeout: 0s", "udpTimeout: 10s"));
+  deleteProxyOf(cluster, "node-1");
+  await cluster.settle();
+  expect([conntrack.max, conntrack.timeouts.udp / second]).toEqual([1_000_000, 10]);
 });
 
 test("while its pod is away nothing is written and all that was written stays; what comes next does a full sync", async () => {
