@@ -66,6 +66,17 @@ describe("values and text", () => {
     expect(result(ran)).toEqual({ "text/plain": "{ a: [ 1, 'x' ] }" });
   });
 
+  test("a shorthand property means what an earlier cell declared, and is a pattern where it is assigned to", async () => {
+    await run("const first = await Promise.resolve(1); let second = 2;");
+    expect(result(await run("JSON.stringify({ first, second })"))).toEqual({
+      "text/plain": '\'{"first":1,"second":2}\'',
+    });
+    const own =
+      "const inner = () => { const first = 5; return { first }; }; JSON.stringify([inner(), await Promise.resolve({ second })])";
+    expect(result(await run(own))).toEqual({ "text/plain": '\'[{"first":5},{"second":2}]\'' });
+    expect(result(await run("let third = 0; ({ third } = { third: 3 }); third"))).toEqual({ "text/plain": "3" });
+  });
+
   test("text and displays keep their order", async () => {
     const show = `(globalThis as any)[Symbol.for("kubebook.display")]`;
     const ran = await run(

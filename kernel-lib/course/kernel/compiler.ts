@@ -2,6 +2,7 @@
 import { SourceMap } from "node:module";
 import { dirname, join, sep } from "node:path";
 import type ts from "@tslab/typescript-for-tslab";
+import { namedInFull } from "./shorthand";
 
 /** A place in a cell's source; line and column count from 1. */
 export interface Position {
@@ -113,7 +114,9 @@ export class Compiler {
     const output = this.typescript.transpileModule(module, {
       ...options,
       compilerOptions: { ...options.compilerOptions, sourceMap: true },
-      transformers: module.includes("await") ? { before: [this.#checkAfterAwait] } : {},
+      transformers: {
+        before: [...(module.includes("await") ? [this.#checkAfterAwait] : []), namedInFull(this.typescript)],
+      },
     });
     const code = output.outputText.replace(/\n?\/\/# sourceMappingURL=.*\s*$/, "\n");
     if (!output.sourceMapText || first.file !== "__tslab__.js") return { ...output, outputText: code };
