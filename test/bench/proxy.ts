@@ -4,11 +4,14 @@ import { Files } from "../../kernel-lib/apps/files";
 import { type Ip, parseIp } from "../../kernel-lib/net/address";
 import { runFlow } from "../../kernel-lib/net/flow";
 import type { Netns } from "../../kernel-lib/net/netns";
+import { Later } from "../../kernel-lib/node/later";
 import type { NodeNet } from "../../kernel-lib/node/node";
 import { iptablesMode } from "../../kernel-lib/node/proxy/iptables";
+import { ipvsMode } from "../../kernel-lib/node/proxy/ipvs";
 import type { ProxyMode } from "../../kernel-lib/node/proxy/mode";
+import { nftablesMode } from "../../kernel-lib/node/proxy/nftables";
 import { type ServicePort, viewOf } from "../../kernel-lib/node/proxy/view";
-import { type Lab, overlay, pod, serve } from "../net/topology";
+import { ask, type Lab, overlay, pod, serve } from "../net/topology";
 import type { Measurement } from "./main";
 
 const many = 10_000;
@@ -16,6 +19,8 @@ const endpointsEach = 10;
 const clusterCidr = "10.244.0.0/16";
 const makers: Readonly<Record<string, () => ProxyMode>> = {
   iptables: () => iptablesMode({ clusterCidr }),
+  nftables: () => nftablesMode({ clusterCidr }),
+  ipvs: () => ipvsMode({ clusterCidr }),
 };
 
 export async function benchProxy(): Promise<readonly Measurement[]> {
@@ -61,19 +66,23 @@ function flowRate(make: () => ProxyMode, services: number): number {
     mode.sync(view, nodeNet(lab, node), "IPv4");
   }
   const client = pod(lab, "pod-1-2");
+  // A client that has spoken to all of them before: neighbours are known, as those of a cluster at work are.
+  for (const ip of real) ask(lab, client, ip, 80);
   const target = parseIp(clusterIp(services - 1));
-  const count = 20_000;
+  const flow = { protocol: "tcp", source: client.sourceFor(target) ?? 0, target, targetPort: 80 } as const;
+  const count = 5_000;
   const seen = new Map<Ip, number>();
   const run = (): number => {
     const began = performance.now();
     for (let made = 0; made < count; made++) {
-      const { end, target: to, why } = runFlow(client, { protocol: "tcp", target, targetPort: 80 });
+      const { end, target: to, why } = runFlow(client, flow);
       if (end !== "delivered") throw new Error(`a connection was ${end}: ${why}`);
       seen.set(to, (seen.get(to) ?? 0) + 1);
     }
     return (count / (performance.now() - began)) * 1000;
   };
-  const rate = Math.max(run(), run(), run());
+  // The best of twelve, the first of which warm up.
+  const rate = Math.max(...Array.from({ length: 12 }, run));
   if (seen.size !== real.length) throw new Error(`${seen.size} of ${real.length} endpoints were chosen`);
   return rate;
 }
@@ -131,10 +140,16 @@ function servicesOf(
   const slices: Kinds["EndpointSlice"][] = [];
   for (let at = 0; at < count; at++) {
     const name = `svc-${String(at).padStart(5, "0")}`;
-    const metadata = { namespace: "default", name };
+    const metadata = meta(name);
     const clusterIP = clusterIp(at);
     const ports = [{ name: "http", protocol: "TCP" as const, port: 80, targetPort: 80 }];
-    services.push({ apiVersion: "v1", kind: "Service", metadata, spec: { clusterIP, clusterIPs: [clusterIP], ports } });
+    services.push({
+      apiVersion: "v1",
+      kind: "Service",
+      metadata,
+      spec: { clusterIP, clusterIPs: [clusterIP], ports },
+      status: {},
+    });
     const fake = Array.from({ length: endpointsEach }, (_, each) => {
       const number = at * endpointsEach + each;
       return `10.${128 + (number >> 16)}.${(number >> 8) & 255}.${number & 255}`;
@@ -143,7 +158,7 @@ function servicesOf(
     slices.push({
       apiVersion: "discovery.k8s.io/v1",
       kind: "EndpointSlice",
-      metadata: { namespace: "default", name: `${name}-1`, labels: { "kubernetes.io/service-name": name } },
+      metadata: { ...meta(`${name}-1`), labels: { "kubernetes.io/service-name": name } },
       addressType: "IPv4",
       ports: [{ name: "http", protocol: "TCP", port: 80 }],
       endpoints: addresses.map((ip) => ({ addresses: [ip], conditions: { ready: true, serving: true } })),
@@ -152,10 +167,15 @@ function servicesOf(
   return { services, slices };
 }
 
+function meta(name: string): Kinds["Service"]["metadata"] {
+  return { namespace: "default", name, uid: name, resourceVersion: "1", creationTimestamp: "2026-01-01T00:00:00Z" };
+}
+
 /** A node of the little network as its kube-proxy knows it. */
 function nodeNet({ sim, network }: Lab, netns: Netns): NodeNet {
   const ip = netns.device("eth0").writtenAddresses[0]?.ip ?? 0;
-  return { sim, network, name: netns.name, ip, ips: [ip], netns, files: new Files(sim.clock), podCidrs: [] };
+  const later = new Later(sim.clock, false, (look) => netns.defer(look));
+  return { sim, network, name: netns.name, ip, ips: [ip], netns, files: new Files(sim.clock), podCidrs: [], later };
 }
 
 function median(values: readonly number[]): number {

@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { IPv4 } from "ip-num";
 import { expect, test } from "vitest";
 import * as address from "../../kernel-lib/net/address";
 
@@ -16,6 +17,31 @@ test("what is no address is refused with its text in the error", () => {
   for (const text of ["10.0.0.0/33", "10.0.0.0/", "10.0.0.0/8/8", "fd00::/129", "10.0.0.0/08"]) {
     expect(() => address.parseCidr(text)).toThrow(`invalid CIDR address: ${text}`);
   }
+});
+
+test("the short way to read dotted addresses reads what the library reads, and refuses what it refuses", () => {
+  const library = (text: string): number | undefined => {
+    try {
+      return Number(new IPv4(text).getValue());
+    } catch {
+      return undefined;
+    }
+  };
+  const octet = fc.oneof(
+    fc.integer({ min: 0, max: 300 }).map(String),
+    fc.constantFrom("", "00", "01", "0x1", "-1", " 1"),
+  );
+  const text = fc.oneof(
+    fc.array(octet, { minLength: 2, maxLength: 6 }).map((octets) => octets.join(".")),
+    fc.tuple(octet, octet, octet, octet).map((octets) => octets.join(".")),
+    fc.string({ maxLength: 12, unit: fc.constantFrom(..."0123456789./ a") }),
+  );
+  fc.assert(
+    fc.property(text, (any) => {
+      expect(address.tryParseIp(any)).toBe(library(any));
+    }),
+    { numRuns: 2000 },
+  );
 });
 
 test("a prefix contains an address exactly when their first bits agree", () => {

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { parseCidr, parseIp } from "../../kernel-lib/net/address";
-import { type Flow, runFlow } from "../../kernel-lib/net/flow";
+import { type Flow, runFlow, walkFlow } from "../../kernel-lib/net/flow";
 import { Iptables } from "../../kernel-lib/net/iptables";
 import type { Netns } from "../../kernel-lib/net/netns";
 import { Network } from "../../kernel-lib/net/network";
@@ -324,6 +324,28 @@ function loops(edges: ReadonlyMap<string, readonly string[]>): boolean {
     steps > 0 && (edges.get(from) ?? []).some((next) => next === to || leads(next, to, steps - 1));
   return [...edges.keys()].some((name) => leads(name, name, edges.size));
 }
+
+test("what is put off is written before a packet or a reader comes, the last word of each writer only", () => {
+  const lab = overlay(1);
+  const node = lab.nodes[0] as Netns;
+  const written: string[] = [];
+  const later = (writer: string, chain: string) =>
+    node.netfilter.defer(writer, () => {
+      written.push(chain);
+      node.iptables.newChain("filter", chain);
+      node.iptables.append("filter", "INPUT", { target: jump(chain) });
+    });
+  later("one", "FIRST");
+  later("other", "SECOND");
+  later("one", "THIRD");
+  expect(written).toEqual([]);
+  // Asking is a packet too.
+  walkFlow(node, { protocol: "udp", target: parseIp("127.0.0.1"), targetPort: 9 }, { choose: () => 0 });
+  expect(written).toEqual(["THIRD", "SECOND"]);
+  later("one", "FOURTH");
+  expect(node.iptables.save()).toMatch(/-A INPUT -j THIRD\n-A INPUT -j SECOND\n-A INPUT -j FOURTH/);
+  expect(written.length).toBe(3);
+});
 
 test("counters go back to 0 for one chain, or for all (-Z)", () => {
   const lab = overlay(1);
