@@ -4,6 +4,7 @@ import { type CaseObject, checkEndpointSliceCase } from "./endpointslice";
 import { judgeFacts } from "./facts";
 import { judgeFlows } from "./flows";
 import { type Json, type Judge, type Judged, judged, listOf } from "./judge";
+import { judgeNftablesTexts } from "./nfttexts";
 import { judgeChainNames, judgeIptablesTexts } from "./texts";
 import { judgeTopology } from "./topology";
 
@@ -26,6 +27,7 @@ export const judges: { readonly [name: string]: Judge } = {
   endpointslice_packing: ofCases(checkEndpointSliceCase),
   endpointslice_tables: ofCases(checkEndpointSliceCase),
   iptables_texts: judgeIptablesTexts,
+  nftables_texts: judgeNftablesTexts,
   chain_names: judgeChainNames,
   service_validation: judgeValidation,
   allocation: judgeAllocation,

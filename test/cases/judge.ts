@@ -1,5 +1,7 @@
 /** Owns what judging a file of cases gives: each smallest thing with an expectation, and what is wrong with it. */
 
+import { type FlowCase, readFlowFile } from "../../kernel-lib/cluster/flows/file";
+
 /** One thing that was looked at: a flow, a row, a pair. */
 export interface Judged {
   readonly name: string;
@@ -46,4 +48,12 @@ export function listOf(content: Json, key: string): readonly Json[] {
   const list = content[key];
   if (!Array.isArray(list)) throw new Error(`it has no list ${JSON.stringify(key)}`);
   return list as readonly Json[];
+}
+
+/** A text case is a flow case without flows. */
+export function flowCase(one: Json): FlowCase {
+  const { expectText: _text, ...rest } = one;
+  const [found] = readFlowFile(JSON.stringify({ ...rest, flows: [] }), "case");
+  if (!found) throw new Error("no case");
+  return found;
 }

@@ -1,5 +1,4 @@
 /** Owns judging the texts of rules and the names of chains: iptables_texts, nftables_texts, chain_names. */
-import { readFlowFile } from "../../kernel-lib/cluster/flows/file";
 import { viewFor } from "../../kernel-lib/cluster/flows/mode";
 import type { Rule, TableName } from "../../kernel-lib/net/rule";
 import { parseRules } from "../../kernel-lib/net/ruleparse";
@@ -8,7 +7,7 @@ import { endpointChain, servicePortChains } from "../../kernel-lib/node/proxy/ch
 import { type IptablesOptions, iptablesTables } from "../../kernel-lib/node/proxy/iptables";
 import { endpointNames, portNames } from "../../kernel-lib/node/proxy/nftablesnames";
 import { probabilityText } from "../../kernel-lib/node/proxy/probability";
-import { type Json, type Judge, type Judged, judged, listOf, same, unknownKeys } from "./judge";
+import { flowCase, type Json, type Judge, type Judged, judged, listOf, same, unknownKeys } from "./judge";
 
 /** A whole rule set, a single chain, a probability each. What is only told in words (`largeCluster`) is not counted. */
 export const judgeIptablesTexts: Judge = (content) => [
@@ -28,14 +27,6 @@ type Chains = Readonly<Record<string, readonly Rule[]>>;
 const shared: ReadonlySet<string> = new Set([
   ...["KUBE-NODEPORTS", "KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES", "KUBE-PROXY-FIREWALL"],
 ]);
-
-/** A text case is a flow case without flows. */
-function flowCase(one: Json) {
-  const { expectText: _text, ...rest } = one;
-  const [found] = readFlowFile(JSON.stringify({ ...rest, flows: [] }), "case");
-  if (!found) throw new Error("no case");
-  return found;
-}
 
 function judgeRules(one: Json): readonly string[] {
   const { config, objects } = flowCase(one);

@@ -7,6 +7,7 @@ import type { Netns } from "../../net/netns";
 import { Network } from "../../net/network";
 import { Later } from "../../node/later";
 import type { NodeNet } from "../../node/node";
+import type { ProxyMode } from "../../node/proxy/mode";
 import { createSim } from "../../sim/sim";
 import type { FlowConfig, NodeInterface } from "./config";
 import { modeOf, viewFor } from "./mode";
@@ -28,7 +29,7 @@ export interface LoneNode {
 const gateways: readonly Ip[] = [parseIp("169.254.1.1"), parseIp("100::1")];
 
 /** Makes the node, and has its kube-proxy write what it makes of the objects. */
-export function loneNode(config: FlowConfig, objects: RuleObjects): LoneNode {
+export function loneNode(config: FlowConfig, objects: RuleObjects, mode: ProxyMode = modeOf(config)): LoneNode {
   const sim = createSim(1);
   const network = new Network(sim);
   const segment = network.segment("network");
@@ -49,7 +50,7 @@ export function loneNode(config: FlowConfig, objects: RuleObjects): LoneNode {
     files: new Files(sim.clock),
     podCidrs: [],
   };
-  modeOf(config).sync(viewFor(config, objects), node, config.family);
+  mode.sync(viewFor(config, objects), node, config.family);
   return { node, world, uplink };
 }
 
