@@ -279,11 +279,16 @@ export class Store {
   }
 
   #uid(): string {
-    const part = (): string => this.#uids.integer(0, 0xffff).toString(16).padStart(4, "0");
+    const part = (): string => fourDigits(this.#uids.integer(0, 0xffff));
     const variant = "89ab"[this.#uids.integer(0, 3)];
-    const [a, b, c, d, e, f, g, h] = Array.from({ length: 8 }, part) as [string, ...string[]];
-    return flat(`${a}${b}-${c}-4${d?.slice(1)}-${variant}${e?.slice(1)}-${f}${g}${h}`);
+    const [a, b, c, d, e] = [part(), part(), part(), part(), part()];
+    return flat(`${a}${b}-${c}-4${d.slice(1)}-${variant}${e.slice(1)}-${part()}${part()}${part()}`);
   }
+}
+
+/** A number below 65536 in hexadecimal. */
+function fourDigits(value: number): string {
+  return (0x10000 + value).toString(16).slice(1);
 }
 
 function subscribe<K>(

@@ -47,6 +47,7 @@ export class Kubelet implements Controller {
   readonly #host: PodHost;
   /** By uid: a pod may still end while its successor of the same name begins. */
   readonly #workers = new Map<string, PodWorker>();
+  readonly #byKey = new Map<Key, readonly PodWorker[]>();
   #wasReady = false;
   #checksNetwork = false;
   #hadNetwork = false;
@@ -104,9 +105,9 @@ export class Kubelet implements Controller {
     }
     const { store, node } = this.#parts;
     const pod = store.get("Pod", key);
-    for (const worker of this.#workers.values()) {
+    for (const worker of this.#byKey.get(key) ?? []) {
       // Deleted without waiting for us: its containers still get a moment to stop.
-      if (worker.uid !== pod?.metadata.uid && worker.key === key) worker.terminate(this.#host.figures.orphanGrace);
+      if (worker.uid !== pod?.metadata.uid) worker.terminate(this.#host.figures.orphanGrace);
     }
     if (pod?.spec.nodeName !== node.name) return undefined;
     const known = this.#workers.get(pod.metadata.uid);
@@ -157,17 +158,22 @@ export class Kubelet implements Controller {
   /** A pod of this name that still ends is waited for: names of namespaces and volumes are the same. */
   #begin(pod: Kinds["Pod"]): void {
     const key = `${pod.metadata.namespace}/${pod.metadata.name}`;
-    for (const worker of this.#workers.values()) if (worker.key === key) return;
+    if (this.#byKey.has(key)) return;
     if (pod.metadata.deletionTimestamp !== undefined) {
       this.#parts.store.delete("Pod", key, this.name, { grace: 0, uid: pod.metadata.uid });
       return;
     }
     if (pod.status.phase === "Succeeded" || pod.status.phase === "Failed") return;
-    this.#workers.set(pod.metadata.uid, new PodWorker(this.#host, pod));
+    const worker = new PodWorker(this.#host, pod);
+    this.#workers.set(worker.uid, worker);
+    this.#byKey.set(key, [...(this.#byKey.get(key) ?? []), worker]);
   }
 
   #removed(worker: PodWorker): void {
     this.#workers.delete(worker.uid);
+    const rest = (this.#byKey.get(worker.key) ?? []).filter((other) => other !== worker);
+    if (rest.length > 0) this.#byKey.set(worker.key, rest);
+    else this.#byKey.delete(worker.key);
     this.reconcile(worker.key);
   }
 

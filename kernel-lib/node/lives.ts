@@ -103,8 +103,9 @@ export class Lives {
     life.message = why.message;
     const row = stages[stage];
     this.#arrive(life, stage);
-    // Arriving may have led further at once: then the timer is not this stage's to set.
-    if (life.stage === stage && row.lasts && row.next) {
+    // Arriving may have led further at once: then neither the timer nor the word is this stage's.
+    if (life.stage !== stage) return;
+    if (row.lasts && row.next) {
       const { sim, figures } = host;
       const { next } = row;
       const lasts = row.lasts(figures, life, sim.clock.now);

@@ -6,6 +6,7 @@ import { benchKernel } from "./kernel";
 import { benchRealKernel } from "./kernel-net";
 import { benchNet } from "./net";
 import { benchProxy } from "./proxy";
+import { benchScale } from "./scale";
 import { benchStart } from "./start";
 
 /** One figure. `aim` is in words ("≤ 1.2"); a figure that cannot be measured here says why in `skipped`. */
@@ -23,6 +24,7 @@ const parts: Readonly<Record<string, () => Promise<readonly Measurement[]>>> = {
   "real-kernel": benchRealKernel,
   cni: benchCni,
   cluster: benchCluster,
+  scale: benchScale,
   kernel: benchKernel,
   check: benchCheck,
   start: benchStart,

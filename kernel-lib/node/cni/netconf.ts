@@ -28,7 +28,7 @@ export class ConfigError extends Error {}
  * @throws ConfigError
  */
 export function loadNetwork(files: Files): NetworkConfig {
-  const names = (files.list(configFolder) ?? []).filter((name) => /\.(conf|conflist|json)$/.test(name));
+  const names = namesIn(files);
   const name = names.find((one) => files.read(`${configFolder}/${one}`) !== undefined);
   if (name === undefined) {
     throw new ConfigError(
@@ -42,6 +42,21 @@ export function loadNetwork(files: Files): NetworkConfig {
     if (!(error instanceof ConfigError || error instanceof JsonError)) throw error;
     throw new ConfigError(`cni config load failed: ${error.message}: invalid cni config: failed to load cni config`);
   }
+}
+
+const found = new WeakMap<Files, { names: readonly string[] | undefined }>();
+
+/** The files of the folder that count, sorted: looked for again only after one has come or gone. */
+function namesIn(files: Files): readonly string[] {
+  const known = found.get(files) ?? { names: undefined };
+  if (!found.has(files)) {
+    found.set(files, known);
+    files.watch(configFolder, () => {
+      known.names = undefined;
+    });
+  }
+  known.names ??= (files.list(configFolder) ?? []).filter((name) => /\.(conf|conflist|json)$/.test(name));
+  return known.names;
 }
 
 const read = new Map<string, NetworkConfig>();
