@@ -188,7 +188,7 @@ function repositories({ dns, kubeProxy = daemon }: RegistryOptions): { readonly 
       size: 29_720_000,
       make: () => ({
         command: ["/bin/bash"],
-        tools: [...coreutils, "ps"],
+        tools: [...coreutils, "ps", "apt", "apt-get"],
         files: osRelease("Ubuntu 24.04.3 LTS", "ubuntu", "24.04"),
       }),
     },
@@ -197,7 +197,7 @@ function repositories({ dns, kubeProxy = daemon }: RegistryOptions): { readonly 
       size: 49_280_000,
       make: () => ({
         command: ["bash"],
-        tools: coreutils,
+        tools: [...coreutils, "apt", "apt-get"],
         files: osRelease("Debian GNU/Linux 13 (trixie)", "debian", "13"),
       }),
     },

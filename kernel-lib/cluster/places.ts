@@ -3,6 +3,7 @@ import { Files } from "../apps/files";
 import type { Netns } from "../net/netns";
 import type { Container } from "../node/container";
 import type { Sim } from "../sim/sim";
+import { homeCharts } from "./helm/charts";
 import type { Place } from "./shell/tool";
 
 const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -22,6 +23,7 @@ export function workstationPlace(sim: Sim, netns: Netns, server: string, hosts: 
     "/etc/os-release": osRelease,
     "/etc/resolv.conf": "nameserver 192.168.1.1\n",
     [`${home}/.kube/config`]: kubeconfig(server),
+    ...Object.fromEntries(Object.entries(homeCharts).map(([path, text]) => [`${home}/${path}`, text])),
   });
   files.makeFolder("/tmp");
   const env = new Map([
@@ -65,7 +67,7 @@ users:
 }
 
 /** What a node has not: it is no place to run kubectl from, and one comes to it by ssh. */
-const notOnNodes = new Set(["kubectl"]);
+const notOnNodes = new Set(["kubectl", "helm"]);
 
 let onEveryNode: { readonly of: readonly string[]; readonly tools: readonly string[] } = { of: [], tools: [] };
 

@@ -8,7 +8,7 @@ import type { Context } from "./context";
 import { findObjects } from "./resources";
 
 /** The pod that `NAME` or `TYPE/NAME` means: a workload's or a Service's first pod. @throws Failed */
-export function podOf(context: Context, word: string): Kinds["Pod"] {
+export function podOf(context: Context, word: string, tellsChoice = false): Kinds["Pod"] {
   const [type, name] = word.includes("/") ? word.split("/") : ["pod", word];
   const resource = findResource(type ?? "");
   if (!resource) throw new Failed(`error: the server doesn't have a resource type "${type}"`);
@@ -27,6 +27,8 @@ export function podOf(context: Context, word: string): Kinds["Pod"] {
   const pods = context.api.store.list("Pod", { namespace: object.metadata.namespace ?? "", selector });
   const found = pods.find((pod) => pod.status.phase === "Running") ?? pods[0];
   if (!found) throw new Failed(`error: timed out waiting for the condition`);
+  // `logs` says which of several it takes; `exec` just takes one.
+  if (tellsChoice && pods.length > 1) context.err(`Found ${pods.length} pods, using pod/${found.metadata.name}\n`);
   return found;
 }
 

@@ -13,8 +13,12 @@ const yesLines = 10_000;
 /** How often `watch` looks when it is not told how long it may run. */
 const watchTurns = 600;
 
+/** Longer than anybody waits, and still a whole number of microseconds. */
+const forEver: Time = 100 * 365 * 86_400 * second;
+
 /** `2`, `1.5s`, `3m`, `1h`, `2d` as sleep(1) and timeout(1) read it. */
 function seconds(text: string, command: string): Time {
+  if (command === "sleep" && /^inf(inity)?$/i.test(text)) return forEver;
   const match = /^(\d+\.?\d*|\.\d+)([smhd]?)$/.exec(text);
   if (!match)
     throw new Failed(`${command}: invalid time interval '${text}'\nTry '${command} --help' for more information.`);

@@ -4,6 +4,7 @@ import type { Container } from "../../node/container";
 import { second } from "../../sim/clock";
 import type { Cluster } from "../cluster";
 import type { Process } from "../driver";
+import { isInstalled } from "../linux/apt";
 import { containerPlace } from "../places";
 import type { Output } from "./filesystem";
 import { completed } from "./session";
@@ -41,13 +42,18 @@ export async function runInside(
 ): Promise<number> {
   const [path = "", ...args] = argv;
   const name = executableName(path);
-  if (!container.spec.image.tools.includes(name)) throw new Failed(`exec: ${executableNotFound(path)}`, 126);
+  if (!isThere(container, name)) throw new Failed(`exec: ${executableNotFound(path)}`, 126);
   const process = container.begin(argv.join(" "), true);
   try {
     return await runProgram(cluster, container, [name, ...args], options);
   } finally {
     container.finish(process);
   }
+}
+
+/** A program of the image, or one that was installed since. */
+function isThere({ spec }: Container, name: string): boolean {
+  return spec.image.tools.includes(name) || isInstalled(spec, name);
 }
 
 async function runProgram(
@@ -61,12 +67,13 @@ async function runProgram(
   const script = scriptOf(shell, args);
   if (typeof script === "string") return shell.run(script, { ...withInput(options), whole: true });
   if (options.terminal) return typeAt(shell, name, options.terminal, options);
-  return shell.run(options.stdin ?? "", { process: options.process, output: options.output });
+  return shell.run(options.stdin ?? "", { process: options.process, output: options.output, piped: true });
 }
 
 function withInput(options: InsideOptions): Parameters<Shell["run"]>[1] {
   const { process, output, terminal, stdin } = options;
-  return { process, output, ...(terminal && { terminal }), ...(stdin !== undefined && { stdin }) };
+  const piped = !options.tty;
+  return { process, output, piped, ...(terminal && { terminal }), ...(stdin !== undefined && { stdin }) };
 }
 
 /** runc's words. */

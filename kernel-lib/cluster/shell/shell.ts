@@ -19,6 +19,7 @@ import {
 import type { Time } from "../../sim/clock";
 import type { Cluster } from "../cluster";
 import type { Process } from "../driver";
+import { installable, onceInstalled } from "../linux/apt";
 import { namespaceLinks } from "../runtime/processes";
 import { type Output, PlaceFileSystem, variablesPath, withoutMark } from "./filesystem";
 import { type Call, Failed, type Place, type Terminal, type Tool } from "./tool";
@@ -52,6 +53,7 @@ export interface Job {
 /** One execution: where its output goes, and which process it is. */
 interface Run {
   readonly process: Process;
+  readonly piped: boolean;
   readonly output: Output;
   readonly terminal: Terminal | undefined;
   readonly functions: Map<string, CommandNode>;
@@ -77,6 +79,8 @@ export interface RunOptions {
   /** Variables instead of the shell's own: the run then changes nothing of the shell. */
   readonly env?: ReadonlyMap<string, string>;
   readonly folder?: string;
+  /** What it prints goes into a pipe, though it is shown as it comes (`kubectl exec` without -t). */
+  readonly piped?: boolean;
   /** The text is a whole script, and the shell ends with it (`sh -c`): what it has set for its end is run. */
   readonly whole?: boolean;
 }
@@ -118,7 +122,11 @@ export class Shell {
     this.#variables = Object.fromEntries(place.env);
     const has = (tool: string): boolean =>
       tool.startsWith("__") || !place.tools || place.tools.includes(tool) || builtins.includes(tool);
-    const ours = [...tools].filter(([tool]) => has(tool));
+    const apt = place.tools?.includes("apt-get") ?? false;
+    const ours = [...tools].flatMap(([tool, run]): (readonly [string, Tool])[] => {
+      if (has(tool)) return [[tool, run]];
+      return apt && installable.has(tool) ? [[tool, onceInstalled(tool, run)]] : [];
+    });
     this.#streaming = new Set(ours.map(([tool]) => tool).filter((tool) => !tool.startsWith("__")));
     ours.push(["__background", () => 0]);
     ours.push(["__status", ({ args }) => Number(args[0])]);
@@ -217,6 +225,7 @@ export class Shell {
     const run: Run = {
       process: options.process,
       output: options.output,
+      piped: options.piped ?? false,
       terminal: options.terminal,
       functions: new Map(this.#functions),
       background: [],
@@ -332,7 +341,7 @@ export class Shell {
       folder: context.cwd,
       stdin: mark.includes("i") ? "" : decodeBytesToUtf8(context.stdin),
       terminal: mark.includes("i") ? run.terminal : undefined,
-      toTerminal,
+      toTerminal: toTerminal && !run.piped,
       out: (text) => write("stdout", text),
       err: (text) => write("stderr", text),
       original: (args) =>

@@ -38,7 +38,7 @@ async function show(context: Context): Promise<number> {
     );
   }
   const pods: readonly Kinds["Pod"][] =
-    word === undefined ? api.list("Pod", { namespace, labelSelector: selector ?? "" }) : [podOf(context, word)];
+    word === undefined ? api.list("Pod", { namespace, labelSelector: selector ?? "" }) : [podOf(context, word, true)];
   if (pods.length === 0) {
     context.err(`No resources found in ${namespace} namespace.\n`);
     return 0;
