@@ -32,7 +32,10 @@ export class IpvsError extends Error {}
  * real server ─► prerouting ─► forward ──ip_vs_out──► postrouting ─► client
  * ```
  * So an address of a virtual server must be the host's own, or its packets would never come to `input`: kube-ipvs0.
- * Only masquerading (NAT) is there; packets are translated here, connection tracking is only told.
+ * Packets are translated here, connection tracking is only told.
+ *
+ * Not simulated: direct routing and tunnels; firewall marks, thresholds, one-packet scheduling, persistence engines and
+ * netmasks; helpers (FTP); the chunks of SCTP; synchronisation between directors.
  */
 export class Ipvs {
   readonly connections: IpvsConnections;
@@ -373,6 +376,7 @@ export class Ipvs {
       if (connection) this.#rewritten(passage, connection, causeAnswered(packet, body, connection));
       return "accept";
     }
+    if (passage.walked) passage.walked.lookups++;
     const connection = this.connections.answered(tupleOf(packet));
     if (!connection) return "accept";
     if (!passage.dry) this.#seen(connection, packet, "out");
