@@ -190,6 +190,6 @@ describe("a question that cannot be asked", () => {
     );
     await expect(asks({ from: "pod/client", to: "node/node-7:80" })).rejects.toThrow('nodes "node-7" not found');
     await expect(asks({ from: "pod/ghost", to: "svc/web:80" })).rejects.toThrow('pods "ghost" not found');
-    await expect(asks({ from: "pod/client", to: "svc/web" })).rejects.toThrow("is none of svc/[namespace/]name:port");
+    await expect(asks({ from: "pod/client", to: "pod/web-1" })).rejects.toThrow("is none of svc/[namespace/]name:port");
   });
 });
