@@ -41,6 +41,8 @@ class NatHooks {
 
   /** Gives back what takes the chain away again. */
   add(chain: NatChain): () => void {
+    // With the first chain all four come (nf_nat_register_fn): what one decides, the others must undo in the replies.
+    if (this.#chains.size === 0) for (const hook of Object.keys(places) as NatHook[]) this.#at(hook);
     const chains = this.#at(chain.hook);
     const at = chains.findIndex((other) => other.priority > chain.priority);
     chains.splice(at < 0 ? chains.length : at, 0, chain);
