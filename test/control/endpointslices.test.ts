@@ -216,6 +216,40 @@ test("a Service of a thousand pods writes each change into one slice, and looks 
   }
 });
 
+describe("hints", () => {
+  test("follow trafficDistribution, and the zones' shares where an annotation asks for that, which an event tells", () => {
+    const cluster = small();
+    const { sim, store } = cluster;
+    for (const [at, node] of (["a", "b", "c", "a", "b", "c"] as const).entries()) {
+      perform(cluster, { do: "pod", n: at, port: 80, node });
+      perform(cluster, { do: "ready", n: at });
+    }
+    const hints = (): readonly string[] => {
+      sim.clock.settle();
+      const slices = store.list("EndpointSlice").filter(({ addressType }) => addressType === "IPv4");
+      const endpoints = slices.flatMap((slice) => slice.endpoints);
+      return endpoints.map(({ nodeName, hints: own }) => {
+        const zones = (own?.forZones ?? []).map(({ name }) => name);
+        return [nodeName, ...zones, ...(own?.forNodes ?? []).map(({ name }) => name)].join(" ");
+      });
+    };
+    expect(new Set(hints())).toEqual(new Set(["a", "b", "c"]));
+    perform(cluster, { do: "distribution", value: "PreferSameNode" });
+    expect(new Set(hints())).toEqual(new Set(["a zone-a a", "b zone-b b", "c zone-c c"]));
+    perform(cluster, { do: "distribution", value: "" });
+    expect(new Set(hints())).toEqual(new Set(["a", "b", "c"]));
+    perform(cluster, { do: "auto", on: true });
+    expect(new Set(hints())).toEqual(new Set(["a zone-a", "b zone-b", "c zone-c"]));
+    perform(cluster, { do: "pod", n: 6, port: 80, node: "c" });
+    perform(cluster, { do: "ready", n: 6 });
+    perform(cluster, { do: "moveNode" });
+    // Two thirds of the CPU are now in zone-a, and so is what node b has.
+    expect(hints().filter((each) => each.startsWith("b"))).toEqual(["b zone-a", "b zone-a"]);
+    const messages = store.list("Event").map(({ message }) => message);
+    expect(messages).toContain("Topology Aware Hints has been enabled, addressType: IPv4");
+  });
+});
+
 describe("Endpoints that somebody wrote for a Service without a selector", () => {
   const service = { metadata: { name: "db" }, spec: { ports: [{ port: 5432, targetPort: 5432 }] } };
   const endpoints = (ips: readonly string[]): object => ({
