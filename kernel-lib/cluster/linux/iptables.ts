@@ -52,6 +52,7 @@ const iptables: Tool = (call) => {
     return 0;
   }
   needRoot(call, call.name);
+  needSets(call);
   const words = shortened(call.args);
   const table = tableOf(words) ?? "filter";
   const at = words.indexOf("-t");
@@ -202,6 +203,27 @@ function extrasOf(words: readonly string[]): string {
       case "--reject-with":
         out.push(`reject-with ${next}`);
         break;
+      case "--match-set":
+        out.push(`match-set ${not ? "! " : ""}${next} ${words[at + 2] ?? ""}`);
+        break;
+      case "--to-ports":
+        out.push(`redir ports ${next}`);
+        break;
+      case "--state":
+        out.push(`state ${not}${next}`);
+        break;
+      case "--physdev-is-in":
+        out.push(`PHYSDEV match ${not ? "! " : ""}--physdev-is-in`);
+        break;
+      case "--vaddr":
+        out.push(`vaddr ${next}`);
+        break;
+      case "--vport":
+        out.push(`vport ${next}`);
+        break;
+      case "--vproto":
+        out.push(`vproto ${next}`);
+        break;
       case "--random-fully":
         out.push("random-fully");
         break;
@@ -212,6 +234,16 @@ function extrasOf(words: readonly string[]): string {
 
 function wordsProtocol(words: readonly string[]): string {
   return words[words.indexOf("-p") + 1] ?? "tcp";
+}
+
+/** A rule may only ask sets that are there. */
+function needSets(call: Call): void {
+  for (const [at, word] of call.args.entries()) {
+    const set = word === "--match-set" ? call.args[at + 1] : undefined;
+    if (set === undefined || call.place.netns.ipsets.get(set)) continue;
+    const hint = `Try \`${call.name} -h' or '${call.name} --help' for more information.`;
+    throw new Failed(`${call.name} v1.8.11 (nf_tables): Set ${set} doesn't exist.\n\n${hint}`, 2);
+  }
 }
 
 const iptablesRestore: Tool = (call) => {

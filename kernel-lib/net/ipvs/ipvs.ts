@@ -7,6 +7,7 @@ import { type HookFunction, priority, type Verdict } from "../netfilter";
 import type { Netns } from "../netns";
 import { type Packet, packetSize } from "../packet";
 import type { ConnectionEnd, Passage } from "../passage";
+import { describeRoute } from "../route";
 import { type IpvsConnection, isActive, nextState } from "./connection";
 import { asking, IpvsConnections } from "./connections";
 import { answered, asked, causeAnswered, causeAsked } from "./rewrite";
@@ -346,6 +347,7 @@ export class Ipvs {
       }
       passage.packet = { ...after, ttl: after.ttl - 1 };
     }
+    if (passage.watched) passage.note("route", route.device, () => describeRoute(route));
     passage.output = route.device;
     if (netns.hook("output", passage)) leave(netns, passage, route);
     return "stolen";

@@ -1,4 +1,5 @@
 /** kube-proxy's ipvs mode: where packets go and whom endpoints see, what is written, how real servers end. */
+import fc from "fast-check";
 import { expect, type TestContext, test } from "vitest";
 import type { Kinds } from "../../../kernel-lib/api/kinds";
 import { Files } from "../../../kernel-lib/apps/files";
@@ -9,8 +10,9 @@ import { serverRule, sortedServers, virtualRule } from "../../../kernel-lib/net/
 import type { Netns } from "../../../kernel-lib/net/netns";
 import { Network } from "../../../kernel-lib/net/network";
 import type { NodeNet } from "../../../kernel-lib/node/node";
+import { iptablesMode } from "../../../kernel-lib/node/proxy/iptables";
 import { type IpvsOptions, ipvsMode } from "../../../kernel-lib/node/proxy/ipvs";
-import { schedulers } from "../../../kernel-lib/node/proxy/mode";
+import { type ProxyMode, schedulers } from "../../../kernel-lib/node/proxy/mode";
 import { viewOf } from "../../../kernel-lib/node/proxy/view";
 import { minute, second } from "../../../kernel-lib/sim/clock";
 import { createSim } from "../../../kernel-lib/sim/sim";
@@ -184,7 +186,7 @@ test("packets end where they end in iptables mode, but where the real modes diff
   expect(listed.filter((name) => !met.has(name))).toEqual([]);
 });
 
-function nodeWith({ config, objects }: FlowCase): NodeNet {
+function nodeWith({ config, objects }: FlowCase, given?: ProxyMode): NodeNet {
   const sim = createSim(1);
   const network = new Network(sim);
   const netns = network.netns(config.nodeName);
@@ -196,11 +198,13 @@ function nodeWith({ config, objects }: FlowCase): NodeNet {
   const services = objects.filter((object): object is Kinds["Service"] => object.kind === "Service");
   const slices = objects.filter((object): object is Kinds["EndpointSlice"] => object.kind === "EndpointSlice");
   const { clusterCIDR } = config.detectLocal;
-  const mode = ipvsMode({
-    ...(clusterCIDR !== undefined && { clusterCidr: clusterCIDR }),
-    masqueradeAll: config.masqueradeAll,
-    ...(config.nodePortAddresses && { nodePortAddresses: config.nodePortAddresses }),
-  });
+  const mode =
+    given ??
+    ipvsMode({
+      ...(clusterCIDR !== undefined && { clusterCidr: clusterCIDR }),
+      masqueradeAll: config.masqueradeAll,
+      ...(config.nodePortAddresses && { nodePortAddresses: config.nodePortAddresses }),
+    });
   mode.sync(viewOf(services, slices, { node: config.nodeName }), node as unknown as NodeNet, "IPv4");
   return node as unknown as NodeNet;
 }
@@ -222,6 +226,68 @@ function outcome(node: NodeNet, config: Config, flow: FlowCase["flows"][number])
   if (endings.has("DROP")) return { verdict: "DROP", masquerade };
   if (chosen.length > 0) return { endpoints: [...new Set(chosen)].sort(), masquerade };
   return { verdict: endings.has("rejected") ? "REJECT" : "none", masquerade };
+}
+
+test("for any endpoints and policies: those of iptables mode where there are any, and never one that is not to be used", () => {
+  const flags = fc.record({
+    ready: fc.boolean(),
+    serving: fc.boolean(),
+    terminating: fc.boolean(),
+    here: fc.boolean(),
+  });
+  const policies = fc.record({ internal: fc.boolean(), external: fc.boolean() });
+  let compared = 0;
+  fc.assert(
+    fc.property(fc.array(flags, { maxLength: 6 }), policies, (given, { internal, external }) => {
+      const endpoints = given.map(({ here, ready, serving, terminating }, index) => ({
+        ip: `10.${here ? 1 : 2}.0.${index + 1}`,
+        node: here ? "here" : "there",
+        // As the controller has them: a pod that is leaving is not ready.
+        ready: ready && !terminating,
+        serving: serving || (ready && !terminating),
+        terminating,
+      }));
+      const local = (wanted: boolean): string => (wanted ? "Local" : "Cluster");
+      const spec = { ...nodePort, internalTrafficPolicy: local(internal), externalTrafficPolicy: local(external) };
+      const objects = [service("web", { clusterIP: ip, ...spec }), slice("web", endpoints)];
+      const usable = new Set(
+        endpoints.flatMap((each) => (each.ready || (each.serving && each.terminating) ? `${each.ip}:80` : [])),
+      );
+      const config = { nodeName: "here", nodeIP: "192.168.0.2", nodeIPs: ["192.168.0.2"] };
+      for (const [destIP, destPort] of [
+        [ip, 80],
+        ["192.168.0.2", 30080],
+      ] as const) {
+        const flow = { name: "", sourceIP: "203.0.113.2", destIP, destPort, protocol: "tcp", expect: {} };
+        const [ours = [], theirs = []] = [ipvsMode(pods), iptablesMode(pods)].map((mode) => {
+          const node = nodeWith({ name: "", config: { ...config, ...allOpen }, objects, flows: [] }, mode);
+          return reached(node, flow);
+        });
+        for (const each of ours) expect(usable.has(each), each).toBe(true);
+        if (theirs.length === 0) continue;
+        compared++;
+        expect(ours).toEqual(theirs);
+      }
+    }),
+    { numRuns: 60 },
+  );
+  expect(compared).toBeGreaterThan(40);
+});
+
+const allOpen = { detectLocal: { mode: "none" }, masqueradeAll: false, nodePortAddresses: null };
+
+/** Where the first packets of a flow from outside go, whichever mode leads them. */
+function reached(node: NodeNet, flow: FlowCase["flows"][number]): readonly string[] {
+  const ways = explainFlow(node.netns, {
+    protocol: "tcp",
+    source: parseIp(flow.sourceIP),
+    target: parseIp(flow.destIP),
+    targetPort: flow.destPort,
+    input: "eth0",
+  });
+  const texts = ways.flatMap(({ outcome: { rules: matched } }) => matched.map(({ text }) => text));
+  const to = texts.flatMap((text) => /(?: -r |--to-destination )(\S+)/.exec(text)?.[1] ?? []);
+  return [...new Set(to)].sort();
 }
 
 test("a Service without endpoints refuses, another port of its address too, and it does not answer a ping", () => {
