@@ -198,6 +198,31 @@ describe("the mode is switched", () => {
     expect(logOf(cluster, "node-1")).toContain('"Using nftables Proxier"');
   });
 
+  test("by hand between iptables and ipvs: each leaves the other's rules, as in life; kube-proxy --cleanup takes all away", async () => {
+    const cluster = await started();
+    await withWeb(cluster);
+    edit(cluster, (text) => text.replace("mode: iptables", "mode: ipvs"));
+    await sh(cluster, "kubectl rollout restart ds kube-proxy -n kube-system");
+    await cluster.settle();
+    expect(cluster.node("node-1").proxy?.mode).toBe("ipvs");
+    expect(rules(cluster, "node-1")).toContain("KUBE-SEP-");
+    expect(await sh(cluster, "ssh node-1 ip -br link show kube-ipvs0")).toContain("kube-ipvs0");
+
+    const away = { spec: { template: { spec: { nodeSelector: { away: "yes" } } } } };
+    cluster.api.patch("DaemonSet", "kube-system", "kube-proxy", "strategic", away);
+    const image = "registry.k8s.io/kube-proxy:v1.36.0";
+    const containers = [{ name: "cleanup", image, command: ["kube-proxy", "--cleanup"] }];
+    const spec = { nodeName: "node-1", hostNetwork: true, restartPolicy: "Never", containers };
+    cluster.api.create("Pod", { metadata: { name: "cleanup", namespace: "kube-system" }, spec });
+    await cluster.settle();
+    expect(cluster.pod("kube-system/cleanup")?.status.phase).toBe("Succeeded");
+    expect(rules(cluster, "node-1").match(/KUBE-(?!KUBELET|IPTABLES-HINT|FIREWALL)[A-Z-]+/g)).toBeNull();
+    expect(await sh(cluster, "ssh node-1 'ipvsadm -Ln; ipset list -n; ip -br link'")).not.toMatch(
+      /10\.96|KUBE-|kube-ipvs0/,
+    );
+    expect(rules(cluster, "node-2")).toContain("KUBE-SEP-");
+  });
+
   test("userspace is history, and the log says so", async () => {
     const cluster = await started({ mode: "userspace" });
     expect(cluster.node("node-1").proxy?.mode).toBe("userspace");

@@ -104,34 +104,37 @@ test("a sync that the kernel refuses is said in the log, and done anew after the
   expect(rules(cluster)).toContain("default/web cluster IP");
 });
 
-test("a Service that goes takes its chains with it, and a connection that it carries goes on", async () => {
-  const cluster = await started();
-  pod(cluster, "web");
-  service(cluster, "web", { selector: { app: "web" } });
-  service(cluster, "other");
-  await cluster.settle();
-  const ip = cluster.store.get("Service", "default/web")?.spec.clusterIP ?? "";
-  const { netns } = cluster.node("node-2").net;
-  let answers = "";
-  const ask = "GET / HTTP/1.1\r\nHost: web\r\n\r\n";
-  const socket = netns.sockets.connectTcp(
-    { ip: parseIp(ip), port: 80 },
-    {
-      connected: (open) => open.write(ask),
-      data: (_, text) => {
-        answers += text;
+test.each(["iptables", "nftables"] as const)(
+  "%s: a Service that goes takes its rules with it, and a connection that it carries goes on",
+  async (mode) => {
+    const cluster = await started({ mode });
+    pod(cluster, "web");
+    service(cluster, "web", { selector: { app: "web" } });
+    service(cluster, "other");
+    await cluster.settle();
+    const ip = cluster.store.get("Service", "default/web")?.spec.clusterIP ?? "";
+    const { netns } = cluster.node("node-2").net;
+    let answers = "";
+    const ask = "GET / HTTP/1.1\r\nHost: web\r\n\r\n";
+    const socket = netns.sockets.connectTcp(
+      { ip: parseIp(ip), port: 80 },
+      {
+        connected: (open) => open.write(ask),
+        data: (_, text) => {
+          answers += text;
+        },
       },
-    },
-  );
-  await cluster.settle();
-  cluster.api.delete("Service", "default", "web");
-  await cluster.settle();
-  expect(rules(cluster, "node-2")).not.toContain("default/web");
-  socket.write(ask);
-  await cluster.settle();
-  expect(answers.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(2);
-  expect(await sh(cluster, `ssh node-2 "curl -s --max-time 2 ${ip}"; echo $?`)).toMatch(/^(7|28)\n$/);
-});
+    );
+    await cluster.settle();
+    cluster.api.delete("Service", "default", "web");
+    await cluster.settle();
+    expect(await sh(cluster, "ssh node-2 'iptables-save; nft list ruleset'")).not.toContain("default/web");
+    socket.write(ask);
+    await cluster.settle();
+    expect(answers.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(2);
+    expect(await sh(cluster, `ssh node-2 "curl -s --max-time 2 ${ip}"; echo $?`)).toMatch(/^(7|28)\n$/);
+  },
+);
 
 test.each(["iptables", "nftables", "ipvs"] as const)(
   "%s: a UDP flow to a pod that is gone is forgotten, in both families; others stay",
