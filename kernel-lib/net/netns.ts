@@ -35,8 +35,7 @@ import type { Failure } from "./socket";
 import { Sockets } from "./sockets";
 import { freshSysctl, type Sysctl } from "./sysctl";
 import { Transit } from "./transit";
-import { Vxlan, type VxlanOptions } from "./vxlan";
-import { VxlanFdb } from "./vxlanfdb";
+import { addVxlan, type VxlanOptions } from "./vxlan";
 import { Port, type Segment } from "./wire";
 
 /**
@@ -332,11 +331,7 @@ export class Netns {
 
   /** A VXLAN device; its MTU leaves room for the 50 octets around each frame. */
   addVxlan(name: string, options: VxlanOptions & { readonly mac?: Mac; readonly mtu?: number }): Device {
-    const below = this.devices.get(options.underlay);
-    return this.addDevice(name, new Vxlan(options, new VxlanFdb(this.network.sim.clock, () => this.fill())), {
-      ...(options.mac === undefined ? {} : { mac: options.mac }),
-      mtu: options.mtu ?? (below?.mtu ?? 1500) - 50,
-    });
+    return addVxlan(this, name, options);
   }
 
   /** `ip link set NAME master BRIDGE`. */

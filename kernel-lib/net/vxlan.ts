@@ -1,11 +1,12 @@
 /** Owns VXLAN devices (RFC 7348): frames inside UDP, to the peer that the forwarding database names. */
 
-import { formatIp, type Ip, isGroupMac } from "./address";
+import { formatIp, type Ip, isGroupMac, type Mac } from "./address";
 import type { Device } from "./device";
 import { frameLost, noteFrame } from "./framenotes";
+import type { Netns } from "./netns";
 import { type Frame, frameSize, sourcePort, targetPort, type Udp, type Vxlan as VxlanMessage } from "./packet";
 
-import type { VxlanFdb } from "./vxlanfdb";
+import { VxlanFdb } from "./vxlanfdb";
 
 /** The port that Linux took before IANA gave 4789, and that flannel uses. */
 export const vxlanPort = 8472;
@@ -20,6 +21,19 @@ export interface VxlanOptions {
   readonly port?: number;
   /** Learn where addresses are from what comes in; flannel says `nolearning` and writes the database itself. */
   readonly learning?: boolean;
+}
+
+/** A VXLAN device; its MTU leaves room for the 50 octets around each frame. */
+export function addVxlan(
+  netns: Netns,
+  name: string,
+  options: VxlanOptions & { readonly mac?: Mac; readonly mtu?: number },
+): Device {
+  const below = netns.devices.get(options.underlay);
+  return netns.addDevice(name, new Vxlan(options, new VxlanFdb(netns.network.sim.clock, () => netns.fill())), {
+    ...(options.mac === undefined ? {} : { mac: options.mac }),
+    mtu: options.mtu ?? (below?.mtu ?? 1500) - 50,
+  });
 }
 
 export class Vxlan {
