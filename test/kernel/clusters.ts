@@ -3,6 +3,7 @@
 import { Cluster } from "../../kernel-lib/cluster/cluster";
 import { addToIp, type Family, formatIp, parseIp } from "../../kernel-lib/net/address";
 import { type DesignName, designNames } from "../../kernel-lib/node/cni/design";
+import type { ModeName } from "../../kernel-lib/node/proxy/mode";
 import { type Addresses, type Machine, readNetwork, type Topology } from "./topology";
 
 export type Design = DesignName;
@@ -36,10 +37,13 @@ export function topologyOf(design: Design): Promise<Topology> {
 export const oneRange = `{ "name": "mynet", "type": "bridge", "bridge": "kube-bridge", "isDefaultGateway": true,
   "ipam": { "type": "host-local", "subnet": "10.1.0.0/16" } }`;
 
-export async function make(design: Design, cniConfig?: string): Promise<Topology> {
+/** Node ports of the judged cluster, when it is asked for its Services by them: both lead to b1, on node-2. */
+export const nodePorts = { cluster: 30_080, local: 30_081 } as const;
+
+export async function make(design: Design, cniConfig?: string, mode: ModeName = "iptables"): Promise<Topology> {
   // A VPC has one family.
   const ipFamilies: readonly Family[] = design === "vpc" || cniConfig !== undefined ? ["IPv4"] : ["IPv4", "IPv6"];
-  const cluster = new Cluster({ nodes: 2, seed: 7, cni: design, cniConfig, ipFamilies });
+  const cluster = new Cluster({ nodes: 2, seed: 7, cni: design, cniConfig, ipFamilies, mode });
   await cluster.start();
   for (const [name, nodeName] of Object.entries(pods)) {
     const containers = [{ name: "pause", image: "registry.k8s.io/pause:3.10" }];
@@ -55,13 +59,15 @@ export async function make(design: Design, cniConfig?: string): Promise<Topology
     );
   }
   for (const [name, app] of Object.entries(services)) {
-    const spec = { selector: { app: app ?? "nobody" }, ports: [{ port: servicePort, targetPort: 80 }] };
+    const both = mode === "nftables" && ipFamilies.length > 1 ? { ipFamilyPolicy: "PreferDualStack" } : {};
+    const spec = { ...both, selector: { app: app ?? "nobody" }, ports: [{ port: servicePort, targetPort: 80 }] };
     cluster.api.create(
       "Service",
       { apiVersion: "v1", kind: "Service", metadata: { name, namespace: "default" }, spec },
       { by: "judge" },
     );
   }
+  if (mode === "nftables") for (const policy of ["cluster", "local"] as const) openNodePort(cluster, policy);
   await cluster.advance("20s");
   const named = (netns: string): string | undefined => {
     if (["node-1", "node-2", "router", "workstation", "internet"].includes(netns)) return netns;
@@ -69,6 +75,16 @@ export async function make(design: Design, cniConfig?: string): Promise<Topology
   };
   const read = readNetwork(cluster.network, named);
   return { name: design, ...read, names: namesOf(cluster, read.machines) };
+}
+
+function openNodePort(cluster: Cluster, policy: keyof typeof nodePorts): void {
+  const ports = [{ port: servicePort, targetPort: 80, nodePort: nodePorts[policy] }];
+  const externalTrafficPolicy = policy === "local" ? "Local" : "Cluster";
+  const spec = { type: "NodePort", selector: { app: "b1" }, ports, externalTrafficPolicy };
+  const metadata = { name: `open-${policy}`, namespace: "default" };
+  const ipFamilyPolicy = "PreferDualStack";
+  const service = { apiVersion: "v1", kind: "Service", metadata, spec: { ...spec, ipFamilyPolicy } };
+  cluster.api.create("Service", service, { by: "judge" });
 }
 
 function namesOf(cluster: Cluster, machines: readonly Machine[]): Topology["names"] {

@@ -1,13 +1,12 @@
 /** The simulator and a real kernel, built from the same data and asked the same questions, give the same answers. */
-import { describe, expect, test } from "vitest";
-import { requireOrSkip } from "../judges";
+import { describe } from "vitest";
 import { groupsFor } from "./cases";
+import { caseOf } from "./casetest";
 import { designs, make, oneRange, topologyOf } from "./clusters";
 import { duplicateCases } from "./duplicates";
 import { factsOf } from "./facts";
-import { type Judgement, judgeGroup } from "./judge";
+import { judgeGroup } from "./judge";
 import { probe } from "./sandbox";
-import type { Case } from "./world";
 
 const machine = await probe();
 
@@ -32,16 +31,3 @@ judgedTwins?.catch(() => {});
 describe(`bridge, IPv4, ${twins.name}`, () => {
   for (const one of twins.cases) caseOf(one, judgedTwins);
 });
-
-function caseOf(one: Case, judged: Promise<ReadonlyMap<Case, Judgement>> | undefined): void {
-  test(one.name, { timeout: 120_000 }, async (context) => {
-    const reason = machine.missing.base ?? (one.needs && machine.missing[one.needs]);
-    requireOrSkip(context, reason === undefined, `a real kernel as judge: ${reason}`);
-    const { kernel, simulator, table } = (await judged)?.get(one) ?? {
-      kernel: ["not asked"],
-      simulator: [],
-      table: [],
-    };
-    expect({ simulator, table }).toEqual({ simulator: kernel, table: kernel });
-  });
-}

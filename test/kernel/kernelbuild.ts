@@ -57,9 +57,10 @@ export function neighbourLines(machine: Machine, version: Version): readonly str
 /** Loads the rules of every machine that has some. */
 export async function loadRules(topology: Topology, version: Version, sandbox: Sandbox): Promise<void> {
   const tool = version === 4 ? "iptables-nft-restore" : "ip6tables-nft-restore";
-  for (const { name, rules } of topology.machines) {
+  for (const { name, rules, nft } of topology.machines) {
     const input = rules[version];
     if (input !== undefined) await sandbox.must([tool], { netns: name, input });
+    if (nft[version]) await sandbox.must(["nft", "-f", "-"], { netns: name, input: nft[version] });
   }
 }
 

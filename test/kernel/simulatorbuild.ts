@@ -2,6 +2,8 @@
 import { parseCidr, parseIp } from "../../kernel-lib/net/address";
 import type { Netns } from "../../kernel-lib/net/netns";
 import { Network } from "../../kernel-lib/net/network";
+import { parseCommands } from "../../kernel-lib/net/nft/parse";
+import type { Command } from "../../kernel-lib/net/nft/ruleset";
 import { parseRules } from "../../kernel-lib/net/ruleparse";
 import { createSim } from "../../kernel-lib/sim/sim";
 import { isFor, isVersion, type Machine, machineOf, type Topology, type Version } from "./topology";
@@ -25,9 +27,10 @@ export function buildNetwork(topology: Topology, version: Version, options: { re
       }
     }
     addRoutes(netns, machine, version);
+    if (!options.rules) continue;
     const rules = machine.rules[version];
-    if (!options.rules || rules === undefined) continue;
-    (version === 4 ? netns.iptables : netns.ip6tables).restore(parseRules(rules));
+    if (rules !== undefined) (version === 4 ? netns.iptables : netns.ip6tables).restore(parseRules(rules));
+    netns.nft.apply(parseCommands(machine.nft[version] ?? "", netns.nft) as readonly Command[]);
   }
   return network;
 }

@@ -3,6 +3,7 @@ import { formatCidr, formatIp, isLinkLocal } from "../../kernel-lib/net/address"
 import type { Device } from "../../kernel-lib/net/device";
 import type { Netns } from "../../kernel-lib/net/netns";
 import type { Network } from "../../kernel-lib/net/network";
+import { tableText } from "../../kernel-lib/net/nft/listing";
 import type { Route } from "../../kernel-lib/net/route";
 import type { Sysctl } from "../../kernel-lib/net/sysctl";
 
@@ -32,6 +33,8 @@ export interface Machine {
   readonly sysctl: Sysctl;
   /** For iptables-restore and ip6tables-restore; empty if there are no rules. */
   readonly rules: { readonly [version in Version]?: string };
+  /** For `nft -f`. */
+  readonly nft: { readonly [version in Version]?: string };
 }
 
 export interface DeviceData {
@@ -93,6 +96,11 @@ function readMachine(netns: Netns, naming: Naming): Machine {
   const table = [...netns.routes.list("IPv4"), ...netns.routes.list("IPv6")];
   const routes = table.filter((route) => !follows(route) && (!route.device || there.has(route.device)));
   const rules = { 4: netns.iptables.save(), 6: netns.ip6tables.save() };
+  const nft = (family: "ip" | "ip6"): string =>
+    netns.nft
+      .tables(family)
+      .map((table) => tableText(table))
+      .join("");
   return {
     name: naming(netns.name) ?? netns.name,
     devices,
@@ -104,6 +112,7 @@ function readMachine(netns: Netns, naming: Naming): Machine {
       ),
     sysctl: { ...netns.sysctl },
     rules: { ...(rules[4] === "" ? {} : { 4: rules[4] }), ...(rules[6] === "" ? {} : { 6: rules[6] }) },
+    nft: { 4: nft("ip"), 6: nft("ip6") },
   };
 }
 

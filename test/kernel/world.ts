@@ -87,7 +87,7 @@ export interface Expectation {
 export interface Case {
   readonly name: string;
   /** Needs the kernel's iptables, or its list of connections. */
-  readonly needs?: "iptables" | "conntrack";
+  readonly needs?: "iptables" | "conntrack" | "nft";
   readonly script: readonly Part[];
 }
 
