@@ -25,7 +25,12 @@ export function at(name: string, more: Partial<TestEndpoint> = {}): TestEndpoint
 
 export function service(name: string, spec: object, status: object = {}): Kinds["Service"] {
   const filled = { ports: [{ port: 80, protocol: "TCP" }], type: "ClusterIP", ...spec };
-  return { kind: "Service", metadata: { namespace: "default", name }, spec: filled, status } as Kinds["Service"];
+  return {
+    kind: "Service",
+    metadata: { namespace: "default", name },
+    spec: filled,
+    status,
+  } as unknown as Kinds["Service"];
 }
 
 export function slice(name: string, endpoints: readonly TestEndpoint[], port: object = {}): Kinds["EndpointSlice"] {
