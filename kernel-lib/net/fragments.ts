@@ -11,6 +11,7 @@ interface Gathered {
   first: Packet | undefined;
   octets: number;
   total: number | undefined;
+  longest: number;
 }
 
 /** The pieces of a packet, each at most `mtu` octets long. `number` gives each its own identity. */
@@ -41,15 +42,17 @@ export class Fragments {
     if (!fragment) return piece;
     for (const [whole, { since }] of this.#gathered) if (now - since > keptFor) this.#gathered.delete(whole);
     const known = this.#gathered.get(fragment.whole);
-    const gathered = known ?? { since: now, first: undefined, octets: 0, total: undefined };
+    const gathered = known ?? { since: now, first: undefined, octets: 0, total: undefined, longest: 0 };
     if (!known) this.#gathered.set(fragment.whole, gathered);
     if (fragment.offset === 0) gathered.first = piece;
     if (!fragment.more) gathered.total = fragment.offset + fragment.length;
     gathered.octets += fragment.length;
+    gathered.longest = Math.max(gathered.longest, packetSize(piece));
     const { first } = gathered;
     if (gathered.octets !== gathered.total || !first) return undefined;
     this.#gathered.delete(fragment.whole);
     const { fragment: _, ...header } = first;
-    return { ...header, id: fragment.whole.packet.id };
+    const again = typeof first.source === "bigint" ? { longestPiece: gathered.longest } : {};
+    return { ...header, id: fragment.whole.packet.id, ...again };
   }
 }

@@ -25,12 +25,15 @@ export function leave(netns: Netns, passage: Passage, route: RouteResult): void 
     return;
   }
   const mtu = mtuOf(netns, route, device, passage);
+  // A router cuts no IPv6 packet up, but for one that it has put together (net/ipv6/ip6_output.c, frag_max_size).
+  const longest = packet.longestPiece ?? Number.POSITIVE_INFINITY;
+  const routed = typeof packet.target === "bigint" && passage.input !== undefined;
   if (fitsIn(packet, mtu)) transmit(netns, passage, route, device);
-  else if (packet.dontFragment || (typeof packet.target === "bigint" && passage.input !== undefined)) {
+  else if (packet.dontFragment || (routed && longest > mtu)) {
     netns.end(passage, "drop", device.name, `longer than the MTU of ${mtu}, and not to be cut up`);
     sendError(netns, packet, typeof packet.target === "number" ? "fragmentation-needed" : "packet-too-big", mtu);
   } else {
-    for (const piece of cutUp(packet, mtu, () => netns.network.number())) {
+    for (const piece of cutUp(packet, Math.min(mtu, longest), () => netns.network.number())) {
       const each = netns.passage(piece, passage.input);
       each.note("send", device.name, () => `a piece of ${describePacket(packet)}`);
       transmit(netns, each, route, device);

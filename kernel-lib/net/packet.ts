@@ -13,6 +13,8 @@ export interface Packet {
   readonly dontFragment?: boolean;
   /** Set if this is only a piece of a packet; `body` is the whole packet's. */
   readonly fragment?: Fragment;
+  /** IPv6, put together on the way for rules to see: the octets of its longest piece, as long as it may be cut again. */
+  readonly longestPiece?: number;
 }
 
 /** A piece of a packet (RFC 791 section 3.2, RFC 8200 section 4.5): nothing is cut, only the octets are counted. */
