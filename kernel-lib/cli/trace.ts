@@ -1,20 +1,11 @@
 /** Owns `kubebook trace`: where a packet goes in a cluster that somebody else runs, read from its manifests. */
 import type { Command } from "commander";
-import type { ExplainQuestion } from "../cluster/explain";
 import type { StaticAnswer } from "../cluster/world/ask";
-import type { ProxySayings } from "../cluster/world/proxy";
+import type { QuestionWords } from "../cluster/world/words";
 import { another, askedWrongly, isJson, print, readTexts, wrongly } from "./asked";
-import { CliError } from "./error";
 
-interface TraceFlags {
+interface TraceFlags extends QuestionWords {
   readonly filename: readonly string[];
-  readonly from: string;
-  readonly to: string;
-  readonly protocol?: string;
-  readonly mode?: string;
-  readonly node?: string;
-  readonly family?: string;
-  readonly clusterCidr?: string;
   readonly output?: string;
   readonly all?: boolean;
 }
@@ -55,7 +46,8 @@ export function register(program: Command): void {
 
 async function trace(flags: TraceFlags): Promise<void> {
   const json = isJson(flags.output);
-  const { question, said } = await readFlags(flags);
+  const { readWords } = await import("../cluster/world/words.js");
+  const { question, said } = wrongly(() => readWords(flags));
   const { readObjects } = await import("../cluster/world/objects.js");
   const { staticWorld } = await import("../cluster/world/world.js");
   const { askWorld } = await import("../cluster/world/ask.js");
@@ -68,41 +60,6 @@ async function trace(flags: TraceFlags): Promise<void> {
     json ? `${JSON.stringify(asJson(answer, mode), null, 2)}\n` : answerText(answer, { mode, all: flags.all ?? false }),
   );
   process.exitCode = answer.delivered ? 0 : 1;
-}
-
-async function readFlags(flags: TraceFlags): Promise<{ question: ExplainQuestion; said: ProxySayings }> {
-  const { modeNames } = await import("../node/proxy/mode.js");
-  const { tryParseCidr } = await import("../net/address.js");
-  const { from, to, node, clusterCidr } = flags;
-  const protocol = oneOf("protocol", flags.protocol?.toLowerCase(), ["tcp", "udp", "sctp"] as const);
-  const family = oneOf("family", flags.family, ["IPv4", "IPv6"] as const);
-  const mode = oneOf("mode", flags.mode, modeNames);
-  const wrong = clusterCidr === "none" ? undefined : clusterCidr?.split(",").find((text) => !tryParseCidr(text));
-  if (wrong !== undefined) {
-    throw new CliError(
-      `error: --cluster-cidr must be prefixes like 10.244.0.0/16, or none, not ${JSON.stringify(wrong)}`,
-      2,
-    );
-  }
-  return {
-    question: {
-      from,
-      to,
-      ...(node !== undefined && { node }),
-      ...(protocol && { protocol }),
-      ...(family && { family }),
-    },
-    said: { ...(mode && { mode }), ...(clusterCidr !== undefined && { clusterCidr }) },
-  };
-}
-
-function oneOf<T extends string>(flag: string, given: string | undefined, words: readonly T[]): T | undefined {
-  if (given === undefined) return undefined;
-  const found = words.find((word) => word === given);
-  if (found === undefined) {
-    throw new CliError(`error: --${flag} must be one of ${words.join(", ")}, not ${JSON.stringify(given)}`, 2);
-  }
-  return found;
 }
 
 /** The same as the text, for a program: without the parts that only a picture needs. */

@@ -4,7 +4,7 @@ import type { Judge, Judged } from "./judge";
 
 /** A flow each. What a case says of the guard of 127.0.0.0/8 is laid upon its first flow. */
 export const judgeFlows: Judge = (_content, text) =>
-  readFlowFile(text, "cases").flatMap((one): readonly Judged[] => {
+  readFlowFile(text, "cases", "asGiven").flatMap((one): readonly Judged[] => {
     let asked: ReturnType<typeof askCase>;
     try {
       asked = askCase(one);

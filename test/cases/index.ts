@@ -1,5 +1,6 @@
 /** Owns the list of judges: which file of cases is judged by which. */
 import { judgeAllocation, judgeValidation } from "./api";
+import { checkDnsCase } from "./dns";
 import { type CaseObject, checkEndpointSliceCase } from "./endpointslice";
 import { judgeFacts } from "./facts";
 import { judgeFlows } from "./flows";
@@ -29,6 +30,7 @@ export const judges: { readonly [name: string]: Judge } = {
   iptables_texts: judgeIptablesTexts,
   nftables_texts: judgeNftablesTexts,
   chain_names: judgeChainNames,
+  dns: ofCases(checkDnsCase),
   service_validation: judgeValidation,
   allocation: judgeAllocation,
 };

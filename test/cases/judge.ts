@@ -53,7 +53,7 @@ export function listOf(content: Json, key: string): readonly Json[] {
 /** A text case is a flow case without flows. */
 export function flowCase(one: Json): FlowCase {
   const { expectText: _text, ...rest } = one;
-  const [found] = readFlowFile(JSON.stringify({ ...rest, flows: [] }), "case");
+  const [found] = readFlowFile(JSON.stringify({ ...rest, flows: [] }), "case", "asGiven");
   if (!found) throw new Error("no case");
   return found;
 }

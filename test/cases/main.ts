@@ -3,9 +3,14 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { judgeFile, judges } from "./index";
 
+/** The checkout: the bundle that this becomes lies in its .cache folder. */
+const root = resolve(__dirname, "..");
+
 /** Prints what passes and what fails; exit code 1 on any failure, 2 if there is no such folder. */
 export function main([given]: readonly string[]): void {
-  const folder = given ?? process.env.KUBEBOOK_CASES ?? join("..", "shared", "cases");
+  // npm runs scripts at the root of the package; what was typed is meant from where it was typed.
+  const typed = given === undefined ? undefined : resolve(process.env.INIT_CWD ?? ".", given);
+  const folder = typed ?? process.env.KUBEBOOK_CASES ?? join(root, "..", "shared", "cases");
   if (!existsSync(folder) || !statSync(folder).isDirectory()) {
     process.stderr.write(`error: there is no folder ${resolve(folder)}: npm run cases -- DIR\n`);
     process.exitCode = 2;

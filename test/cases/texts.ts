@@ -30,10 +30,19 @@ const shared: ReadonlySet<string> = new Set([
 
 function judgeRules(one: Json): readonly string[] {
   const { config, objects } = flowCase(one);
-  const { family, clusterCidr, masqueradeAll, masqueradeBit, localhostNodePorts, nodePortAddresses, counters } = config;
+  const {
+    family,
+    clusterCidr,
+    masqueradeAll,
+    masqueradeBit,
+    localhostNodePorts,
+    nodePortAddresses,
+    counters,
+    conntrackLiberal,
+  } = config;
   const all = config.nodeIps.filter((ip) => ip.includes(":") === (family === "IPv6"));
   const options: IptablesOptions = {
-    ...{ clusterCidr, masqueradeAll, masqueradeBit, localhostNodePorts, nodePortAddresses, counters },
+    ...{ clusterCidr, masqueradeAll, masqueradeBit, localhostNodePorts, nodePortAddresses, counters, conntrackLiberal },
     randomFully: false,
   };
   const made = iptablesTables(viewFor(config, objects), { family, ip: config.nodeIp, all }, options);

@@ -26,6 +26,8 @@ export interface FlowConfig {
   readonly nodePortAddresses: readonly string[] | undefined;
   readonly serviceCidrs: readonly string[];
   readonly counters: readonly string[];
+  /** Packets out of order are let through (net.netfilter.nf_conntrack_tcp_be_liberal). */
+  readonly conntrackLiberal: boolean;
   readonly scheduler: Scheduler;
   readonly featureGates: Readonly<Record<string, boolean>>;
   /** The node's zone, by which hints are read. */
@@ -35,7 +37,7 @@ export interface FlowConfig {
 const names = [
   ...["proxyMode", "ipFamily", "nodeName", "nodeIP", "nodeIPs", "interfaces", "detectLocal", "masqueradeAll"],
   ...["masqueradeMark", "localhostNodePorts", "nodePortAddresses", "serviceCIDRs", "nfacctCounters", "featureGates"],
-  ...["scheduler", "zone"],
+  ...["scheduler", "zone", "conntrackTCPLiberal"],
 ];
 
 /** Reads a configuration; all of it may be left out. @throws InputError about the first thing that is wrong */
@@ -64,6 +66,7 @@ export function readConfig(value: Value): FlowConfig {
     nodePortAddresses: read("nodePortAddresses", readNodePortAddresses, undefined),
     serviceCidrs: read("serviceCIDRs", (field) => field.list().map(cidrText), []),
     counters: read("nfacctCounters", (field) => field.list().map((each) => each.text()), []),
+    conntrackLiberal: read("conntrackTCPLiberal", (field) => field.bool(), false),
     scheduler: read("scheduler", (field) => field.oneOf(schedulers), "rr"),
     featureGates: read("featureGates", readGates, {}),
     zone: read("zone", (field) => field.text(), undefined),

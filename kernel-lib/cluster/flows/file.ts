@@ -27,8 +27,13 @@ export interface AskedCase {
 const remarks = ["source", "notes", "note", "derived", "alsoIn", "description"];
 const caseKeys = ["name", "config", "objects", "flows", "expectMartianFirewallRule", ...remarks];
 
-/** Reads a file of cases, or of one case; several documents are read one after another. @throws InputError */
-export function readFlowFile(text: string, file: string): readonly FlowCase[] {
+/**
+ * Reads a file of cases, or of one case; several documents are read one after another.
+ * @param written `asGiven`: Services that no API server would have let through, or given an address, are taken too
+ * @throws InputError with file and line
+ */
+export function readFlowFile(text: string, file: string, written?: "asGiven"): readonly FlowCase[] {
+  const readCase = (value: Value, at: number): FlowCase => readOne(value, at, written === "asGiven");
   const { documents } = readInput(text, file);
   const cases = documents.flatMap((document): readonly FlowCase[] => {
     const fields = (document.value ?? {}) as object;
@@ -42,7 +47,7 @@ export function readFlowFile(text: string, file: string): readonly FlowCase[] {
   return cases;
 }
 
-function readCase(value: Value, at: number): FlowCase {
+function readOne(value: Value, at: number, asGiven: boolean): FlowCase {
   value.mapping(caseKeys);
   if (!value.at("flows").exists) value.fail("a case needs flows: a list of what is asked");
   if (!value.at("objects").exists) value.fail("a case needs objects: Services and their EndpointSlices");
@@ -51,14 +56,14 @@ function readCase(value: Value, at: number): FlowCase {
   return {
     name: value.at("name").exists ? value.at("name").text() : `case ${at + 1}`,
     config: withZone(readConfig(value.at("config")), objects),
-    objects: readObjects(objects),
+    objects: readObjects(objects, asGiven),
     flows: value.at("flows").list().map(readFlow),
     martianRule: martian.exists ? martian.bool() : undefined,
   };
 }
 
 /** Objects as given, Lists taken apart; kinds that kube-proxy does not look at are left aside. */
-function readObjects(values: readonly Value[]): RuleObjects {
+function readObjects(values: readonly Value[], asGiven: boolean): RuleObjects {
   const services: Kinds["Service"][] = [];
   const slices: Kinds["EndpointSlice"][] = [];
   for (const value of values.flatMap(items)) {
@@ -69,7 +74,7 @@ function readObjects(values: readonly Value[]): RuleObjects {
     if (!metadata.at("name").exists) metadata.fail("an object needs a name");
     const namespace = metadata.at("namespace").exists ? metadata.at("namespace").text() : "default";
     const object = { ...(value.value as object), metadata: { ...(metadata.value as object), namespace } };
-    if (kind === "Service") services.push(checkService(value, object as unknown as Kinds["Service"]));
+    if (kind === "Service") services.push(checkService(value, object as unknown as Kinds["Service"], asGiven));
     else slices.push(checkSlice(value, object as unknown as Kinds["EndpointSlice"]));
   }
   return { services, slices };
@@ -88,8 +93,9 @@ function fieldsOf(value: Value): Value {
 }
 
 /** A Service as it stands in a manifest has no cluster IP: nothing that can be asked. */
-function checkService(value: Value, service: Kinds["Service"]): Kinds["Service"] {
+function checkService(value: Value, service: Kinds["Service"], asGiven: boolean): Kinds["Service"] {
   const spec = fieldsOf(value.at("spec"));
+  if (asGiven) return service;
   const { type, clusterIP } = service.spec;
   if (type !== "ExternalName" && (clusterIP === undefined || clusterIP === "")) {
     spec.fail("a Service needs the clusterIP that it has, or is to have (no API server is here to give it one)");

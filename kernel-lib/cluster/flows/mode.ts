@@ -8,9 +8,18 @@ import type { RuleObjects } from "./node";
 /** The mode with the options of the case. */
 export function modeOf(config: FlowConfig): ProxyMode {
   const { clusterCidr, serviceCidrs, masqueradeAll, masqueradeBit, nodePortAddresses } = config;
-  const { localhostNodePorts, counters, scheduler } = config;
+  const { localhostNodePorts, counters, scheduler, conntrackLiberal } = config;
   return createMode(config.mode, {
-    ...{ clusterCidr, masqueradeAll, masqueradeBit, localhostNodePorts, counters, scheduler, nodePortAddresses },
+    ...{
+      clusterCidr,
+      masqueradeAll,
+      masqueradeBit,
+      localhostNodePorts,
+      counters,
+      scheduler,
+      nodePortAddresses,
+      conntrackLiberal,
+    },
     ...(serviceCidrs.length > 0 && { serviceCidrs }),
   });
 }
