@@ -48,12 +48,11 @@ export class Store {
   readonly #uids;
   readonly #names;
   readonly #kinds = new Map<Kind, Index>();
-  /** Read while changes are handed over: a new array for each that comes or goes. */
-  readonly #followers = new Map<Kind, readonly ((change: Change) => void)[]>();
+  readonly #followers = new Map<Kind, Followers>();
   /** Those who want only the pods of one node, by its name. */
-  readonly #nodeFollowers = new Map<string, readonly ((change: Change) => void)[]>();
+  readonly #nodeFollowers = new Map<string, Followers>();
   /** Those who want only one object, by kind and key. */
-  readonly #oneFollowers = new Map<string, readonly ((change: Change) => void)[]>();
+  readonly #oneFollowers = new Map<string, Followers>();
   #history: Change[] = [];
   #forgotten = firstVersion;
   #version = firstVersion;
@@ -248,16 +247,16 @@ export class Store {
       const what = type === "ADDED" ? "created" : type === "MODIFIED" ? "updated" : "deleted";
       journal.write({ at: this.#sim.clock.now, where: by, about: `${kind} ${key}`, what, detail: change });
     }
-    for (const see of this.#followers.get(kind) ?? []) see(change);
-    if (this.#oneFollowers.size > 0) for (const see of this.#oneFollowers.get(`${kind} ${key}`) ?? []) see(change);
+    this.#followers.get(kind)?.tell(change);
+    if (this.#oneFollowers.size > 0) this.#oneFollowers.get(`${kind} ${key}`)?.tell(change);
     if (kind === "Pod") this.#tellNodes(change as Change<"Pod">);
   }
 
   #tellNodes(change: Change<"Pod">): void {
     const node = change.object.spec.nodeName;
     const old = change.before?.spec.nodeName;
-    for (const see of (node && this.#nodeFollowers.get(node)) || []) see(change);
-    if (old && old !== node) for (const see of this.#nodeFollowers.get(old) ?? []) see(change);
+    if (node) this.#nodeFollowers.get(node)?.tell(change);
+    if (old && old !== node) this.#nodeFollowers.get(old)?.tell(change);
   }
 
   #index(kind: Kind): Index {
@@ -291,21 +290,37 @@ function fourDigits(value: number): string {
   return (0x10000 + value).toString(16).slice(1);
 }
 
-function subscribe<K>(
-  lists: Map<K, readonly ((change: Change) => void)[]>,
-  about: K,
-  see: (change: Change) => void,
-): Subscription {
-  // A function of its own for each: the same one may follow twice.
-  const mine = (change: Change): void => see(change);
-  lists.set(about, [...(lists.get(about) ?? []), mine]);
-  return {
-    stop: () => {
-      const rest = (lists.get(about) ?? []).filter((one) => one !== mine);
-      if (rest.length > 0) lists.set(about, rest);
-      else lists.delete(about);
-    },
-  };
+/** Those who follow the same thing, in the order in which they came; thousands may come and go. */
+class Followers {
+  readonly #all = new Set<(change: Change) => void>();
+  /** Whom a change is told, as of its beginning; undefined after somebody came or went. */
+  #told: readonly ((change: Change) => void)[] | undefined;
+
+  add(see: (change: Change) => void): Subscription {
+    // A function of its own for each: the same one may follow twice.
+    const mine = (change: Change): void => see(change);
+    this.#all.add(mine);
+    this.#told = undefined;
+    return {
+      stop: () => {
+        this.#all.delete(mine);
+        this.#told = undefined;
+      },
+    };
+  }
+
+  tell(change: Change): void {
+    this.#told ??= [...this.#all];
+    for (const see of this.#told) see(change);
+  }
+}
+
+function subscribe<K>(lists: Map<K, Followers>, about: K, see: (change: Change) => void): Subscription {
+  const known = lists.get(about);
+  if (known) return known.add(see);
+  const made = new Followers();
+  lists.set(about, made);
+  return made.add(see);
 }
 
 /** Marked for deletion, and nothing is left that it waits for. */

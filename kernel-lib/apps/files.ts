@@ -161,6 +161,15 @@ export class Files {
 
 /** `/a/./b/../c/` → `/a/c`. A relative path is taken from the root. */
 function normal(path: string): string {
+  // Nearly every path is so already: absolute, with no empty part, and none that begins with a dot.
+  if (
+    path.length > 1 &&
+    path.charCodeAt(0) === 47 &&
+    !path.includes("//") &&
+    !path.includes("/.") &&
+    !path.endsWith("/")
+  )
+    return path;
   const parts: string[] = [];
   for (const part of path.split("/")) {
     if (part === "" || part === ".") continue;

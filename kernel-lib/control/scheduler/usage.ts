@@ -39,10 +39,12 @@ export function allocatable(node: Kinds["Node"]): Usage {
   return { cpu: of("cpu"), memory: of("memory"), pods: of("pods") };
 }
 
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
 /** What the pods of a node ask for, without and with guesses. */
 export interface Sums {
-  asked: Usage;
-  guessed: Usage;
+  readonly asked: Writable<Usage>;
+  readonly guessed: Writable<Usage>;
 }
 
 /** Follows every write of a pod. */
@@ -59,7 +61,7 @@ export class NodeUsage {
   of(node: string): Sums {
     const known = this.#nodes.get(node);
     if (known) return known;
-    const sums = { asked: nothing, guessed: nothing };
+    const sums = { asked: { ...nothing }, guessed: { ...nothing } };
     this.#nodes.set(node, sums);
     return sums;
   }
@@ -68,11 +70,13 @@ export class NodeUsage {
     const node = pod.spec.nodeName;
     if (!node || hasEnded(pod)) return;
     const sums = this.of(node);
-    sums.asked = plus(sums.asked, askedBy(pod, false), sign);
-    sums.guessed = plus(sums.guessed, askedBy(pod, true), sign);
+    add(sums.asked, askedBy(pod, false), sign);
+    add(sums.guessed, askedBy(pod, true), sign);
   }
 }
 
-function plus(a: Usage, b: Usage, sign: number): Usage {
-  return { cpu: a.cpu + sign * b.cpu, memory: a.memory + sign * b.memory, pods: a.pods + sign * b.pods };
+function add(sum: Writable<Usage>, more: Usage, sign: number): void {
+  sum.cpu += sign * more.cpu;
+  sum.memory += sign * more.memory;
+  sum.pods += sign * more.pods;
 }
