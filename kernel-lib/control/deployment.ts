@@ -78,7 +78,10 @@ export function deploymentControllerOf({ sim, store }: Context): Controller {
   function renew(set: ReplicaSet, deployment: Deployment, least: number): ReplicaSet {
     const revision = Math.max(revisionOf(set), least);
     setRevision(deployment, revision);
-    return annotate(set, deployment, { [revisionAnnotation]: String(revision) });
+    return annotate(set, deployment, {
+      ...copied(deployment.metadata.annotations),
+      [revisionAnnotation]: String(revision),
+    });
   }
 
   function annotate(set: ReplicaSet, deployment: Deployment, more: Readonly<Record<string, string>>): ReplicaSet {

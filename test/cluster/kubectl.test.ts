@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Cluster } from "../../kernel-lib/cluster/cluster";
 import { printJson } from "../../kernel-lib/cluster/kubectl/print/json";
 import { fillTemplate, findValues, JsonPathError } from "../../kernel-lib/cluster/kubectl/print/jsonpath";
 import { printYaml } from "../../kernel-lib/cluster/kubectl/print/yaml";
@@ -35,49 +34,6 @@ function kubectl(args: readonly string[]): {
  */
 function asOfToday(text: string): string {
   return text.replace(/^ *"?creationTimestamp"?: null,?\n/gm, "").replace(/metadata: \{\}\n/g, "");
-}
-
-async function ours(line: string): Promise<{ stdout: string; stderr: string; status: number }> {
-  const cluster = new Cluster({ nodes: 1 });
-  const result = { stdout: "", stderr: "", status: 0 };
-  result.status = await cluster.session().type(line, (stream, text) => {
-    result[stream] += text;
-  });
-  return result;
-}
-
-const lines = [
-  "create deployment web --image=nginx --dry-run=client -o yaml",
-  "create deployment web --image=registry.k8s.io/echoserver:1.10 --replicas=3 --port=8080 --dry-run=client -o yaml",
-  "create deployment web --image=busybox -n shop --dry-run=client -o yaml -- sh -c 'sleep 5; echo \"a: b\"'",
-  "create deployment web --image=nginx -r 2 --dry-run=client",
-  "create deployment web --image=nginx --dry-run=client -o name",
-  "create service clusterip db --tcp=5432 --tcp=80:http --dry-run=client -o yaml",
-  "create service clusterip db --clusterip=None --dry-run=client -o yaml",
-  "create service nodeport db --tcp=80:8080 --node-port=30080 --dry-run=client -oyaml",
-  "create service loadbalancer db --tcp=80:8080 --dry-run=client --output yaml",
-  "create configmap c --from-literal=a=1 --from-literal=b='x: y' --dry-run=client -o yaml",
-  "create namespace shop --dry-run=client -o name",
-  "create deployment --image=nginx",
-  "create service clusterip db",
-  "create deployment web --image=nginx --replicas=many",
-  "create deployment web --image=nginx --nope",
-  "create deployment web --image=nginx -z",
-  "create deployment web --image",
-  "create deployment web --image=nginx --dry-run=nope",
-  "create deployment web --image=nginx --dry-run=client -o nope",
-];
-
-for (const args of lines) {
-  test(`kubectl ${args} prints what the real one does`, async (context) => {
-    requireOrSkip(context, version !== undefined, "kubectl is not installed");
-    const env = { PATH: process.env.PATH ?? "", HOME: home };
-    const judge = spawnSync("bash", ["-c", `kubectl ${args}`], { env, encoding: "utf8" });
-    const printed = await ours(`kubectl ${args}`);
-    expect(printed.stdout).toBe(asOfToday(judge.stdout));
-    expect(printed.stderr).toBe(judge.stderr);
-    expect(printed.status).toBe(judge.status);
-  });
 }
 
 const texts = [

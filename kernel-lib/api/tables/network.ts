@@ -8,7 +8,6 @@ import type { Cell } from "./table";
 const none = "<none>";
 /** How many addresses or ports a cell shows before it says "+ N more...". */
 const shownAtMost = 3;
-const balancerWidth = 16;
 
 export function serviceCells(service: Kinds["Service"], now: Time): readonly Cell[] {
   const { spec, metadata } = service;
@@ -26,14 +25,13 @@ export function serviceCells(service: Kinds["Service"], now: Time): readonly Cel
   ];
 }
 
-/** What EXTERNAL-IP shows; cut short unless `wide` (kubectl asks the server again with -o wide). */
-export function externalIps({ spec, status }: Kinds["Service"], wide = false): string {
+/** What EXTERNAL-IP shows. The API server makes every table as for -o wide, so nothing is cut short. */
+export function externalIps({ spec, status }: Kinds["Service"]): string {
   const given = spec.externalIPs ?? [];
   if (spec.type === "ExternalName") return spec.externalName ?? "";
   if (spec.type !== "LoadBalancer") return given.join(",") || none;
   const ingress = [...new Set((status.loadBalancer?.ingress ?? []).map((i) => i.ip || i.hostname || ""))].sort();
-  let text = ingress.filter(Boolean).join(",");
-  if (!wide && text.length > balancerWidth) text = `${text.slice(0, balancerWidth - 3)}...`;
+  const text = ingress.filter(Boolean).join(",");
   return [...(text ? [text] : []), ...given].join(",") || "<pending>";
 }
 

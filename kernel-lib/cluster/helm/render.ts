@@ -60,8 +60,7 @@ export function renderChart(rendering: Rendering): ReadonlyMap<string, string> {
   const bound: { templates?: Templates } = {};
   functions.set("include", (name, data) => {
     const count = (depth.get(textOf(name)) ?? 0) + 1;
-    if (count > deepestInclude)
-      throw new Error(`rendering template has a nested reference name: ${textOf(name)}: unable to execute template`);
+    if (count > deepestInclude) throw new Error(nested(textOf(name)));
     depth.set(textOf(name), count);
     const text = execute(bound.templates as Templates, textOf(name), data, count);
     depth.set(textOf(name), count - 1);
@@ -94,8 +93,17 @@ export function renderChart(rendering: Rendering): ReadonlyMap<string, string> {
     }
     return rendered;
   } catch (error) {
+    if (error instanceof RangeError) {
+      // The stack was at its end before Helm's own limit.
+      const [name = ""] = [...depth].sort(([, one], [, other]) => other - one)[0] ?? [];
+      throw new Failed(nested(name));
+    }
     throw worded(error);
   }
+}
+
+function nested(name: string): string {
+  return `rendering template has a nested reference name: ${name}: unable to execute template`;
 }
 
 /** engine.go: cleanupParseError and cleanupExecError. */

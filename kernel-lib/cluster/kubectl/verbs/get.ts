@@ -43,8 +43,6 @@ export const get: Verb = {
     { name: "chunk-size", type: "int" },
     { name: "show-managed-fields", type: "bool" },
     { name: "template", type: "string" },
-    { name: "server-print", type: "bool" },
-    { name: "output-watch-events", type: "bool" },
     { name: "recursive", short: "R", type: "bool" },
   ],
   run: getObjects,

@@ -56,12 +56,37 @@ function undoOne(context: Context, deployment: Kinds["Deployment"], wanted: numb
   if (same(template, withoutHash(deployment.spec.template as Template))) {
     return `skipped rollback (current template already matches revision ${wanted})`;
   }
-  const patch = { spec: { template: { ...template, $patch: "replace" } } };
+  const annotations = annotationsOf(set, deployment);
+  const patch = { metadata: { annotations }, spec: { template: { ...template, $patch: "replace" } } };
   context.api.patch("Deployment", namespace, name, "strategic", patch, {
     dryRun: dryRun === "server",
     by: "kubectl-rollout",
   });
   return `rolled back${dryRun === "server" ? " (server dry run)" : ""}`;
+}
+
+/** What is each object's own: the rest a revision brings back with its template. */
+const ownAnnotations = new Set([
+  "kubectl.kubernetes.io/last-applied-configuration",
+  "deployment.kubernetes.io/revision",
+  "deployment.kubernetes.io/revision-history",
+  "deployment.kubernetes.io/desired-replicas",
+  "deployment.kubernetes.io/max-replicas",
+]);
+
+/** The change of the Deployment's annotations: those of the revision come, all others go. */
+function annotationsOf(
+  set: Kinds["ReplicaSet"],
+  deployment: Kinds["Deployment"],
+): Readonly<Record<string, string | null>> {
+  const own = ([key]: readonly [string, unknown]): boolean => !ownAnnotations.has(key);
+  const gone = Object.entries(deployment.metadata.annotations ?? {})
+    .filter(own)
+    .map(([key]) => [key, null] as const);
+  return {
+    ...Object.fromEntries(gone),
+    ...Object.fromEntries(Object.entries(set.metadata.annotations ?? {}).filter(own)),
+  };
 }
 
 function withoutHash(template: Template): Template {

@@ -1,0 +1,357 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { requireOrSkip } from "../judges";
+import { type Duel, duel, kubectlVersion, type Printed } from "./kubectljudge";
+
+const version = kubectlVersion();
+const missing = "kubectl is not installed";
+
+const web = `apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: my-nginx
+spec:
+  selector:
+    matchLabels:
+      run: my-nginx
+  replicas: 2
+  template:
+    metadata:
+      labels:
+        run: my-nginx
+    spec:
+      containers:
+      - name: my-nginx
+        image: nginx
+        ports:
+        - containerPort: 80
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: my-nginx
+  labels:
+    run: my-nginx
+spec:
+  ports:
+  - port: 80
+    protocol: TCP
+  selector:
+    run: my-nginx
+`;
+const one = `apiVersion: v1
+kind: Pod
+metadata:
+  name: p
+  labels: {app: x}
+spec:
+  containers:
+  - name: c
+    image: nginx
+`;
+
+/** What the judge prints of its own age and build: each line is a change of kubectl's, or of how this one was built. */
+function asOfToday(text: string): string {
+  return (
+    text
+      // Since 1.34 a creationTimestamp that there is none of is left out.
+      .replace(/^ *"?creationTimestamp"?: null,?\n/gm, "")
+      .replace(/,\n( *\})/g, "\n$1")
+      .replace(/metadata: \{\}\n/g, "")
+      // Since 1.33 `delete` says from which namespace.
+      .replace(/^(\S+ "[^"]+" (?:force )?deleted)(?= \(|$)/gm, "$1 from default namespace")
+      // Since 1.33 describe shows whether a projected ConfigMap is optional, ports by name, and the namespace of a DaemonSet.
+      .replace(/ConfigMapOptional: {7}<nil>/g, "Optional:                false")
+      // What it says of the loopback server, which has no Leases and answers no watches.
+      .replace(/^Lease: .*\n/gm, "")
+      .replace(/^W\d{4} .*reflector\.go.*\n/gm, "")
+      // RunNoErrOutput, as kubectl's own main has it, lets kubectl word what cobra found.
+      .replace(/^Error: /gm, "error: ")
+      .replace(
+        /^E\d{4} .*"command failed" err="(.*)"$/gm,
+        (_, words: string) => `error: ${words.replaceAll('\\"', '"')}`,
+      )
+  );
+}
+
+function today({ stdout, stderr, status }: Printed): Printed {
+  return { stdout: asOfToday(stdout), stderr: asOfToday(stderr), status };
+}
+
+/** What only ours says: the server's deprecation, which the loopback server sends no header for. */
+function comparable({ stdout, stderr, status }: Printed): Printed {
+  return {
+    stdout: asOfToday(stdout),
+    stderr: stderr.replace(/^Warning: v1 Endpoints is deprecated.*\n/gm, ""),
+    status,
+  };
+}
+
+/** One after the other at two equal clusters: what one line does, the next one sees. */
+function judged(name: string, lines: readonly string[]): void {
+  describe(name, () => {
+    let both: Duel | undefined;
+    beforeAll(async () => {
+      if (version !== undefined)
+        both = await duel({ seed: 3, nodes: 3 }, { "web.yaml": web, "one.yaml": one, "a.conf": "x: 1\n" });
+    }, 60_000);
+    afterAll(() => both?.close());
+    test.each(lines)("%s", async (line) => {
+      const typed = `kubectl ${line}`.replace(/^kubectl (KUBE_EDITOR=(?:"[^"]*"|\S*)) /, "$1 kubectl ");
+      const [mine, real] = [await (both as Duel).ours(typed), await (both as Duel).theirs(typed)];
+      expect(comparable(mine)).toEqual(today(real));
+    });
+  });
+}
+
+test("the judge is here", (context) => requireOrSkip(context, version !== undefined, missing));
+
+describe.skipIf(version === undefined)("our kubectl prints what a real one prints", () => {
+  judged("what is made without a server", [
+    "create deployment web --image=nginx --dry-run=client -o yaml",
+    "create deployment web --image=registry.k8s.io/echoserver:1.10 --replicas=3 --port=8080 --dry-run=client -o yaml",
+    "create deployment web --image=busybox -n shop --dry-run=client -o yaml -- sh -c 'sleep 5; echo \"a: b\"'",
+    "create deployment web --image=nginx -r 2 --dry-run=client",
+    "create deployment web --image=nginx --dry-run=client -o name",
+    "create deployment web --image=nginx --dry-run=client -o json",
+    "create deployment web --image=nginx --dry-run=client -o jsonpath='{.spec.replicas}'",
+    "create deployment web --image=nginx --dry-run=client -o go-template='{{.metadata.name}}'",
+    "create deployment w --image=a --image=d --dry-run=client -o yaml -- sh",
+    "create deployment --image=nginx",
+    "create deployment web --image=nginx --replicas=many",
+    "create deployment web --image=nginx --nope",
+    "create deployment web --image=nginx -z",
+    "create deployment web --image",
+    "create deployment web --image=nginx --dry-run=nope",
+    "create deployment web --image=nginx --dry-run=client -o nope",
+    "create deployment web --image=nginx --dry-run=client -o wide",
+    "create service clusterip db --tcp=5432 --tcp=80:http --dry-run=client -o yaml",
+    "create service clusterip db --clusterip=None --dry-run=client -o yaml",
+    "create service clusterip db --clusterip=None --tcp=80 --dry-run=client -o yaml",
+    "create service clusterip db --tcp=80 --dry-run=client -o json",
+    "create service clusterip db",
+    "create svc clusterip e --tcp=99999 --dry-run=client",
+    "create svc clusterip e --tcp=x --dry-run=client",
+    "create svc clusterip e --tcp=80:htTp --dry-run=client -o yaml",
+    "create service nodeport db --tcp=80:8080 --node-port=30080 --dry-run=client -oyaml",
+    "create service loadbalancer db --tcp=80:8080 --dry-run=client --output yaml",
+    "create service externalname e --external-name=db.example.com --dry-run=client -o yaml",
+    "create service externalname e --external-name=db.example.com --tcp=5432 --dry-run=client -o yaml",
+    "create service externalname e --dry-run=client",
+    "create configmap c --from-literal=a=1 --from-literal=b='x: y' --dry-run=client -o yaml",
+    "create configmap c --from-file=web.yaml --dry-run=client -o yaml",
+    "create configmap c --from-file=k=a.conf --from-literal=a=1 --dry-run=client -o json",
+    "create configmap c --from-file=nope --dry-run=client",
+    "create configmap c --from-literal=a --dry-run=client",
+    "create configmap c --from-literal='a b=1' --dry-run=client",
+    "create configmap c --from-literal=a=1 --from-literal=a=2 --dry-run=client",
+    "create configmap --dry-run=client",
+    "create secret generic s --from-literal=a=b --from-literal=k='x y' --dry-run=client -o yaml",
+    "create secret generic s --from-literal=a=b --type=my/type --dry-run=client -o yaml -n x",
+    "create secret generic s --from-literal=a=b --dry-run=client -o json",
+    "create secret docker-registry r --docker-username=u --docker-password=p --docker-email=e@x --dry-run=client -o yaml",
+    "create secret docker-registry r --docker-username=u --dry-run=client",
+    "create secret tls t --cert=nope --key=web.yaml --dry-run=client",
+    "create secret tls t --cert=web.yaml --key=web.yaml --dry-run=client",
+    "create secret tls t --cert=web.yaml --dry-run=client",
+    "create secret generic --dry-run=client",
+    "create secret nope x",
+    "create nope",
+    "create",
+    "create sa s --dry-run=client -o yaml",
+    "create namespace shop --dry-run=client -o name",
+    "create namespace shop --dry-run=client -o yaml",
+    "create -f nope.yaml",
+    "create -f web.yaml --dry-run=client",
+    "create -f web.yaml --dry-run=client -o name",
+    "create -f web.yaml --dry-run=client -o yaml",
+    "label --local -f one.yaml a=b",
+    "label --local -f one.yaml a=b -o yaml",
+    "label --local -f web.yaml x=y -o yaml",
+    "label --local -f one.yaml app- -o yaml",
+    "label --local -f one.yaml app=y -o yaml",
+    "label --local -f one.yaml app=y --overwrite -o json",
+    "label --local -f one.yaml 'a=b c'",
+    "annotate --local -f one.yaml note='a: b' -o yaml",
+    "annotate --local -f web.yaml x=y -o yaml",
+    'patch --local -f one.yaml -p \'{"metadata":{"labels":{"q":"r"}}}\' -o yaml',
+    'patch --local -f one.yaml -p \'{"spec":{"containers":[{"name":"c","image":"i"},{"name":"d"}]}}\' -o yaml',
+    'patch --local -f one.yaml --type=merge -p \'{"spec":{"containers":[{"name":"d"}]}}\' -o yaml',
+    'patch --local -f one.yaml --type=json -p \'[{"op":"replace","path":"/metadata/name","value":"n"}]\' -o json',
+    "patch --local -f one.yaml --type=nope -p '{}'",
+    "patch --local -f one.yaml",
+    "set image --local -f one.yaml c=i:2 -o yaml",
+    "set image --local -f one.yaml '*=i:2' -o yaml",
+    "set image --local -f one.yaml nope=i:2 -o yaml",
+    "set image --local -f web.yaml my-nginx=nginx:2 -o yaml",
+    "set image --local -f one.yaml",
+    "set env --local -f one.yaml A=b C=d -o yaml",
+    "run p --image=nginx --dry-run=client -o yaml",
+    "run p --image=nginx --dry-run=client -o json",
+    "run p --image=nginx --port=80 --env=A=b --labels=a=b,c=d --command --dry-run=client -o yaml -- sleep 1",
+    "run p --image=nginx --restart=Never --dry-run=client -o yaml -- a b",
+    `run p --image=nginx --overrides='{"spec":{"nodeName":"node-1"}}' --dry-run=client -o yaml`,
+    "run p --image=nginx --restart=nope",
+    "run p --image=nginx --expose",
+    "run p --image='bad image'",
+    "run --image=nginx",
+    "run p",
+    "config current-context",
+    "config get-contexts",
+    "config get-contexts -o name",
+    "config use-context nope",
+    "config use-context kubernetes-admin@kubernetes",
+    "config nope",
+  ]);
+
+  judged("what there is", [
+    "apply -f web.yaml",
+    "get pods",
+    "get all",
+    "get pods -o wide",
+    "get svc,ep,endpointslices",
+    "get svc my-nginx -o yaml",
+    "get deploy my-nginx -o json",
+    "get nodes --show-labels",
+    "get nodes -L kubernetes.io/os -o wide",
+    "get ns,sa",
+    "get rs -o wide",
+    "get ds -A -o wide",
+    "get svc -A -o wide",
+    "get all -A",
+    "get cm -n kube-system",
+    "get pods -A --no-headers",
+    "get pods --sort-by=.status.podIP",
+    "get pods --field-selector=status.phase=Running -o name",
+    "get pods -o custom-columns=NAME:.metadata.name,IP:.status.podIPs",
+    "get pods -o custom-columns=A:.spec.nodeName,B:.nope --no-headers",
+    'get pods -o jsonpath=\'{range .items[*]}{.metadata.name}{"\\t"}{.status.podIP}{"\\n"}{end}\'',
+    "get pods -o jsonpath-as-json='{.items[*].spec.nodeName}'",
+    "get pods -o go-template='{{range .items}}{{.metadata.name}}{{\"\\n\"}}{{end}}'",
+    "get pods -o go-template='{{.items.x.y}}'",
+    "get pods -o go-template='{{nope}}'",
+    "get pods -o jsonpath='{.items[9].x}'",
+    "get pods -o jsonpath='{.x'",
+    "get pods -o jsonpath",
+    "get pods -o nope",
+    "get pods -o custom-columns=x",
+    "get events",
+    "get svc nope my-nginx",
+    "get pods nope",
+    "get nope",
+    "get pods,nope",
+    "get pod/a svc",
+    "get",
+    "get pods --nope",
+    "get pods -l 'a in b'",
+    "get pods --field-selector=spec.nope=1",
+    "get pods -n nope",
+    "describe svc my-nginx",
+    "describe deployment my-nginx",
+    "describe rs",
+    "describe pods -l run=my-nginx",
+    "describe endpoints my-nginx",
+    "describe endpointslices -l kubernetes.io/service-name=my-nginx",
+    "describe ns default",
+    "describe sa default",
+    "describe svc -A",
+    "describe pod nope",
+    "describe svc nope my-nginx",
+    "describe nope",
+    "describe",
+    "expose deployment my-nginx --name=c --port=80,443 --dry-run=client -o yaml",
+    "expose deployment my-nginx --name=c --port=80 --target-port=http --protocol=UDP --external-ip=1.2.3.4 --session-affinity=ClientIP --cluster-ip=None --dry-run=client -o yaml",
+    "expose svc my-nginx --name=d --dry-run=client -o yaml",
+    "expose svc kubernetes --name=d --dry-run=client",
+    "expose ds kube-proxy -n kube-system",
+    "expose node node-1",
+    "expose",
+    "expose deployment",
+    "expose deployment nope",
+    "expose deployment my-nginx",
+    "rollout status deployment my-nginx",
+    "rollout history deployment my-nginx",
+    "rollout history deployment my-nginx --revision=1",
+    "rollout history deployment my-nginx --revision=7",
+    "rollout history svc/my-nginx",
+    "rollout status svc my-nginx",
+    "rollout nope",
+    "api-resources",
+    "api-resources -o wide",
+    "api-resources -o name",
+    "api-resources --namespaced=false",
+    "api-versions",
+  ]);
+
+  judged("what changes it", [
+    "create -f web.yaml --dry-run=server",
+    "create -f web.yaml --save-config",
+    "create -f web.yaml",
+    "apply -f web.yaml",
+    "apply -f web.yaml --dry-run=client",
+    "apply -f web.yaml --dry-run=server",
+    "apply -f web.yaml -o name",
+    "apply -f nope.yaml",
+    "apply",
+    "replace -f web.yaml",
+    "label pods -l run=my-nginx tier=front",
+    "label pods -l run=my-nginx tier=back",
+    "label pods -l run=my-nginx tier=back --overwrite",
+    "label pods -l run=my-nginx tier-",
+    "label pods -l run=my-nginx tier-",
+    "label deployment my-nginx a=b --list",
+    "label deployment my-nginx a=b c=d --dry-run=server",
+    "label deployment my-nginx",
+    "label deployment a=b",
+    "label deployment my-nginx a=b a-",
+    "label",
+    "annotate deployment my-nginx note='hello there'",
+    "annotate deployment my-nginx note='other'",
+    "annotate deployment my-nginx note-",
+    `patch deployment my-nginx -p '{"spec":{"replicas":3}}'`,
+    `patch deployment my-nginx -p '{"spec":{"replicas":3}}'`,
+    `patch deployment my-nginx --type=json -p '[{"op":"replace","path":"/spec/replicas","value":2}]'`,
+    `patch svc my-nginx -p '{"spec":{"type":"NodePort"}}' --dry-run=client`,
+    "patch deployment -p '{}'",
+    "patch deployment nope -p '{}'",
+    "set image deployment/my-nginx my-nginx=nginx:1.28",
+    "set image deployment/my-nginx nope=nginx:1.28",
+    "set env deployment/my-nginx A=b C=d",
+    "set env deployment/my-nginx --list",
+    "set selector svc my-nginx 'run=other,x=y'",
+    "set selector svc my-nginx bad",
+    "set selector deployment my-nginx a=b",
+    "set nope",
+    "rollout pause deployment my-nginx",
+    "rollout pause deployment my-nginx",
+    "rollout undo deployment my-nginx",
+    "rollout resume deployment my-nginx",
+    "rollout resume deployment my-nginx",
+    "rollout undo deployment nope",
+    "rollout pause ds kube-proxy -n kube-system",
+    "scale deployment my-nginx --replicas=3",
+    "scale deployment my-nginx",
+    "scale deployment my-nginx --replicas=-1",
+    "scale deployment nope --replicas=1",
+    "scale deployment my-nginx --replicas=2 --current-replicas=9",
+    "expose deployment my-nginx --name=b --port=80 --type=LoadBalancer -l x=y",
+    "run p --image=nginx -n nope",
+    "run p --image=nginx",
+    "KUBE_EDITOR=true edit svc kubernetes",
+    "KUBE_EDITOR=nope edit svc kubernetes",
+    'KUBE_EDITOR="sed -i s/sessionAffinity:.None/sessionAffinity:\\ ClientIP/" edit svc kubernetes',
+    "edit deployment nope",
+    "delete svc nope",
+    "delete svc nope --ignore-not-found",
+    "delete svc",
+    "delete",
+    "delete svc --all x",
+    "delete -f nope.yaml",
+    "delete pod p --grace-period=0 --force --wait=false",
+    "delete -f web.yaml --dry-run=client",
+    "delete -f web.yaml --wait=false",
+    "delete -f web.yaml --wait=false",
+    "delete pods -l a=b",
+    "wait --for=condition=Ready node/nope",
+    "wait node/node-1",
+  ]);
+});
