@@ -66,109 +66,110 @@ const ofSets: readonly (readonly [IpvsSetKey, "nat" | "filter", string, Target, 
   ["loadBalancerSourceIp", "filter", "KUBE-SOURCE-RANGES-FIREWALL", { target: "RETURN" }, "dst,dst,src"],
 ];
 
+/** A rule and the chain that it is for. */
+type Placed = readonly ["nat" | "filter", string, Rule];
+type SetMatch = (key: IpvsSetKey, directions?: string) => Match;
+
+const accept: Target = { target: "ACCEPT" };
+
 /** All chains of the mode. @param filled whether a set has entries */
 export function ipvsRules(
   options: IpvsRuleOptions,
   filled: (key: IpvsSetKey) => boolean,
   refused: readonly NodeRefused[],
 ): { readonly nat: Chains; readonly filter: Chains } {
-  const { family } = options;
   const tables = {
     nat: Object.fromEntries(ipvsChains.nat.map((chain): [string, Rule[]] => [chain, []])),
     filter: Object.fromEntries(ipvsChains.filter.map((chain): [string, Rule[]] => [chain, []])),
   };
-  const add = (table: "nat" | "filter", chain: string, ...rules: readonly Rule[]): void => {
-    tables[table][chain]?.push(...rules);
-  };
-  const set = (key: IpvsSetKey, directions = "dst,dst"): Match => ({
+  const set: SetMatch = (key, directions = "dst,dst") => ({
     match: "set",
-    set: setName(key, family),
+    set: setName(key, options.family),
     directions: directions.split(",") as SetDirection[],
   });
-  const why = (key: IpvsSetKey): Match => comment(ipvsSets[key].comment);
-  const loopback = parseCidr(family === "IPv4" ? "127.0.0.0/8" : "::1/128");
-  const mark = 2 ** options.masqueradeBit;
+  const all = [...serviceRules(options, filled, set), ...frameRules(options.masqueradeBit, set)];
+  for (const [table, chain, rule] of all) tables[table][chain]?.push(rule);
+  for (const { ip, protocol, port } of refused) {
+    const matches: readonly Match[] = [{ match: "ipvs", protocol, ip, port }];
+    const rule: Rule = { source: { ip, length: widthOf(ip) }, matches, target: { target: "DROP" } };
+    tables.filter["KUBE-IPVS-OUT-FILTER"]?.push(rule);
+  }
+  return tables;
+}
 
-  add("nat", "KUBE-SERVICES", { source: loopback, target: { target: "RETURN" } });
+function why(key: IpvsSetKey): Match {
+  return comment(ipvsSets[key].comment);
+}
+
+/** The rules that depend on which sets have entries, in the order of writeIptablesRules. */
+function serviceRules(
+  options: IpvsRuleOptions,
+  filled: (key: IpvsSetKey) => boolean,
+  set: SetMatch,
+): readonly Placed[] {
+  const loopback = parseCidr(options.family === "IPv4" ? "127.0.0.0/8" : "::1/128");
+  const rules: Placed[] = [["nat", "KUBE-SERVICES", { source: loopback, target: { target: "RETURN" } }]];
+  const add = (rule: Rule): void => {
+    rules.push(["nat", "KUBE-SERVICES", rule]);
+  };
   for (const [key, table, chain, target, directions, protocol] of ofSets) {
     if (!filled(key)) continue;
-    add(table, chain, { ...(protocol && { protocol }), matches: [why(key), set(key, directions)], target });
+    rules.push([table, chain, { ...(protocol && { protocol }), matches: [why(key), set(key, directions)], target }]);
   }
-  if (filled("clusterIp")) add("nat", "KUBE-SERVICES", clusterIpRule(options, why("clusterIp"), set));
+  if (filled("clusterIp")) add(clusterIpRule(options, set));
   for (const key of ["externalIp", "externalIpLocal"] as const) {
     if (!filled(key)) continue;
     const matches = [why(key), set(key)];
-    if (key === "externalIp") add("nat", "KUBE-SERVICES", { matches, target: jump(markMasq) });
     const elsewhere: readonly Match[] = [
       { match: "physdev", isIn: { not: true } },
       { match: "addrtype", source: { not: "LOCAL" } },
     ];
-    add(
+    if (key === "externalIp") add({ matches, target: jump(markMasq) });
+    add({ matches: [...matches, ...elsewhere], target: accept });
+    add({ matches: [...matches, { match: "addrtype", target: "LOCAL" }], target: accept });
+  }
+  add({ matches: [{ match: "addrtype", target: "LOCAL" }], target: jump("KUBE-NODE-PORT") });
+  rules.push(["nat", "KUBE-LOAD-BALANCER", { target: jump(markMasq) }]);
+  for (const key of ["clusterIp", "loadBalancer"] as const)
+    if (filled(key)) add({ matches: [set(key)], target: accept });
+  return rules;
+}
+
+/** The rules that are always there. */
+function frameRules(masqueradeBit: number, set: SetMatch): readonly Placed[] {
+  const bit = 2 ** masqueradeBit;
+  const marked: Match = { match: "mark", value: bit, mask: bit };
+  const known: Match = { match: "conntrack", states: ["RELATED", "ESTABLISHED"] };
+  const masquerade: Target = { target: "MASQUERADE", randomFully: true };
+  return [
+    ["filter", "KUBE-SOURCE-RANGES-FIREWALL", { target: { target: "DROP" } }],
+    ["filter", "KUBE-FORWARD", { matches: [comment("kubernetes forwarding rules"), marked], target: accept }],
+    ["filter", "KUBE-FORWARD", { matches: [comment("kubernetes forwarding conntrack rule"), known], target: accept }],
+    ["filter", "KUBE-NODE-PORT", { matches: [why("healthCheck"), set("healthCheck", "dst")], target: accept }],
+    ...accessFilter(set).map((rule): Placed => ["filter", "KUBE-IPVS-FILTER", rule]),
+    ["nat", "KUBE-POSTROUTING", { matches: [{ ...marked, not: true }], target: { target: "RETURN" } }],
+    ["nat", "KUBE-POSTROUTING", { target: xorMark(bit) }],
+    [
       "nat",
-      "KUBE-SERVICES",
-      { matches: [...matches, ...elsewhere], target: { target: "ACCEPT" } },
-      { matches: [...matches, { match: "addrtype", target: "LOCAL" }], target: { target: "ACCEPT" } },
-    );
-  }
-  add("nat", "KUBE-SERVICES", { matches: [{ match: "addrtype", target: "LOCAL" }], target: jump("KUBE-NODE-PORT") });
-  add("nat", "KUBE-LOAD-BALANCER", { target: jump(markMasq) });
-  add("filter", "KUBE-SOURCE-RANGES-FIREWALL", { target: { target: "DROP" } });
-  for (const { ip, protocol, port } of refused) {
-    const matches: readonly Match[] = [{ match: "ipvs", protocol, ip, port }];
-    add("filter", "KUBE-IPVS-OUT-FILTER", { source: { ip, length: widthOf(ip) }, matches, target: { target: "DROP" } });
-  }
-  for (const key of ["clusterIp", "loadBalancer"] as const) {
-    if (filled(key)) add("nat", "KUBE-SERVICES", { matches: [set(key)], target: { target: "ACCEPT" } });
-  }
-  add(
-    "filter",
-    "KUBE-FORWARD",
-    {
-      matches: [comment("kubernetes forwarding rules"), { match: "mark", value: mark, mask: mark }],
-      target: { target: "ACCEPT" },
-    },
-    {
-      matches: [
-        comment("kubernetes forwarding conntrack rule"),
-        { match: "conntrack", states: ["RELATED", "ESTABLISHED"] },
-      ],
-      target: { target: "ACCEPT" },
-    },
-  );
-  add("filter", "KUBE-NODE-PORT", {
-    matches: [why("healthCheck"), set("healthCheck", "dst")],
-    target: { target: "ACCEPT" },
-  });
-  add("filter", "KUBE-IPVS-FILTER", ...accessFilter(set));
-  add(
-    "nat",
-    "KUBE-POSTROUTING",
-    { matches: [{ match: "mark", value: mark, mask: mark, not: true }], target: { target: "RETURN" } },
-    { target: xorMark(mark) },
-    {
-      matches: [comment("kubernetes service traffic requiring SNAT")],
-      target: { target: "MASQUERADE", randomFully: true },
-    },
-  );
-  add("nat", markMasq, { target: orMark(mark) });
-  return tables;
+      "KUBE-POSTROUTING",
+      { matches: [comment("kubernetes service traffic requiring SNAT")], target: masquerade },
+    ],
+    ["nat", markMasq, { target: orMark(bit) }],
+  ];
 }
 
 /** Which traffic to cluster IPs is masqueraded: all of it, what comes from no pod, or what a virtual server seems to send. */
-function clusterIpRule(
-  { masqueradeAll, local }: IpvsRuleOptions,
-  why: Match,
-  set: (key: IpvsSetKey, directions?: string) => Match,
-): Rule {
+function clusterIpRule({ masqueradeAll, local }: IpvsRuleOptions, set: SetMatch): Rule {
   const target = jump(markMasq);
-  if (masqueradeAll) return { matches: [why, set("clusterIp")], target };
-  if (!local) return { matches: [why, set("clusterIp", "src,dst")], target };
+  const about = why("clusterIp");
+  if (masqueradeAll) return { matches: [about, set("clusterIp")], target };
+  if (!local) return { matches: [about, set("clusterIp", "src,dst")], target };
   const elsewhere = "cidr" in local ? { source: { not: local.cidr } } : { input: { not: local.device } };
-  return { ...elsewhere, matches: [why, set("clusterIp")], target };
+  return { ...elsewhere, matches: [about, set("clusterIp")], target };
 }
 
 /** Addresses of Services are the host's own, but its other ports are not to be reached by them (issue 72236). */
-function accessFilter(set: (key: IpvsSetKey, directions?: string) => Match): readonly Rule[] {
+function accessFilter(set: SetMatch): readonly Rule[] {
   const served = (["loadBalancer", "clusterIp", "externalIp", "externalIpLocal"] as const).map((key) => set(key));
   return [
     ...[...served, set("healthCheck", "dst")].map(
