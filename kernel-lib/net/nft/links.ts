@@ -1,5 +1,5 @@
 /** Owns what rules and elements refer to: chains that they lead to and sets that they look into; and that none leads back. */
-import type { Operand, Rule, SetReference, Verdict } from "./ruleset";
+import { isRange, type Operand, type Rule, type SetReference, type Verdict } from "./ruleset";
 import { jumpLimit } from "./run";
 import type { Chain, NamedSet, Table } from "./tables";
 
@@ -40,7 +40,7 @@ function references({ does }: Rule): References {
   for (const statement of does) {
     if ("match" in statement) {
       asked(statement.match);
-      if (typeof statement.to === "object" && !("from" in statement.to)) looked(statement.to);
+      if (typeof statement.to === "object" && !isRange(statement.to)) looked(statement.to);
     } else if ("vmap" in statement) {
       asked(statement.vmap);
       looked(statement.in);

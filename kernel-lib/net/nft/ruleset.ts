@@ -197,13 +197,15 @@ export class NftError extends Error {
   }
 }
 
+const refused = "Could not process rule";
+
 /** An error of the kernel as `nft` words it. */
 export function kernelError(why: string, at?: Span): NftError {
-  return new NftError(`Could not process rule: ${why}`, at);
+  return new NftError(`${refused}: ${why}`, at);
 }
 
 export function isRange(part: Part | SetReference): part is Range {
-  return typeof part === "object" && "from" in part;
+  return typeof part === "object" && "to" in part;
 }
 
 export function isConcat(operand: Operand): operand is { readonly concat: readonly SelectorName[] } {
