@@ -1,13 +1,15 @@
 /** Owns judging packet flows: flows_iptables, flows_nftables, and the same of any other mode. */
 import { askCase, martianDifference, readFlowFile } from "../../kernel-lib/cluster/flows/file";
-import type { Judge, Judged } from "./judge";
+import type { Json, Judge, Judged } from "./judge";
+import { nftModeOf, versionOf } from "./release";
 
 /** A flow each. What a case says of the guard of 127.0.0.0/8 is laid upon its first flow. */
-export const judgeFlows: Judge = (_content, text) =>
-  readFlowFile(text, "cases", "asGiven").flatMap((one): readonly Judged[] => {
+export const judgeFlows: Judge = (content, text) =>
+  readFlowFile(text, "cases", "asGiven").flatMap((one, index): readonly Judged[] => {
+    const written = ((content.cases as readonly Json[] | undefined) ?? [content])[index] ?? {};
     let asked: ReturnType<typeof askCase>;
     try {
-      asked = askCase(one);
+      asked = askCase(one, one.config.mode === "nftables" ? nftModeOf(one.config, versionOf(written)) : undefined);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       return one.flows.map(({ name }) => ({ name: `${one.name}: ${name}`, differences: [why] }));

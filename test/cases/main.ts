@@ -9,8 +9,8 @@ const root = resolve(__dirname, "..");
 /** Prints what passes and what fails; exit code 1 on any failure, 2 if there is no such folder. */
 export function main([given]: readonly string[]): void {
   // npm runs scripts at the root of the package; what was typed is meant from where it was typed.
-  const typed = given === undefined ? undefined : resolve(process.env.INIT_CWD ?? ".", given);
-  const folder = typed ?? process.env.KUBEBOOK_CASES ?? join(root, "..", "shared", "cases");
+  const typed = given && [resolve(process.env.INIT_CWD ?? ".", given), resolve(given)].find((path) => existsSync(path));
+  const folder = typed ?? given ?? process.env.KUBEBOOK_CASES ?? join(root, "..", "shared", "cases");
   if (!existsSync(folder) || !statSync(folder).isDirectory()) {
     process.stderr.write(`error: there is no folder ${resolve(folder)}: npm run cases -- DIR\n`);
     process.exitCode = 2;

@@ -7,9 +7,9 @@ import { tableText } from "../../kernel-lib/net/nft/listing";
 import type { Nftables } from "../../kernel-lib/net/nft/nftables";
 import { parseCommands } from "../../kernel-lib/net/nft/parse";
 import type { Command } from "../../kernel-lib/net/nft/ruleset";
-import { type NftablesOptions, nftablesMode } from "../../kernel-lib/node/proxy/nftables";
 import { createSim } from "../../kernel-lib/sim/sim";
 import { flowCase, type Json, type Judge, type Judged, judged, listOf, same, unknownKeys } from "./judge";
+import { nftModeOf, versionOf } from "./release";
 
 export const judgeNftablesTexts: Judge = (content) => [
   ...unknownKeys(content, ["format", "cases", "serviceCIDRs"], "the part").map(
@@ -23,18 +23,15 @@ export const judgeNftablesTexts: Judge = (content) => [
   ),
 ];
 
-function nftOf(config: FlowConfig, objects: RuleObjects, release: NonNullable<NftablesOptions["release"]>): Nftables {
-  const { clusterCidr, masqueradeAll, masqueradeBit, nodePortAddresses, serviceCidrs } = config;
-  const mode = nftablesMode({ clusterCidr, masqueradeAll, masqueradeBit, nodePortAddresses, serviceCidrs, release });
-  return loneNode(config, objects, mode).node.netns.nft;
+function nftOf(config: FlowConfig, objects: RuleObjects, version: string): Nftables {
+  return loneNode(config, objects, nftModeOf(config, version)).node.netns.nft;
 }
 
 function judgeRules(one: Json): readonly string[] {
   const { config, objects } = flowCase(one);
   const wanted = new Network(createSim(1)).netns("empty").nft;
   wanted.apply(parseCommands(inOrder(String(one.expectText)), wanted) as readonly Command[]);
-  const version = (one.source as { readonly version?: string } | undefined)?.version ?? "";
-  const made = things(nftOf(config, objects, writerOf(version)));
+  const made = things(nftOf(config, objects, versionOf(one)));
   const told = things(wanted);
   return [
     ...told
@@ -44,12 +41,6 @@ function judgeRules(one: Json): readonly string[] {
       .filter((thing) => !told.includes(thing))
       .map((thing) => `expected nothing like it, got ${JSON.stringify(thing)}`),
   ];
-}
-
-/** Which kube-proxy wrote a text: v1.36 needs fewer chains than those before it. */
-function writerOf(version: string): "1.35" | "1.36" {
-  const minor = [...version.matchAll(/v1\.(\d+)/g)].map(([, number]) => Number(number));
-  return minor.length > 0 && Math.max(...minor) >= 36 ? "1.36" : "1.35";
 }
 
 /** The commands of a text that is sorted by nothing: what others need goes first. */
@@ -73,7 +64,7 @@ function things(nft: Nftables): readonly string[] {
 function rangesOf({ ipFamily, cidrs }: Json): string {
   const [value] = readInput(JSON.stringify({ proxyMode: "nftables", ipFamily, serviceCIDRs: cidrs }), "row").documents;
   if (!value) throw new Error("no row");
-  const nft = nftOf(readConfig(value), { services: [], slices: [] }, "1.36");
+  const nft = nftOf(readConfig(value), { services: [], slices: [] }, "");
   const text = nft
     .tables()
     .map((table) => tableText(table))

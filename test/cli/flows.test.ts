@@ -69,7 +69,7 @@ const modes = ["iptables", "nftables", "ipvs", "userspace"];
 
 test.each(modes)("%s: the same flows reach the same endpoints in both families", (mode) => {
   for (const family of mode === "userspace" ? (["IPv4"] as const) : (["IPv4", "IPv6"] as const)) {
-    const asked = readFlowFile(shop(mode, family), "shop.yaml").flatMap(askCase);
+    const asked = readFlowFile(shop(mode, family), "shop.yaml").flatMap((one) => askCase(one));
     expect(asked.map(({ flow, differences }) => [flow.name, ...differences])).toEqual([
       ["a pod to the Service"],
       ["an endpoint to its own Service"],
@@ -82,15 +82,17 @@ test.each(modes)("%s: the same flows reach the same endpoints in both families",
 });
 
 test("what the configuration says is what kube-proxy does", () => {
-  const [one] = readFlowFile(shop("iptables", "IPv4", "  masqueradeAll: true"), "shop.yaml").flatMap(askCase);
+  const [one] = readFlowFile(shop("iptables", "IPv4", "  masqueradeAll: true"), "shop.yaml").flatMap((one) =>
+    askCase(one),
+  );
   expect(one?.answer.masquerade).toBe(true);
   const closed = shop("iptables", "IPv4", "  nodePortAddresses: [192.0.2.0/24]");
-  expect(readFlowFile(closed, "shop.yaml").flatMap(askCase)[2]?.answer.verdict).toBe("none");
+  expect(readFlowFile(closed, "shop.yaml").flatMap((one) => askCase(one))[2]?.answer.verdict).toBe("none");
   const elsewhere = shop("nftables", "IPv4", "  serviceCIDRs: [10.96.0.0/16]").replace(
     /destPort: 80\b/,
     "destPort: 81",
   );
-  expect(readFlowFile(elsewhere, "shop.yaml").flatMap(askCase)[0]?.answer.verdict).toBe("REJECT");
+  expect(readFlowFile(elsewhere, "shop.yaml").flatMap((one) => askCase(one))[0]?.answer.verdict).toBe("REJECT");
 });
 
 test("several cases, several documents, and JSON are read alike", () => {
@@ -135,7 +137,7 @@ test.each([
   ["objects: &a [*a]\nflows: []", "x.yaml:1: "],
   ["__proto__: {}\nobjects: []\nflows: []", "x.yaml:1: the key __proto__"],
 ])("bad input is named by file, line and field: %j", (text, words) => {
-  expect(() => readFlowFile(text, "x.yaml").flatMap(askCase)).toThrow(words);
+  expect(() => readFlowFile(text, "x.yaml").flatMap((one) => askCase(one))).toThrow(words);
 });
 
 function flows(...args: readonly string[]) {

@@ -1,5 +1,6 @@
 /** Owns files of flow cases: their text becomes cases, and cases become answers with what differs. */
 import type { Kinds } from "../../api/kinds";
+import type { ProxyMode } from "../../node/proxy/mode";
 import { type FlowConfig, readConfig, readIp } from "./config";
 import { askCaseFlow, type CaseFlow, differences, type Expectation, type FlowAnswer, verdicts } from "./flow";
 import { readInput, type Value } from "./input";
@@ -154,9 +155,9 @@ function readExpectation(value: Value): Expectation {
   };
 }
 
-/** Asks all flows of a case. */
-export function askCase(one: FlowCase): readonly AskedCase[] {
-  const lone = loneNode(one.config, one.objects);
+/** Asks all flows of a case. @param mode another than the configuration's own */
+export function askCase(one: FlowCase, mode?: ProxyMode): readonly AskedCase[] {
+  const lone = loneNode(one.config, one.objects, mode);
   return one.flows.map((flow) => {
     const answer = askCaseFlow(lone, flow);
     return { case: one.name, flow, answer, differences: differences(answer, flow.expect) };

@@ -5,6 +5,7 @@ import {
   type Family,
   family as familyOfIp,
   formatIp,
+  type Ip,
   isLoopback,
   localhost,
   parseCidr,
@@ -160,8 +161,11 @@ function cleanTables(tables: Iptables): void {
 
 /** The node's addresses of a family; `""` as the primary one where it has none. */
 function addressesOf(node: NodeNet, family: Family): NodeAddresses {
-  const all = node.ips.filter((ip) => familyOfIp(ip) === family).map(formatIp);
-  return { family, ip: all[0] ?? "", all };
+  const ofFamily = (ip: Ip): boolean => familyOfIp(ip) === family;
+  const devices = [...node.netns.devices.values()].filter(({ name }) => name !== "lo");
+  const all = devices.flatMap(({ addresses }) => addresses.map(({ ip }) => ip)).filter(ofFamily);
+  const own = node.ips.find(ofFamily);
+  return { family, ip: own === undefined ? "" : formatIp(own), all: all.map(formatIp) };
 }
 
 /** Node ports on localhost need route_localnet, which IPv6 has not: there they never work. */
