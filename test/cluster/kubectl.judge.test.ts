@@ -61,6 +61,9 @@ function asOfToday(text: string): string {
       .replace(/^(\S+ "[^"]+" (?:force )?deleted)(?= \(|$)/gm, "$1 from default namespace")
       // Since 1.33 describe shows whether a projected ConfigMap is optional, ports by name, and the namespace of a DaemonSet.
       .replace(/ConfigMapOptional: {7}<nil>/g, "Optional:                false")
+      // A DaemonSet's namespace is told since 1.33, too; a node's pods have their ages by the real clock.
+      .replace(/^(Name: +kube-proxy\n)Namespace: .*\n(?=Selector:)/gm, "$1")
+      .replace(/^( {2}\S+ +\S+(?: +\S+ \(\d+%\)){4}) +\S+$/gm, "$1")
       // What it says of the loopback server, which has no Leases and answers no watches.
       .replace(/^Lease: .*\n/gm, "")
       .replace(/^W\d{4} .*reflector\.go.*\n/gm, "")
@@ -253,6 +256,10 @@ describe.skipIf(version === undefined)("our kubectl prints what a real one print
     "describe endpointslices -l kubernetes.io/service-name=my-nginx",
     "describe ns default",
     "describe sa default",
+    "describe node node-1",
+    "describe ds kube-proxy -n kube-system",
+    "describe pods -n kube-system -l k8s-app=kube-proxy",
+    "describe cm coredns -n kube-system",
     "describe svc -A",
     "describe pod nope",
     "describe svc nope my-nginx",

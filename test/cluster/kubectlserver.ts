@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { StatusError } from "../../kernel-lib/api/errors";
 import { apiVersionOf, type Kind, type KubeObject, type Resource, resources } from "../../kernel-lib/api/kinds";
 import type { PatchType } from "../../kernel-lib/api/rest";
-import { parseTime, rfc3339 } from "../../kernel-lib/api/time";
+import { parseTime } from "../../kernel-lib/api/time";
 import type { Cluster } from "../../kernel-lib/cluster/cluster";
 
 export interface LoopbackServer {
@@ -233,7 +233,10 @@ function read(cluster: Cluster, { resource, namespace, name }: Asked, query: URL
 function shifted(cluster: Cluster, event: KubeObject): KubeObject {
   const move = (time: string | undefined): string | undefined => {
     const at = parseTime(time ?? "");
-    return at === undefined ? undefined : rfc3339(at - cluster.now + Date.now() * 1000);
+    if (at === undefined) return undefined;
+    // A third of a second past the whole age: kubectl may take its time and still counts the same seconds.
+    const age = Math.floor((cluster.now - at) / 1_000_000) * 1000 + 300;
+    return new Date(Date.now() - age).toISOString();
   };
   const { firstTimestamp, lastTimestamp } = event as unknown as Record<string, string>;
   return {
