@@ -4,7 +4,7 @@ import { same } from "../api/equal";
 import type { Draft, Kinds } from "../api/kinds";
 import { type Key, keyOf } from "../api/meta";
 import type { Context } from "./context";
-import { belongs, hasClusterIp, portsOf, setsHostname } from "./endpointslice/endpoint";
+import { belongs, hasClusterIp, ServicePorts, setsHostname } from "./endpointslice/endpoint";
 import { headlessLabel } from "./endpointslice/labels";
 import { portHash } from "./endpointslice/slice";
 import { TriggerTimes } from "./endpointslice/trigger";
@@ -127,12 +127,16 @@ export class Addresses {
   readonly #ready: Address[] = [];
   readonly #waiting: Address[] = [];
 
-  constructor(readonly service: Service) {}
+  readonly #ports: ServicePorts;
+
+  constructor(readonly service: Service) {
+    this.#ports = new ServicePorts(service);
+  }
 
   /** Puts a pod's address in its place, or takes it away. */
   set(key: Key, pod: Pod | undefined): void {
     const before = this.#entries.get(key);
-    const now = pod && entryOf(this.service, pod);
+    const now = pod && entryOf(this.service, pod, this.#ports);
     if (before && now && before.hash === now.hash && before.ready === now.ready && same(before.address, now.address)) {
       return;
     }
@@ -179,11 +183,11 @@ function place(list: readonly Address[], address: Address): number {
 }
 
 /** A pod as an address; undefined if it has none to give. */
-function entryOf(service: Service, pod: Pod): Entry | undefined {
+function entryOf(service: Service, pod: Pod, known: ServicePorts): Entry | undefined {
   const { spec } = service;
   if (!belongs(pod, Boolean(spec.publishNotReadyAddresses))) return undefined;
   const ip = pod.status.podIPs?.find((each) => each.ip?.includes(":") === isIpv6(service, pod))?.ip;
-  const found = portsOf(service, pod);
+  const found = known.of(pod);
   const ports = found as readonly Port[];
   if (!ip || (ports.length === 0 && ((spec.ports?.length ?? 0) > 0 || spec.clusterIP !== "None"))) return undefined;
   const { name, namespace = "", uid } = pod.metadata;

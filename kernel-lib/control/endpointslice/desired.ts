@@ -1,7 +1,15 @@
 /** Owns what a Service's slices should hold: its pods as endpoints, in groups that have the same ports. */
 import type { Kinds } from "../../api/kinds";
 import { type Key, keyOf } from "../../api/meta";
-import { type AddressType, addressTypes, belongs, type Endpoint, endpointOf, type Port, portsOf } from "./endpoint";
+import {
+  type AddressType,
+  addressTypes,
+  belongs,
+  type Endpoint,
+  endpointOf,
+  type Port,
+  ServicePorts,
+} from "./endpoint";
 import { endpointHash, portHash } from "./slice";
 
 type Pod = Kinds["Pod"];
@@ -29,7 +37,7 @@ export class Desired {
   readonly types: readonly AddressType[];
   readonly groups = new Map<string, Group>();
   readonly #members = new Map<Key, Member>();
-  readonly #ports = new Map<string, readonly Port[]>();
+  readonly #ports: ServicePorts;
 
   constructor(
     readonly service: Service,
@@ -37,6 +45,7 @@ export class Desired {
     pods: readonly Pod[],
   ) {
     this.types = addressTypes(service);
+    this.#ports = new ServicePorts(service);
     for (const pod of pods) this.set(keyOf(pod), pod);
   }
 
@@ -80,10 +89,8 @@ export class Desired {
   }
 
   #memberOf(pod: Pod): Member {
-    const own = portsOf(this.service, pod);
-    const hash = portHash(own);
-    const ports = this.#ports.get(hash) ?? own;
-    this.#ports.set(hash, ports);
+    const ports = this.#ports.of(pod);
+    const hash = portHash(ports);
     const node = this.nodes(pod.spec.nodeName ?? "");
     const { metadata, spec } = this.service;
     if (!node && !spec.publishNotReadyAddresses) {

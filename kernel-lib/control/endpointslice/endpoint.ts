@@ -81,11 +81,39 @@ export function setsHostname({ spec, metadata }: Pod, service: Service): boolean
 
 /** The Service's ports with the numbers that this pod has for them; a name that the pod has not is left out. */
 export function portsOf({ spec }: Service, pod: Pod): readonly Port[] {
-  return (spec.ports ?? []).flatMap((port): readonly Port[] => {
-    const number = findPort(pod, port.targetPort, port.protocol);
+  return portsWith(spec, numbersOf(spec, pod));
+}
+
+function numbersOf(spec: Service["spec"], pod: Pod): readonly (number | undefined)[] {
+  return (spec.ports ?? []).map((port) => findPort(pod, port.targetPort, port.protocol));
+}
+
+function portsWith(spec: Service["spec"], numbers: readonly (number | undefined)[]): readonly Port[] {
+  return (spec.ports ?? []).flatMap((port, at): readonly Port[] => {
+    const number = numbers[at];
     if (number === undefined) return [];
     const { appProtocol } = port;
     const named = { name: port.name ?? "", port: number, protocol: port.protocol ?? "TCP" };
     return [{ ...named, ...(appProtocol !== undefined && { appProtocol }) }];
   });
+}
+
+/** The same for many pods of one Service: those with the same numbers get the same list. */
+export class ServicePorts {
+  readonly #spec: Service["spec"];
+  readonly #known = new Map<string, readonly Port[]>();
+
+  constructor({ spec }: Service) {
+    this.#spec = spec;
+  }
+
+  of(pod: Pod): readonly Port[] {
+    const numbers = numbersOf(this.#spec, pod);
+    const key = numbers.join();
+    const known = this.#known.get(key);
+    if (known) return known;
+    const ports = portsWith(this.#spec, numbers);
+    this.#known.set(key, ports);
+    return ports;
+  }
 }
