@@ -27,7 +27,7 @@ export type LoadsByName = Readonly<Record<string, Load>>;
 /** Bars of requests by pod, with a rule where the probabilities of the rules put each; one panel a load. */
 export async function distribution(loads: Load | LoadsByName, options: DistributionOptions = {}): Promise<Chart> {
   const panels = panelsOf(loads);
-  const labels = [...new Set(panels.flatMap(({ load }) => Object.keys(load.byPod)))];
+  const labels = labelsOf(panels);
   const [first] = panels;
   if (!first) throw new Error("distribution: there is no load to draw");
   const told = panels.map(({ name, load }) => toldOf(name, load));
@@ -54,7 +54,15 @@ export async function distribution(loads: Load | LoadsByName, options: Distribut
 
 function panelsOf(loads: Load | LoadsByName): readonly { readonly name: string; readonly load: Load }[] {
   if (isLoad(loads)) return [{ name: "", load: loads }];
-  return Object.entries(loads).map(([name, load]) => ({ name, load }));
+  // A pod has one colour in all panels, also where a load knows nothing of it.
+  const colours = Object.assign({}, ...Object.values(loads).map((load) => load.colours)) as Load["colours"];
+  return Object.entries(loads).map(([name, load]) => ({ name, load: { ...load, colours } }));
+}
+
+/** Of one load as it has them; of several by name, for each has its own order. */
+function labelsOf(panels: readonly { readonly load: Load }[]): readonly string[] {
+  const labels = [...new Set(panels.flatMap(({ load }) => Object.keys(load.byPod)))];
+  return panels.length > 1 ? labels.sort() : labels;
 }
 
 function isLoad(loads: Load | LoadsByName): loads is Load {
@@ -96,7 +104,7 @@ function podBars(load: Load, labels: readonly string[], width: number, step: num
         mark: { type: "bar", tooltip: true, height: step * 0.61 },
         encoding: {
           x: { field: "requests", type: "quantitative", title: "requests", ...ticks, ...scale },
-          color: colour(load),
+          color: colour(load, labels),
         },
       },
       {
@@ -120,7 +128,7 @@ export async function order(loads: Load | LoadsByName, options: OrderOptions = {
   const panels = panelsOf(loads);
   const [first] = panels;
   if (!first) throw new Error("order: there is no load to draw");
-  const labels = [...new Set(panels.flatMap(({ load }) => Object.keys(load.byPod)))];
+  const labels = labelsOf(panels);
   const letters = labels.map((pod, at) => [pod, String.fromCharCode(65 + at)] as const);
   const strips = panels.map(({ name, load }) => {
     const picks = load.outcomes.slice(0, options.first ?? 60).map((outcome, at) => {
@@ -166,16 +174,17 @@ function strip(
         scale: { domain: [0, count + 1], nice: false },
       },
       y: { field: "pod", type: "nominal", sort: labels, title: null },
-      color: colour(load),
+      color: colour(load, labels),
     },
   };
 }
 
-function colour({ colours }: Load): VegaLiteSpec {
+/** One scale for all panels. */
+function colour({ colours }: Load, labels: readonly string[]): VegaLiteSpec {
   return {
     field: "pod",
     type: "nominal",
-    scale: { domain: Object.keys(colours), range: Object.values(colours) },
+    scale: { domain: labels, range: labels.map((label) => colours[label] ?? grey) },
     legend: null,
   };
 }

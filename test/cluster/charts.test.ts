@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { distribution, order } from "../../kernel-lib/cluster/charts";
 import { chiSquare } from "../../kernel-lib/cluster/chisquare";
 import { bundleOf } from "../../kernel-lib/cluster/display";
+import type { Outcome } from "../../kernel-lib/cluster/explain";
 import { growth } from "../../kernel-lib/cluster/growth";
 import type { Load } from "../../kernel-lib/cluster/load";
 import { coloursOf } from "../../kernel-lib/cluster/palette";
@@ -18,8 +19,10 @@ function aLoad(picks: string): Load {
     const label = result === "answered" ? name.slice(4) : result;
     byPod[label] = (byPod[label] ?? 0) + 1;
   }
-  const expected = names.map((name) => {
-    return { probability: 1 / 3, end: "delivered" as const, endpoint: "", name: `pod/${name}`, source: "", rules: [] };
+  const expected = names.map((name): Outcome => {
+    const way = { why: "", netns: name, masqueraded: false, chosenBy: "", rules: [], hops: [] };
+    const outcome = { probability: 1 / 3, end: "delivered", endpoint: "", name: `pod/${name}`, source: "" } as const;
+    return { ...outcome, ...way, walked: { rules: 0, lookups: 0 } };
   });
   return {
     from: "pod/client",
@@ -75,6 +78,21 @@ describe("several loads side by side", () => {
     ]);
     expect(text).toContain("in turn: web-a 3 (expected 2.7)");
     expect(spec.description).toContain("in turn: χ² = 0 with 2 degrees of freedom");
+  });
+
+  it("agree on the order of pods and on their colours, whichever each saw first", async () => {
+    const turned = aLoad("cab");
+    const { byPod, colours } = turned;
+    const reversed = <T>(record: Readonly<Record<string, T>>) => Object.fromEntries(Object.entries(record).reverse());
+    const less = { ...turned, byPod: { "web-c": 1, "web-b": 2 }, colours: coloursOf({}, ["web-c", "web-b"]) };
+    const more = { ...turned, byPod: reversed(byPod), colours: reversed(colours) };
+    for (const draw of [distribution, order]) {
+      const { spec } = await draw({ one: turned, other: more, third: less });
+      const scales = JSON.stringify(spec).match(/"domain":\["[^\]]*\],"range":\[[^\]]*\]/g) ?? [];
+      expect(scales.length).toBe(3);
+      expect(new Set(scales).size).toBe(1);
+      expect(scales[0]).toContain('["web-a","web-b","web-c"]');
+    }
   });
 
   it("have a strip each for the order, with one set of letters", async () => {
