@@ -10,6 +10,7 @@ import { statusMessage } from "./resources";
 import { apiResources, apiVersions, clusterInfo, options } from "./verbs/about";
 import { apply } from "./verbs/apply";
 import { config } from "./verbs/config";
+import { cordon, uncordon } from "./verbs/cordon";
 import { cp } from "./verbs/cp";
 import { create } from "./verbs/create/create";
 import { deleteVerb } from "./verbs/delete";
@@ -56,6 +57,8 @@ export const verbs: readonly Verb[] = [
   apiResources,
   apiVersions,
   clusterInfo,
+  cordon,
+  uncordon,
   config,
   options,
   version,
@@ -118,8 +121,16 @@ function below(verb: Verb, given: readonly string[], called = verb.name): FoundV
   return below(inner, [...given.slice(0, at), ...given.slice(at + 1)], `${called} ${inner.name}`);
 }
 
+/** Verbs that kubectl has, and that this cluster has nothing for. */
+const notSimulated = new Set(
+  "attach auth autoscale certificate completion debug diff drain events explain kustomize plugin port-forward proxy taint top".split(
+    " ",
+  ),
+);
+
 /** cobra's words, with what it takes for a slip of the finger. */
 function unknownVerb(name: string): string {
+  if (notSimulated.has(name)) return `error: "kubectl ${name}" is not simulated in this cluster`;
   const close = verbs.map((verb) => verb.name).filter((verb) => distance(name, verb) <= 2 || verb.startsWith(name));
   const problem = `error: unknown command ${JSON.stringify(name)} for "kubectl"`;
   if (close.length === 0) return problem;

@@ -54,7 +54,9 @@ export function readArguments(args: readonly string[]): readonly Asked[] {
   return args.flatMap((arg) => {
     const [type = "", name = "", ...more] = arg.split("/");
     if (more.length > 0) throw new Failed(`error: arguments in resource/name form may not have more than one slash`);
-    if (name === "") throw new Failed("error: arguments in resource/name form must have a single resource and name");
+    if (type === "" || name === "") {
+      throw new Failed("error: arguments in resource/name form must have a single resource and name");
+    }
     return typesOf(type).map((resource) => ({ resource, name }));
   });
 }

@@ -38,8 +38,8 @@ const explanation = `# Please edit the object below. Lines beginning with a '#' 
 async function editObjects(context: Context): Promise<number> {
   requireObjects(context, "edit");
   const { objects, failed } = objectsMeant(context);
-  if (objects.length === 0) return failed ? 1 : 0;
-  let exitCode = failed ? 1 : 0;
+  if (failed || objects.length === 0) return failed ? 1 : 0;
+  let exitCode = 0;
   for (const object of objects) exitCode = (await editOne(context, object)) || exitCode;
   return exitCode;
 }

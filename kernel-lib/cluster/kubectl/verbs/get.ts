@@ -65,8 +65,8 @@ async function getObjects(context: Context): Promise<number> {
     else printTables(context, asked, objects);
   } else if (objects.length > 0 || !failed) {
     const list = asked.length !== 1 || asked[0]?.name === undefined;
-    if (format.format === "columns" && objects.length === 0) context.err(noneFound(context, allNamespaces, asked));
-    else printObjects(context, format, objects, list);
+    const ordered = first.size === 1 ? sorted(context, objects) : objects;
+    printObjects(context, format, ordered, list);
   }
   return failed ? 1 : 0;
 }

@@ -1,7 +1,7 @@
 /** Owns `kubectl create configmap|namespace|serviceaccount`. */
 import type { Verb } from "../../context";
 import { createOrPrint } from "../dryrun";
-import { generatorFlags, metadata, oneName } from "./generator";
+import { generate, generatorFlags, metadata, oneName } from "./generator";
 import { dataOf, keyFlags } from "./keys";
 
 export const configmap: Verb = {
@@ -19,8 +19,7 @@ export const configmap: Verb = {
       kind: "ConfigMap",
       metadata: metadata(context, name),
     };
-    createOrPrint(context, "ConfigMap", draft, "created");
-    return 0;
+    return generate(context, "ConfigMap", draft, "configmap:");
   },
 };
 
@@ -47,7 +46,6 @@ export const serviceaccount: Verb = {
   run(context) {
     const name = oneName(context, "serviceaccount");
     const draft = { apiVersion: "v1", kind: "ServiceAccount", metadata: metadata(context, name) };
-    createOrPrint(context, "ServiceAccount", draft, "created");
-    return 0;
+    return generate(context, "ServiceAccount", draft, "serviceaccount:");
   },
 };

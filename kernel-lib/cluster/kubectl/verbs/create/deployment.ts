@@ -1,8 +1,7 @@
 /** Owns `kubectl create deployment`. */
 import { Failed } from "../../../shell/tool";
 import type { Context, Verb } from "../../context";
-import { createOrPrint } from "../dryrun";
-import { generatorFlags, metadata, oneName } from "./generator";
+import { generate, generatorFlags, metadata, oneName } from "./generator";
 
 export const deployment: Verb = {
   name: "deployment",
@@ -51,8 +50,7 @@ function createDeployment(context: Context): number {
     },
     status: {},
   };
-  createOrPrint(context, "Deployment", draft, "created");
-  return 0;
+  return generate(context, "Deployment", draft, "deployment:");
 }
 
 /** What stands between the last slash and the tag; one that had to be made fit for a name gets a suffix. */

@@ -1,8 +1,10 @@
 /** Owns what the generators of `kubectl create` share: flags, the one name, metadata. */
+import { StatusError } from "../../../../api/errors";
+import type { Kind } from "../../../../api/kinds";
 import { Failed } from "../../../shell/tool";
 import type { Context } from "../../context";
 import type { Flag } from "../../flags";
-import { dryRunFlag } from "../dryrun";
+import { createOrPrint, dryRunFlag } from "../dryrun";
 
 export const generatorFlags: readonly Flag[] = [
   { name: "output", short: "o", type: "string" },
@@ -12,6 +14,17 @@ export const generatorFlags: readonly Flag[] = [
   { name: "template", type: "string" },
   dryRunFlag,
 ];
+
+/** Creates what a generator made; what the server refuses is told with what it was. @throws Failed */
+export function generate(context: Context, kind: Kind, draft: object, what: string): number {
+  try {
+    createOrPrint(context, kind, draft, "created");
+    return 0;
+  } catch (error) {
+    if (error instanceof StatusError) throw new Failed(`error: failed to create ${what} ${error.message}`);
+    throw error;
+  }
+}
 
 /** The one argument that a generator takes. @throws Failed in kubectl's words */
 export function oneName({ flags }: Context, what: string): string {

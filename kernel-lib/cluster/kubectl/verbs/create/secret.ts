@@ -3,8 +3,7 @@ import { resolvePath } from "../../../shell/filesystem";
 import { Failed } from "../../../shell/tool";
 import { type Context, type Verb, verbOfVerbs } from "../../context";
 import { compactJson } from "../../print/json";
-import { createOrPrint } from "../dryrun";
-import { generatorFlags, metadata, oneName } from "./generator";
+import { generate, generatorFlags, metadata, oneName } from "./generator";
 import { dataOf, keyFlags } from "./keys";
 
 const generic: Verb = {
@@ -107,6 +106,5 @@ function make(
     metadata: metadata(context, name),
     ...(type !== undefined && { type }),
   };
-  createOrPrint(context, "Secret", draft, "created");
-  return 0;
+  return generate(context, "Secret", draft, "secret");
 }

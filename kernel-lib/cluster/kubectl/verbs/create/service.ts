@@ -2,8 +2,7 @@
 import { Failed } from "../../../shell/tool";
 import { type Context, type Verb, verbOfVerbs } from "../../context";
 import type { Flag } from "../../flags";
-import { createOrPrint } from "../dryrun";
-import { generatorFlags, metadata, oneName } from "./generator";
+import { generate, generatorFlags, metadata, oneName } from "./generator";
 
 interface ServiceType {
   readonly name: string;
@@ -78,8 +77,7 @@ function createService(context: Context, word: string, type: ServiceType["type"]
     },
     status: { loadBalancer: {} },
   };
-  createOrPrint(context, "Service", draft, "created");
-  return 0;
+  return generate(context, "Service", draft, `${type} service:`);
 }
 
 /** `port:targetPort`, the target a number or a name (create_service.go: parsePorts). @throws Failed */

@@ -43,10 +43,7 @@ function undoOne(context: Context, deployment: Kinds["Deployment"], wanted: numb
   const template = withoutHash(set.spec.template as Template);
   const dryRun = dryRunOf(context.flags);
   if (dryRun === "client") {
-    return `Pod Template:\n${plainLines(templateLines(set.spec.template as Template).slice(1))} (dry run)`.replace(
-      "Pod Template:\n",
-      "\nPod Template:\n",
-    );
+    return `${plainLines(templateLines(set.spec.template as Template))} (dry run)`;
   }
   if (deployment.spec.paused) {
     throw new Failed(
