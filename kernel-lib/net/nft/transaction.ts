@@ -1,14 +1,13 @@
 /** Owns one transaction of nftables: each command carried out, and how to take it back. */
+import { ElementChanges } from "./elementchanges";
 import { dynamicLimit } from "./elements";
-import { united, widened } from "./intervals";
-import { Loops, link, linkVerdict, namelessSets, referencesOf } from "./links";
+import { Loops, link, namelessSets, referencesOf } from "./links";
 import type { Nftables } from "./nftables";
-import { checkMapped, normalElement, normalRule, normalSet } from "./normal";
+import { normalRule, normalSet } from "./normal";
 import { isMisplaced, refusalOfBase, refusedIn } from "./refusals";
 import {
   type BaseChain,
   type Command,
-  type Element,
   kernelError,
   NftError,
   type Rule,
@@ -36,6 +35,10 @@ export class Transaction {
   readonly #changed = new Map<Table, Span | undefined>();
   /** Sets that it has made. */
   readonly #fresh = new Set<NamedSet>();
+  readonly #inSets = new ElementChanges(
+    (back) => this.#undo.push(back),
+    (table, chain, span) => this.#leads(table, chain, span),
+  );
 
   constructor(nft: Nftables) {
     this.#nft = nft;
@@ -68,7 +71,7 @@ export class Transaction {
     if (command.what === "table") this.#table(command);
     else if (command.what === "chain") this.#chain(command);
     else if (command.what === "set") this.#set(command);
-    else if (command.what === "element") this.#elements(command);
+    else if (command.what === "element") this.#inSets.change(this.#find(command), command);
     else this.#rule(command);
   }
 
@@ -272,7 +275,7 @@ export class Transaction {
     if (!set && command.do === "destroy") return;
     if (!set) throw kernelError(missing, command.at?.name);
     if (command.do !== "flush" && set.uses > 0) throw kernelError(busy, command.at?.name);
-    this.#flushSet(table, set);
+    this.#inSets.flush(table, set);
     if (command.do === "flush") return;
     table.sets.delete(name);
     this.#undo.push(() => table.sets.set(name, set));
@@ -309,108 +312,10 @@ export class Transaction {
       this.#respecify(set, { ...set.spec, flags, size: set.spec.size ?? dynamicLimit });
     }
   }
-
-  #flushSet(table: Table, set: NamedSet): void {
-    const held = [...set.elements.all()];
-    if (held.length === 0) return;
-    set.elements.clear();
-    for (const { element } of held) linkVerdict(table, element.verdict, -1);
-    this.#undo.push(() => {
-      for (const { element, until } of held) {
-        set.elements.set(element, until);
-        linkVerdict(table, element.verdict, 1);
-      }
-    });
-  }
-
-  #elements(command: CommandOn<"element">): void {
-    const table = this.#find(command);
-    const set = table.sets.get(command.name);
-    if (!set) throw kernelError(missing, command.at?.name);
-    // One way back for all: most transactions are of many elements, and hardly any is taken back.
-    const added: Element[] = [];
-    this.#undo.push(() => {
-      for (const { key, verdict } of added) {
-        set.elements.delete(key);
-        linkVerdict(table, verdict, -1);
-      }
-    });
-    for (let index = 0; index < command.elements.length; index++) {
-      const element = command.elements[index] as Element;
-      const at = command.at?.elements?.[index];
-      if (command.do === "add" || command.do === "create") {
-        const put = this.#addElement(table, set, normalElement(element, set.spec, at), command.do, at);
-        if (put) added.push(put);
-      } else if (!this.#deleteElement(table, set, element) && command.do === "delete") throw kernelError(missing, at);
-    }
-  }
-
-  #addElement(
-    table: Table,
-    set: NamedSet,
-    element: Element,
-    how: "add" | "create",
-    at: Span | undefined,
-  ): Element | undefined {
-    checkMapped(element, set.spec, at);
-    const known = set.elements.exact(element.key, set.now());
-    if (known) {
-      if (how === "create" || !sameMeaning(known.element, element)) throw kernelError(exists, at);
-      return undefined;
-    }
-    if (set.spec.size !== undefined && set.elements.size >= set.spec.size) {
-      throw kernelError("Too many open files in system", at);
-    }
-    const { verdict } = element;
-    if (verdict && "chain" in verdict) {
-      const target = table.chains.get(verdict.chain);
-      if (!target) throw kernelError(missing, at);
-      if (target.base) throw kernelError(unsupported, at);
-      if (set.uses > 0) this.#leads(table, verdict.chain, at);
-    }
-    const added = set.spec.flags?.includes("interval") ? this.#merged(set, element, at) : element;
-    set.put(added);
-    linkVerdict(table, verdict, 1);
-    return added;
-  }
-
-  /** Intervals must not overlap; where the set merges them, one takes in what it touches. */
-  #merged(set: NamedSet, element: Element, at: Span | undefined): Element {
-    let key = element.key;
-    for (;;) {
-      const other = set.elements.overlapping(set.spec.autoMerge ? widened(key) : key);
-      if (!other) return { ...element, key };
-      if (!set.spec.autoMerge) throw new NftError("interval overlaps with an existing one", at);
-      set.elements.delete(other.element.key);
-      this.#undo.push(() => set.elements.set(other.element, other.until));
-      key = united(set.spec.key[0] ?? "integer", key, other.element.key);
-    }
-  }
-
-  #deleteElement(table: Table, set: NamedSet, element: Element): boolean {
-    const { key } = normalElement(element, set.spec, undefined);
-    const held = set.elements.exact(key, set.now());
-    if (!held) return false;
-    set.elements.delete(key);
-    linkVerdict(table, held.element.verdict, -1);
-    this.#undo.push(() => {
-      set.elements.set(held.element, held.until);
-      linkVerdict(table, held.element.verdict, 1);
-    });
-    return true;
-  }
 }
 
 /** Whether a set that is there can be what `add set` asks for; its timeout may differ, and is changed. */
 function sameSet(one: SetSpec, other: SetSpec): boolean {
   const text = ({ key, data, flags }: SetSpec): string => JSON.stringify([key, data, [...(flags ?? [])].sort()]);
   return text(one) === text(other);
-}
-
-function sameMeaning(one: Element, other: Element): boolean {
-  return JSON.stringify(plain(one)) === JSON.stringify(plain(other));
-}
-
-function plain({ verdict, data }: Element): unknown {
-  return [verdict && [verdict.do, "chain" in verdict ? verdict.chain : ""], data?.map(String)];
 }
