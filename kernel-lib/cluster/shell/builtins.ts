@@ -1,199 +1,17 @@
 /** Owns the commands that a shell must take from us, because just-bash's own read the host's clock, dice or processes. */
 
-import { rfc3339Micro } from "../../api/time";
-import { second, type Time } from "../../sim/clock";
+import { second } from "../../sim/clock";
 import { namespaceLinks } from "../runtime/processes";
-import { jobTools, waitFor } from "./jobs";
+import { dateTools } from "./dates";
+import { jobTools } from "./jobs";
 import { lsOf } from "./ls";
 import { quote, Shell } from "./shell";
+import { Shelled } from "./shelled";
 import { type Call, Failed, type Tool, type Tools } from "./tool";
+import { waitTools } from "./waits";
 
 /** How much `yes` says when nobody stops it. */
 const yesLines = 10_000;
-/** How often `watch` looks when it is not told how long it may run. */
-const watchTurns = 600;
-
-/** Longer than anybody waits, and still a whole number of microseconds. */
-const forEver: Time = 100 * 365 * 86_400 * second;
-
-/** `2`, `1.5s`, `3m`, `1h`, `2d` as sleep(1) and timeout(1) read it. */
-function seconds(text: string, command: string): Time {
-  if (command === "sleep" && /^inf(inity)?$/i.test(text)) return forEver;
-  const match = /^(\d+\.?\d*|\.\d+)([smhd]?)$/.exec(text);
-  if (!match)
-    throw new Failed(`${command}: invalid time interval '${text}'\nTry '${command} --help' for more information.`);
-  const unit = { "": 1, s: 1, m: 60, h: 3600, d: 86_400 }[match[2] ?? ""] ?? 1;
-  return Math.round(Number(match[1]) * unit * second);
-}
-
-async function sleep(call: Call): Promise<number> {
-  if (call.args.length === 0) throw new Failed("sleep: missing operand\nTry 'sleep --help' for more information.");
-  const whole = call.args.reduce((sum, text) => sum + seconds(text, "sleep"), 0);
-  return (await call.process.sleep(whole)) ? 0 : 130;
-}
-
-/** GNU date: the moment is ours, the formatting is the shell's own. */
-async function date(call: Call): Promise<number> {
-  const { args } = call;
-  const now = call.cluster.sim.clock.now;
-  const own = args.some((arg) => /^(-d|--date|-r|--reference|-s|--set|--help)/.test(arg));
-  const given = own
-    ? args.map((arg, at) => (/^(-d|--date)$/.test(args[at - 1] ?? "") ? relative(arg, now) : relativeOption(arg, now)))
-    : ["-d", `@${Math.floor(now / second)}`, ...args];
-  const nanoseconds = String((now % second) * 1000).padStart(9, "0");
-  const filled = given.map((arg) =>
-    arg.startsWith("+")
-      ? arg.replace(/%(\d?)N/g, (_, digits: string) => nanoseconds.slice(0, Number(digits || 9)))
-      : arg,
-  );
-  const result = await call.original(filled);
-  call.out(result.stdout);
-  call.err(result.stderr);
-  return result.exitCode;
-}
-
-function relativeOption(arg: string, now: Time): string {
-  return arg.startsWith("--date=") ? `--date=${relative(arg.slice(7), now)}` : arg;
-}
-
-/** `now`, `1 hour ago`, `+2 days` → `@seconds`; anything else as it is. */
-function relative(text: string, now: Time): string {
-  const units: Readonly<Record<string, number>> = {
-    sec: 1,
-    second: 1,
-    min: 60,
-    minute: 60,
-    hour: 3600,
-    day: 86_400,
-    week: 604_800,
-  };
-  const words = /^\s*([+-]?\d+)\s*([a-z]+?)s?(\s+ago)?\s*$/.exec(text);
-  const unit = words && units[words[2] ?? ""];
-  if (words && unit) return `@${Math.floor(now / second) + Number(words[1]) * unit * (words[3] ? -1 : 1)}`;
-  const day = { now: 0, today: 0, tomorrow: 86_400, yesterday: -86_400 }[text.trim()];
-  return day === undefined ? text : `@${Math.floor(now / second) + day}`;
-}
-
-/** `%(…)T` in a format reads the clock; the rest is the shell's own printf. */
-async function printf(call: Call): Promise<number> {
-  const at = call.args[0] === "-v" ? 2 : 0;
-  const args = [...call.args];
-  const format = args[at] ?? "";
-  if (/%\([^)]*\)T/.test(format)) {
-    const values = args.splice(at + 1);
-    let text = "";
-    for (const piece of format.split(/(%(?:\([^)]*\)T|[^%\s]*?[a-zA-Z%]))/)) {
-      const time = /^%\(([^)]*)\)T$/.exec(piece);
-      if (!time) {
-        text += piece;
-        continue;
-      }
-      const used = (text.match(/%(?!%)[^%\s]*?[a-zA-Z]/g) ?? []).length;
-      const value = values.splice(used, 1)[0] ?? "-1";
-      const moment = Number(value) < 0 ? Math.floor(call.cluster.sim.clock.now / second) : Number(value);
-      text += (await strftime(call, time[1] || "%H:%M:%S", moment)).replaceAll("%", "%%");
-    }
-    args[at] = text;
-    args.push(...values);
-  }
-  const result = await call.original(args);
-  call.out(result.stdout);
-  call.err(result.stderr);
-  return result.exitCode;
-}
-
-async function strftime(call: Call, format: string, moment: number): Promise<string> {
-  const lines = new Shelled(call);
-  await lines.run(`date -d @${moment} ${quote(`+${format}`)}`);
-  return lines.stdout.replace(/\n$/, "");
-}
-
-/** A command line run as a process of its own, its output collected. */
-class Shelled {
-  stdout = "";
-  stderr = "";
-  readonly #call: Call;
-
-  constructor(call: Call) {
-    this.#call = call;
-  }
-
-  /** @param limit stop it after this time; the exit code is then 124 */
-  async run(line: string, limit?: Time, live = false): Promise<number> {
-    const call = this.#call;
-    let exitCode = 0;
-    const child = call.cluster.driver.start(`${call.place.name}: ${line}`, async (process) => {
-      exitCode = await call.shell.run(line, {
-        process,
-        env: call.env,
-        folder: call.folder,
-        stdin: call.stdin,
-        output: (stream, text) => {
-          if (!live) this[stream] += text;
-          else if (stream === "stdout") call.out(text);
-          else call.err(text);
-        },
-      });
-    });
-    const end = await waitFor(call, child, limit);
-    if (end !== "woken") {
-      child.stop();
-      await waitFor(call, child);
-      return end === "timeout" ? 124 : 130;
-    }
-    return exitCode;
-  }
-}
-
-async function timeout(call: Call): Promise<number> {
-  const args = [...call.args];
-  while (args[0]?.startsWith("-")) {
-    const option = args.shift() ?? "";
-    if (/^(-k|-s|--kill-after|--signal)$/.test(option)) args.shift();
-  }
-  const [limit, ...command] = args;
-  if (limit === undefined || command.length === 0) {
-    throw new Failed("timeout: missing operand\nTry 'timeout --help' for more information.", 125);
-  }
-  const time = seconds(limit, "timeout");
-  return new Shelled(call).run(command.map(quote).join(" "), time === 0 ? undefined : time, true);
-}
-
-async function watch(call: Call): Promise<number> {
-  const args = [...call.args];
-  let interval = 2 * second;
-  let title = true;
-  while (args[0]?.startsWith("-")) {
-    const option = args.shift() ?? "";
-    const value = /^-n(.+)$/.exec(option)?.[1] ?? /^--interval=(.+)$/.exec(option)?.[1];
-    if (value) interval = seconds(value, "watch");
-    else if (option === "-n" || option === "--interval") interval = seconds(args.shift() ?? "", "watch");
-    else if (/^-[a-z]*t/.test(option) || option === "--no-title") title = false;
-  }
-  const line = args.join(" ");
-  let shown = "";
-  const begin = call.cluster.sim.clock.now;
-  for (let turn = 0; turn < watchTurns; turn++) {
-    const screen = new Shelled(call);
-    await screen.run(line);
-    const text = screen.stdout + screen.stderr;
-    // A page cannot be overwritten: it is shown again only when it differs.
-    if (text !== shown) {
-      const head = `Every ${(interval / second).toFixed(1)}s: ${line}`;
-      const clock = rfc3339Micro(call.cluster.sim.clock.now).slice(11, 19);
-      call.out(title ? `${head}    ${call.place.hostname}: ${clock}\n\n${text}\n` : text);
-    }
-    shown = text;
-    const { patience, advice } = call.terminal ?? {};
-    if (patience !== undefined && call.cluster.sim.clock.now - begin >= patience) {
-      call.err(`^C (a minute has passed; ${advice})\n`);
-      return 130;
-    }
-    if (!(await call.process.sleep(interval))) return 130;
-  }
-  call.err(`watch: stopped after ${watchTurns} looks\n`);
-  return 130;
-}
 
 function yes(call: Call): number {
   call.out(`${call.args.length > 0 ? call.args.join(" ") : "y"}\n`.repeat(yesLines));
@@ -305,11 +123,8 @@ function trap(call: Call): number {
 
 /** Everything that must be ours in every shell. */
 export const builtinTools: Tools = {
-  sleep,
-  date,
-  printf,
-  timeout,
-  watch,
+  ...waitTools,
+  ...dateTools,
   ...jobTools,
   ls: lsOf((call) => namespaceLinks(call.cluster, call.place)),
   yes,
