@@ -60,7 +60,8 @@ export async function loadRules(topology: Topology, version: Version, sandbox: S
   for (const { name, rules, nft } of topology.machines) {
     const input = rules[version];
     if (input !== undefined) await sandbox.must([tool], { netns: name, input });
-    if (nft[version]) await sandbox.must(["nft", "-f", "-"], { netns: name, input: nft[version] });
+    const tables = nft[version];
+    if (tables) await sandbox.must(["nft", "-f", "-"], { netns: name, input: tables });
   }
 }
 

@@ -8,6 +8,7 @@ import { tableText } from "../../../kernel-lib/net/nft/listing";
 import type { Nftables } from "../../../kernel-lib/net/nft/nftables";
 import { parseCommands } from "../../../kernel-lib/net/nft/parse";
 import type { Command } from "../../../kernel-lib/net/nft/ruleset";
+import { Later } from "../../../kernel-lib/node/later";
 import type { NodeNet } from "../../../kernel-lib/node/node";
 import { type NftablesOptions, nftablesMode } from "../../../kernel-lib/node/proxy/nftables";
 import { endpointNames, portNames } from "../../../kernel-lib/node/proxy/nftablesnames";
@@ -52,7 +53,8 @@ function nodeWith({ config, objects }: Case, release: NonNullable<NftablesOption
   netns.routes.add({ to: parseCidr("0.0.0.0/0"), via: parseIp("192.168.0.1"), device: "eth0" });
   netns.sysctl.ipForward = true;
   const [ip, files] = [parseIp(config.nodeIP), new Files(sim.clock)];
-  const node: NodeNet = { sim, network, name: config.nodeName, ip, ips: [ip], netns, files, podCidrs: [] };
+  const later = new Later(sim.clock, false, (look) => netns.defer(look));
+  const node: NodeNet = { sim, network, name: config.nodeName, ip, ips: [ip], netns, later, files, podCidrs: [] };
   const options: NftablesOptions = {
     release,
     ...(config.detectLocal.mode === "ClusterCIDR" && { clusterCidr: config.detectLocal.clusterCIDR }),

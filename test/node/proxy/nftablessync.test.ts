@@ -8,6 +8,7 @@ import { Network } from "../../../kernel-lib/net/network";
 import { tableText } from "../../../kernel-lib/net/nft/listing";
 import { parseCommands } from "../../../kernel-lib/net/nft/parse";
 import type { Command } from "../../../kernel-lib/net/nft/ruleset";
+import { Later } from "../../../kernel-lib/node/later";
 import type { NodeNet } from "../../../kernel-lib/node/node";
 import { type NftablesOptions, nftablesMode } from "../../../kernel-lib/node/proxy/nftables";
 import { byName, type Endpoint, type ServicePort } from "../../../kernel-lib/node/proxy/view";
@@ -22,7 +23,9 @@ function node(): NodeNet {
   netns.addPhysical("eth0", network.segment("lan"));
   const ips = ["192.168.0.2", "fd00::2"].map(parseIp);
   for (const address of ["192.168.0.2/24", "fd00::2/64"]) netns.addAddress("eth0", parseCidr(address));
-  return { sim, network, name: "n1", ip: ips[0] as number, ips, netns, files: new Files(sim.clock), podCidrs: [] };
+  const later = new Later(sim.clock, false, (look) => netns.defer(look));
+  const files = new Files(sim.clock);
+  return { sim, network, name: "n1", ip: ips[0] as number, ips, netns, later, files, podCidrs: [] };
 }
 
 interface Wish {
@@ -55,7 +58,7 @@ function port({ name, number, ready = 2, more = {} }: Wish, v6 = false): Service
   const choice = { cluster: endpoints, local: info.externalLocal || info.internalLocal ? local : undefined };
   const internal = info.internalLocal ? local : endpoints;
   const external = info.externalLocal ? local : endpoints;
-  return { ...info, ...choice, internal, external, reachable: endpoints, hasAnyEndpoints: ready > 0 };
+  return { ...info, ...choice, internal, external, reachable: endpoints, hasAnyEndpoints: ready > 0 } as ServicePort;
 }
 
 const options: NftablesOptions = {
@@ -72,7 +75,10 @@ function list({ netns }: NodeNet): string {
 
 /** Chains and sets in any order: they stand in the order in which they came to be. */
 function sorted(text: string): readonly string[] {
-  return text.replace(/\n}\n$/, "").split("\n\n").sort();
+  return text
+    .replace(/\n}\n$/, "")
+    .split("\n\n")
+    .sort();
 }
 
 const kinds: readonly Partial<ServicePort>[] = [
