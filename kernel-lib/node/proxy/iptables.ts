@@ -91,6 +91,10 @@ export function iptablesMode(options: IptablesOptions = {}): ProxyMode {
       const before = written[family].get(node);
       written[family].set(node, writeTables(before, view, tables, frame, rules.comments, make));
     },
+    forget(node) {
+      written.IPv4.delete(node);
+      written.IPv6.delete(node);
+    },
     cleanup(node) {
       for (const family of ["IPv4", "IPv6"] as const) {
         written[family].delete(node);

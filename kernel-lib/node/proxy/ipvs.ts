@@ -67,6 +67,13 @@ export function ipvsMode(options: IpvsOptions = {}): ProxyMode {
       writeRules(now, tablesOf(node.netns, family), ruleOptions(family, options));
       now.writer.mend(options.excludeCidrs?.map(parseCidr) ?? []);
     },
+    forget(node) {
+      for (const family of ["IPv4", "IPv6"] as const) written[family].delete(node);
+    },
+    end(node) {
+      ending.get(node)?.stop();
+      ending.delete(node);
+    },
     cleanup(node) {
       for (const family of ["IPv4", "IPv6"] as const) written[family].delete(node);
       ending.get(node)?.stop();

@@ -56,6 +56,10 @@ export interface ProxyMode {
    * @param view all service ports of that family, sorted by name; a port that did not change is the same object as the last time
    */
   sync(view: readonly ServicePort[], node: NodeNet, family: Family): void;
+  /** Lets go of what it remembers of a node: the next sync takes nothing for granted there. */
+  forget?(node: NodeNet): void;
+  /** Its process ends: nothing of it goes on by itself on a node; what it wrote stays. */
+  end?(node: NodeNet): void;
   /**
    * Takes away all that this mode, in this start or an earlier one, wrote on a node, for both families; does nothing
    * where it wrote nothing. It goes by what the kernel holds, not by what the object remembers (CleanupLeftovers).

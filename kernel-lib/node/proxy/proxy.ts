@@ -105,6 +105,7 @@ export class KubeProxy implements Controller {
     this.#stopped = true;
     this.#waiting?.cancel();
     for (const timer of this.#timers) timer.cancel();
+    this.#mode.end?.(this.#parts.node);
   }
 
   /** Notes that a Service concerns the next sync; one is set for as soon as the least time between two has passed. */
@@ -220,7 +221,8 @@ export class KubeProxy implements Controller {
   #writeAnew(): void {
     const { mode } = this.#parts;
     if (this.#stopped) return;
-    if (typeof mode === "function") this.#mode = mode();
+    if (this.#mode.forget) this.#mode.forget(this.#parts.node);
+    else if (typeof mode === "function") this.#mode = mode();
     this.#full = true;
     this.#setSync();
   }

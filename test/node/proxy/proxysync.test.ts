@@ -210,3 +210,26 @@ test("a slice with addresses that are none disturbs nobody, and the Service is t
     involvedObject: { name: "web" },
   });
 });
+
+test("ipvs: what somebody deletes is there again within the sync period, and a pod that comes back stays", async () => {
+  const cluster = await started({ mode: "ipvs" });
+  service(cluster, "web");
+  slice(cluster, "web", ["10.244.1.77", "10.244.2.77"]);
+  await cluster.settle();
+  const ip = cluster.store.get("Service", "default/web")?.spec.clusterIP ?? "";
+  const servers = async (): Promise<readonly string[]> =>
+    (await sh(cluster, `ssh node-1 ipvsadm -Ln -t ${ip}:80`)).match(/10\.244\.\d\.77:80 +Masq +\d/g) ?? [];
+  const whole = await servers();
+  expect(whole).toHaveLength(2);
+  await sh(cluster, `ssh node-1 ipvsadm -D -t ${ip}:80`);
+  await cluster.advance("31s");
+  expect(await servers()).toEqual(whole);
+  // One goes while it still has a connection (nobody answers at this address), then comes back, over several periods.
+  cluster.node("node-1").net.netns.sockets.connectTcp({ ip: parseIp(ip), port: 80 }, {});
+  await cluster.advance("1s");
+  slice(cluster, "web", ["10.244.1.77"]);
+  await cluster.advance("40s");
+  slice(cluster, "web", ["10.244.1.77", "10.244.2.77"]);
+  await cluster.advance("5m");
+  expect((await servers()).map((line) => line.slice(-1))).toEqual(["1", "1"]);
+});
