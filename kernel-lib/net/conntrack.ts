@@ -47,6 +47,8 @@ export interface Connection {
   targetNat: NatStatus;
   /** SNAT, MASQUERADE. */
   sourceNat: NatStatus;
+  /** Only its replies are in the table, for a moment: another connection of the same first tuple was there before it. */
+  clash?: true;
 }
 
 /** What a lookup says of one packet. */
@@ -55,6 +57,9 @@ export interface Tracked {
   readonly direction: Direction;
   readonly state: PacketState;
 }
+
+/** How long replies of a connection that came second are let in. */
+const clashTimeout = second;
 
 const invalid: Tracked = { connection: undefined, direction: "original", state: "INVALID" };
 
@@ -167,13 +172,31 @@ export class Conntrack {
   confirm(connection: Connection): boolean {
     if (connection.confirmed) return true;
     const { original, reply } = connection;
-    if (this.find(original) || this.find(reply)) return false;
+    const winner = this.find(original);
+    if (winner || this.find(reply)) return this.#resolveClash(connection, winner);
     connection.confirmed = true;
     this.#table.add(original, connection);
     // Who speaks to itself (ping 127.0.0.1) has one tuple for both.
     if (!same(original, reply)) this.#table.add(reply, connection);
     if (this.#told.size > 0) this.#tell("NEW", connection);
     this.#sweepLater();
+    return true;
+  }
+
+  /**
+   * Two datagrams of one socket were on their way at once, as resolvers send A and AAAA, and the other was first. If both
+   * were translated alike, this one goes with it; else its replies are let in for a second (nf_ct_resolve_clash, Linux
+   * 5.7: before that the second one was lost, and the resolver waited five seconds).
+   */
+  #resolveClash(connection: Connection, winner: Connection | undefined): boolean {
+    const { original, reply } = connection;
+    if (!winner || original.protocol !== "udp") return false;
+    if (same(winner.original, original) && same(winner.reply, reply)) return true;
+    if (this.find(reply)) return false;
+    connection.confirmed = true;
+    connection.clash = true;
+    connection.expires = this.#clock.now + clashTimeout;
+    this.#table.add(reply, connection);
     return true;
   }
 
@@ -193,7 +216,7 @@ export class Conntrack {
   }
 
   forget(connection: Connection): void {
-    this.#table.delete(connection.original);
+    if (!connection.clash) this.#table.delete(connection.original);
     this.#table.delete(connection.reply);
     if (connection.confirmed && this.#told.size > 0) this.#tell("DESTROY", connection);
     connection.confirmed = false;
@@ -222,7 +245,8 @@ export class Conntrack {
 
   /** All connections, in the order in which they began. */
   list(): readonly Connection[] {
-    const all = [...new Set(this.#table.values())].filter((connection) => connection.expires > this.#clock.now);
+    const { now } = this.#clock;
+    const all = [...new Set(this.#table.values())].filter(({ expires, clash }) => expires > now && !clash);
     return all.sort((one, other) => one.id - other.id);
   }
 
@@ -286,6 +310,7 @@ export class Conntrack {
       return true;
     }
     if (direction === "reply") connection.seenReply = true;
+    if (connection.clash) return true;
     if (body.protocol === "icmp") connection.expires = now + this.timeouts.icmp;
     else if (connection.seenReply && now > connection.began + udpStreamAfter) {
       connection.assured = true;
