@@ -2,10 +2,12 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
 import { askWorld, type StaticAnswer } from "../../kernel-lib/cluster/world/ask";
 import { readObjects } from "../../kernel-lib/cluster/world/objects";
 import { answerText } from "../../kernel-lib/cluster/world/print";
 import type { ProxySayings } from "../../kernel-lib/cluster/world/proxy";
+import { withoutUnseen } from "../../kernel-lib/cluster/world/unseen";
 import { staticWorld } from "../../kernel-lib/cluster/world/world";
 import { modeNames } from "../../kernel-lib/node/proxy/mode";
 
@@ -273,6 +275,54 @@ describe("manifests that lack something", () => {
     ["kind: List\nitems: &a [*a]", "x.yaml:2: an alias within what it names"],
   ])("bad input is named by file, line and field: %j", (given, words) => {
     expect(() => readObjects([{ file: "x.yaml", text: given }])).toThrow(words);
+  });
+});
+
+test("what nobody looks at is passed over in a large dump, line for line", () => {
+  const dump = `items:
+- kind: Pod
+  metadata:
+    annotations:
+      a: |
+        spec:
+
+        x: y
+    name: x
+  spec:
+    containers:
+    - env:
+      - name: A
+        value: b
+      image: i
+      name: c
+    - image: j
+      volumeMounts:
+      - mountPath: /x
+        name: v
+    nodeName: n
+    volumes:
+    - name: v
+  status:
+    podIP: 10.0.0.1
+`;
+  const short = withoutUnseen(dump);
+  expect(short.split("\n")).toHaveLength(dump.split("\n").length);
+  expect(parse(short)).toEqual({
+    items: [
+      {
+        kind: "Pod",
+        metadata: { annotations: null, name: "x" },
+        spec: {
+          containers: [
+            { env: null, image: "i", name: "c" },
+            { image: "j", volumeMounts: null },
+          ],
+          nodeName: "n",
+          volumes: null,
+        },
+        status: { podIP: "10.0.0.1" },
+      },
+    ],
   });
 });
 

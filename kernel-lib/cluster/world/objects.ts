@@ -1,6 +1,7 @@
 /** Owns the objects of a cluster that somebody else runs: what `kubectl get … -o yaml|json` prints, taken as it is. */
 import type { Kinds } from "../../api/kinds";
 import { InputError, readInput } from "../flows/input";
+import { withoutUnseen } from "./unseen";
 
 /** A text with the name that errors call it by. */
 export interface ManifestText {
@@ -71,6 +72,9 @@ export function readObjects(texts: readonly ManifestText[]): ClusterObjects {
   };
 }
 
+/** From so many characters on, what nobody looks at is passed over. */
+const largeText = 500_000;
+
 /** JSON is read by the faster reader; the other one knows lines, and is asked when something is wrong. */
 function documentsOf({ text, file }: ManifestText): readonly unknown[] {
   if (/^\s*[{[]/.test(text)) {
@@ -80,7 +84,8 @@ function documentsOf({ text, file }: ManifestText): readonly unknown[] {
       // Told below, with its line.
     }
   }
-  const documents = readInput(text, file).documents.map(({ value }) => value);
+  const seen = text.length > largeText ? withoutUnseen(text) : text;
+  const documents = readInput(seen, file).documents.map(({ value }) => value);
   if (documents.length === 0) throw new InputError(`${file}: nothing in it`);
   return documents;
 }
