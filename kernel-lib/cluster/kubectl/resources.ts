@@ -13,18 +13,6 @@ export interface Asked {
   readonly name: string | undefined;
 }
 
-/** The words of several verbs when no type is given. */
-export function typeMissing(verb: string): Failed {
-  return new Failed(
-    `error: You must provide one or more resources by argument or filename.
-Example resource specifications include:
-   '-f rsrc.yaml'
-   '--filename=rsrc.json'
-   '<resource> <name>'
-   '<resource>'`.replace("{verb}", verb),
-  );
-}
-
 /** The resources of one word; several with commas or for a category. @throws Failed */
 export function typesOf(word: string): readonly Resource[] {
   return word.split(",").flatMap((name) => {

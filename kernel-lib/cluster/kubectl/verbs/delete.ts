@@ -6,9 +6,10 @@ import { Failed } from "../../shell/tool";
 import type { Context, Verb } from "../context";
 import { durationOf } from "../flags";
 import { typeName } from "../print/printer";
-import { findObjects, readArguments, readFiles, statusMessage, typeMissing } from "../resources";
+import { findObjects, readArguments, readFiles, statusMessage } from "../resources";
 import { until } from "../watch";
 import { dryRunFlag, dryRunOf } from "./dryrun";
+import { nothingNamed } from "./objects";
 
 export const deleteVerb: Verb = {
   name: "delete",
@@ -98,7 +99,7 @@ function objectsToDelete(context: Context): { readonly objects: readonly KubeObj
     return { objects, failed };
   }
   const asked = readArguments(flags.args);
-  if (asked.length === 0) throw typeMissing("delete");
+  if (asked.length === 0) throw new Failed(nothingNamed);
   const unnamed = asked.some(({ name }) => name === undefined);
   if (unnamed && !flags.is("all") && !flags.given("selector") && !flags.given("field-selector")) {
     throw new Failed("error: resource(s) were provided, but no name was specified");

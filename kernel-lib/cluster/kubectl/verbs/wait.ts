@@ -8,8 +8,9 @@ import type { Context, Verb } from "../context";
 import { durationOf } from "../flags";
 import { findValues } from "../print/jsonpath";
 import { typeName } from "../print/printer";
-import { findObjects, readArguments, readFiles, typeMissing } from "../resources";
+import { findObjects, readArguments, readFiles } from "../resources";
 import { until } from "../watch";
+import { nothingNamed } from "./objects";
 
 export const wait: Verb = {
   name: "wait",
@@ -39,7 +40,7 @@ async function waitFor(context: Context): Promise<number> {
         name: (manifest.object.metadata as { readonly name?: string } | undefined)?.name,
       }))
     : readArguments(flags.args);
-  if (asked.length === 0) throw typeMissing("wait");
+  if (asked.length === 0) throw new Failed(nothingNamed);
   if (
     asked.some(({ name }) => name === undefined) &&
     !flags.is("all") &&

@@ -21,7 +21,7 @@ export const history: Verb = {
     requireObjects(context, "rollout history");
     const { flags } = context;
     const wanted = flags.number("revision") ?? 0;
-    if (wanted < 0) throw new Failed("error: revision must be a positive integer: -1".replace("-1", String(wanted)));
+    if (wanted < 0) throw new Failed(`error: revision must be a positive integer: ${wanted}`);
     const { objects, failed } = objectsMeant(context, flags.args, true);
     for (const object of objects) {
       if (object.kind !== "Deployment") {
