@@ -63,7 +63,10 @@ const wrong: readonly (readonly [string, string])[] = [
   ['{{ "a }}', "template: t:1: unterminated quoted string"],
   ["{{ (len .list }}", "template: t:1: unclosed left paren"],
   ["{{ break }}", "template: t:1: {{break}} outside {{range}}"],
-  ["{{ .name.first }}", 'template: t:1:8: executing "t" at <.name.first>: can\'t evaluate field first in type interface {}'],
+  [
+    "{{ .name.first }}",
+    'template: t:1:8: executing "t" at <.name.first>: can\'t evaluate field first in type interface {}',
+  ],
   [
     "x\n  {{ .nope.first.second }}",
     'template: t:2:10: executing "t" at <.nope.first.second>: nil pointer evaluating interface {}.first',
