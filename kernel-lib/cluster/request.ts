@@ -15,7 +15,7 @@ export interface RequestOutcome {
   readonly result: "answered" | Failure["outcome"];
   /** What an ICMP error said. */
   readonly error?: string;
-  /** The status of the HTTP answer. */
+  /** The status of the HTTP answer; none where something else than HTTP was spoken. */
   readonly status?: number;
   readonly body?: string;
   /** Who answered, after all translation: `10.244.1.3:80`. */
@@ -46,11 +46,18 @@ export async function request(
   const reader = HttpReader.responses();
   const host = formatSocketAddress(asked.ip, asked.port);
   const answerer = (local: SocketAddress) => named(whoAnswers(ground, local, asked), name);
+  let heard = "";
   const take = (connection: TcpSocket, last: boolean): void => {
     const answer = reader.next(last);
-    if (!answer || answer === "bad") return;
+    if (!answer || outcome.result === "answered") return;
     // A proxy between may have tried others before.
-    outcome = { result: "answered", ...answerer(connection.local), status: answer.status, body: answer.body };
+    const by = answerer(connection.local);
+    if (answer !== "bad") outcome = { result: "answered", ...by, status: answer.status, body: answer.body };
+    else {
+      // A server of another protocol: it was reached, and has said so in its own words.
+      outcome = { result: "answered", ...by, body: heard };
+      connection.end();
+    }
   };
   await process.pause((wake) => {
     const socket = asked.netns.sockets.connectTcp(
@@ -63,6 +70,7 @@ export async function request(
           );
         },
         data(connection, text) {
+          heard += text;
           reader.feed(text);
           take(connection, false);
         },

@@ -70,7 +70,7 @@ function endingOf({ outcome, protocol }: Trace): string {
   const { result, status, name, endpoint, error, took } = outcome;
   const who = `${name} (${endpoint})`;
   const answers = {
-    tcp: `answered with HTTP ${status} by ${who}`,
+    tcp: status === undefined ? `answered, not in HTTP, by ${who}` : `answered with HTTP ${status} by ${who}`,
     udp: `answered by ${who}`,
     icmp: `answered by ${who} in ${took / 1000} ms`,
   };

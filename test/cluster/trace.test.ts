@@ -193,3 +193,19 @@ describe("a question that cannot be asked", () => {
     await expect(asks({ from: "pod/client", to: "pod/web-1" })).rejects.toThrow("is none of svc/[namespace/]name:port");
   });
 });
+
+describe("the story of a request to a server that speaks no HTTP", () => {
+  it("says that it was answered all the same, and by whom", async () => {
+    const cluster = await withPods({ seed: 5 });
+    const said: string[] = [];
+    const type = (line: string): Promise<number> => cluster.session().type(line, (_, part) => void said.push(part));
+    await type(
+      "kubectl run store --image=redis; kubectl wait --for=condition=Ready pod/store; kubectl expose pod store --port=6379",
+    );
+    await cluster.settle();
+    const trace = await cluster.trace({ from: "pod/client", to: "svc/store:6379" });
+    expect(trace.outcome).toMatchObject({ result: "answered", name: "pod/store" });
+    expect(trace.outcome.status).toBeUndefined();
+    expect(await story(trace)).toContain("svc/store:6379: answered, not in HTTP, by pod/store");
+  });
+});
