@@ -48,7 +48,7 @@ export async function request(
   const answerer = (local: SocketAddress) => named(whoAnswers(ground, local, asked), name);
   let heard = "";
   const take = (connection: TcpSocket, last: boolean): void => {
-    const answer = reader.next(last);
+    const answer = "HTTP/".startsWith(heard.slice(0, 5)) ? reader.next(last) : "bad";
     if (!answer || outcome.result === "answered") return;
     // A proxy between may have tried others before.
     const by = answerer(connection.local);

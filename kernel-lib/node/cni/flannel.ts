@@ -156,14 +156,18 @@ export function flannelAnnotations(
 }
 
 /**
- * The iptables rules that flanneld writes (pkg/trafficmngr/iptables): pods keep their address among pods only.
- * Those for IPv6 (ip6tables) are left out: nothing masquerades there.
+ * The iptables rules that flanneld writes (pkg/trafficmngr/iptables), for each family that it has a network of: pods keep
+ * their address among pods only.
  */
 export function writeFlannelRules(node: NodeNet, networks: readonly Cidr[]): void {
-  const isIpv4 = ({ ip }: Cidr): boolean => typeof ip === "number";
-  const cluster = networks.find(isIpv4);
-  const own = node.podCidrs.find(isIpv4);
-  if (!cluster || !own) return;
+  for (const cluster of networks) {
+    const family = familyOf(cluster.ip);
+    const own = node.podCidrs.find(({ ip }) => familyOf(ip) === family);
+    if (own) writeRules(family === "IPv4" ? node.netns.iptables : node.netns.ip6tables, cluster, own, multicast[family]);
+  }
+}
+
+function writeRules(tables: Iptables, cluster: Cidr, own: Cidr, everybody: Cidr): void {
   const masq = comment("flanneld masq");
   const forward = comment("flanneld forward");
   const back = { target: "RETURN" } as const;
@@ -173,11 +177,10 @@ export function writeFlannelRules(node: NodeNet, networks: readonly Cidr[]): voi
     { source: own, destination: cluster, matches: [masq], target: back },
     { source: cluster, destination: own, matches: [masq], target: back },
     { source: { not: cluster }, destination: own, matches: [masq], target: back },
-    { source: cluster, destination: { not: multicast }, matches: [masq], target: masquerade },
+    { source: cluster, destination: { not: everybody }, matches: [masq], target: masquerade },
     { source: { not: cluster }, destination: cluster, matches: [masq], target: masquerade },
   ];
-  const { iptables } = node.netns;
-  iptables.restore({
+  tables.restore({
     nat: { "FLANNEL-POSTRTG": postrouting },
     filter: {
       "FLANNEL-FWD": [
@@ -186,6 +189,6 @@ export function writeFlannelRules(node: NodeNet, networks: readonly Cidr[]): voi
       ],
     },
   });
-  iptables.ensure("nat", "POSTROUTING", { matches: [masq], target: jump("FLANNEL-POSTRTG") }, "append");
-  iptables.ensure("filter", "FORWARD", { matches: [forward], target: jump("FLANNEL-FWD") }, "append");
+  tables.ensure("nat", "POSTROUTING", { matches: [masq], target: jump("FLANNEL-POSTRTG") }, "append");
+  tables.ensure("filter", "FORWARD", { matches: [forward], target: jump("FLANNEL-FWD") }, "append");
 }
