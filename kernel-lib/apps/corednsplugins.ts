@@ -151,7 +151,9 @@ const cache: Plugin = (directive, { program, zones: own, fail }) => {
         ...[...answer.answers, ...answer.authority].map((record) => record.ttl),
         ttl ?? (denial ? 1800 : 3600),
       );
-      const keeps = (denial || answer.rcode === "NOERROR") && zoneOf(off[kind], name) === undefined;
+      // A "no" without a SOA does not say for how long.
+      const tells = denial ? answer.authority.some((record) => record.type === "SOA") : answer.rcode === "NOERROR";
+      const keeps = tells && zoneOf(off[kind], name) === undefined;
       if (keeps && least > 0) {
         const since = program.clock.now;
         kept.set(key, { answer, since, until: since + least * second });

@@ -110,20 +110,24 @@ export function queryAll(
 ): { cancel(): void } {
   const tries = Array.from({ length: config.attempts }, () => config.servers).flat();
   let running: { cancel(): void } | undefined;
+  let failure: Answers | undefined;
   const ask = (at: number): void => {
     const server = tries[at];
     if (server === undefined) {
-      done({ result: "timeout" });
+      done(failure ?? { result: "timeout" });
       return;
     }
     const last = at + 1 >= tries.length;
     running = exchange(asker, { ip: server, port: config.port ?? 53 }, questions, config, (outcome) => {
       if (outcome.result === "answers") {
         const failed = outcome.messages.some(({ rcode }) => failures.includes(rcode));
-        if (failed && !config.failureAnswers && !last) ask(at + 1);
-        else done({ server, messages: outcome.messages });
+        if (!failed || config.failureAnswers || last) done({ server, messages: outcome.messages });
+        else {
+          failure = { server, messages: outcome.messages };
+          ask(at + 1);
+        }
       } else if (outcome.result === "timeout" || !last) ask(at + 1);
-      else done({ result: "refused", server });
+      else done(failure ?? { result: "refused", server });
     });
   };
   const { clock } = asker.netns.network.sim;
@@ -134,6 +138,14 @@ export function queryAll(
       running?.cancel();
     },
   };
+}
+
+/**
+ * Whether a candidate is the name as it is, before the search list: after it the list is tried whatever came of it, while
+ * nobody's answer within the list ends the search (res_nsearch of glibc).
+ */
+function isBeforeSearch(name: string, at: number, names: readonly string[]): boolean {
+  return at === 0 && names.length > 1 && names[0] === `${name}.`;
 }
 
 /** Tries the candidates of a name one after another, until one has an answer. */
@@ -148,8 +160,10 @@ export function resolve(
   let running: { cancel(): void } | undefined;
   const ask = (at: number): void => {
     running = query(asker, names[at] ?? name, type, config, (resolution) => {
-      if (resolution.result !== "none" || at + 1 >= names.length) done(resolution);
-      else ask(at + 1);
+      const { result } = resolution;
+      const goesOn = result === "none" || (result !== "answer" && isBeforeSearch(name, at, names));
+      if (goesOn && at + 1 < names.length) ask(at + 1);
+      else done(resolution);
     });
   };
   ask(0);
@@ -180,7 +194,9 @@ export function lookupHost(
     const both = [{ name, type: "A" } as const, { name, type: "AAAA" } as const];
     running = queryAll(asker, both, config, (found) => {
       if (!("messages" in found)) {
-        done({ problem: "Temporary failure in name resolution" });
+        failed = true;
+        if (isBeforeSearch(host, at, names) && at + 1 < names.length) ask(at + 1);
+        else done({ problem: "Temporary failure in name resolution" });
         return;
       }
       failed ||= found.messages.some(({ rcode }) => failures.includes(rcode));

@@ -37,6 +37,7 @@ import { displayable } from "./display";
 import { type DnsQueries, dnsQueries } from "./dnsqueries";
 import { Driver, parseDuration } from "./driver";
 import { type ExplainQuestion, type Explanation, explain } from "./explain";
+import { serveLanDns } from "./landns";
 import { type Load, type LoadOptions, load } from "./load";
 import { ipv6Of, type Machine, machinesOf, nodesPrefix } from "./machines";
 import { type CheckedOptions, type ClusterOptions, checkOptions } from "./options";
@@ -105,6 +106,12 @@ export class Cluster {
     startControllers(this.sim, this.store, { podCidrs });
     const dualStack = this.options.ipFamilies.includes("IPv6");
     this.router = createRouter(this.network, lan, prefix, dualStack);
+    const outside = { router: "192.168.1.1", workstation: "192.168.1.100" };
+    const lanHosts = [...Object.entries(outside), ...machines.map(({ name, address }) => [name, address] as const)];
+    serveLanDns(
+      this.router,
+      lanHosts.map(([name, ip]) => ({ name, ips: dualStack ? [ip, ipv6Of(ip)] : [ip] })),
+    );
     this.routerPlace = nodePlace("router", { netns: this.router, files: new Files(this.sim.clock) }, hosts, toolNames);
     this.nodes = this.#startNodes(lan, machines, hosts);
     this.workstation = createWorkstation(this.network, lan, prefix, dualStack);

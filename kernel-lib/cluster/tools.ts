@@ -6,7 +6,7 @@ import { aptTools } from "./linux/apt";
 import { bridgeTools } from "./linux/bridge";
 import { conntrack } from "./linux/conntrack";
 import { curl } from "./linux/curl";
-import { dnsTools } from "./linux/dns";
+import { dnsTools } from "./linux/dns/index";
 import { ip } from "./linux/ip/ip";
 import { ipset } from "./linux/ipset";
 import { iptablesTools } from "./linux/iptables";

@@ -116,7 +116,7 @@ function hints(one: CaseObject, input: Record<string, never>): Row | undefined {
     }
     case "AddHints": {
       const zones = new ZoneHints();
-      const ratios = input.cpuRatiosByZone as Readonly<Record<string, number>> | null;
+      const ratios = input.cpuRatiosByZone as unknown as Readonly<Record<string, number>> | null;
       if (ratios) zones.setRatios(new Map(Object.entries(ratios)));
       const { events, ...after } = zones.add(input.serviceKey as never, input.addressType as never, slicing);
       const given = zones.given(input.serviceKey as never, input.addressType as never);
