@@ -4,6 +4,7 @@ import type { Kinds } from "../../api/kinds";
 import {
   addToIp,
   type Cidr,
+  family as familyOf,
   formatCidr,
   formatIp,
   type Ip,
@@ -11,6 +12,7 @@ import {
   tryParseCidr,
   tryParseIp,
 } from "../../net/address";
+import type { Iptables } from "../../net/iptables";
 import type { Routes } from "../../net/route";
 import { comment, jump, type Rule } from "../../net/rule";
 import type { NodeNet } from "../node";
@@ -18,7 +20,7 @@ import { type ConfigText, configTextFor } from "./cni";
 import { writeSubnetEnv } from "./flannelplugin";
 import { configFolder } from "./netconf";
 
-const multicast = parseCidr("224.0.0.0/4");
+const multicast = { IPv4: parseCidr("224.0.0.0/4"), IPv6: parseCidr("ff00::/8") };
 
 /** Prefix of the annotations by which flannel's daemons tell one another where they are. */
 export const flannelAnnotation = "flannel.alpha.coreos.com";
@@ -163,7 +165,8 @@ export function writeFlannelRules(node: NodeNet, networks: readonly Cidr[]): voi
   for (const cluster of networks) {
     const family = familyOf(cluster.ip);
     const own = node.podCidrs.find(({ ip }) => familyOf(ip) === family);
-    if (own) writeRules(family === "IPv4" ? node.netns.iptables : node.netns.ip6tables, cluster, own, multicast[family]);
+    if (own)
+      writeRules(family === "IPv4" ? node.netns.iptables : node.netns.ip6tables, cluster, own, multicast[family]);
   }
 }
 
