@@ -126,3 +126,17 @@ test("queries go out as they must: one a candidate until one has an answer", () 
   );
   expect(queries).toHaveLength(2);
 });
+
+test("what fails or is refused for the name as it is does not end the search; a refusal within it does", () => {
+  const cluster = withDns();
+  const files = cluster.nodes["node-1"]?.kubelet.container("default/client")?.spec.files;
+  const asks = (conf: string): HostLookup | undefined => {
+    files?.write("/etc/resolv.conf", conf);
+    return lookUp(cluster, "my-nginx.default").found;
+  };
+  const both = "nameserver 10.96.0.10\nnameserver 10.244.1.1\n";
+  expect(asks(`search svc.cluster.local\n${both}`)).toMatchObject({ ip: "10.96.0.50" });
+  expect(asks(`search none.example svc.cluster.local\noptions ndots:2\nnameserver 10.244.1.1\n`)).toEqual({
+    problem: "Temporary failure in name resolution",
+  });
+});
