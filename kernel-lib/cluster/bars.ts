@@ -26,6 +26,8 @@ export interface BarOptions {
 
 /** Half the width of a notebook for each of two measures, and so on. */
 const room = 430;
+/** Names have this much beside them; longer ones take it from the bars, up to the second. */
+const labels = { usual: 200, most: 290 };
 
 /**
  * Bars from left to right, one a row, one panel a measure: `chart.bars("Hops per design", [{ design: "vxlan", hops: 6 }])`.
@@ -43,10 +45,13 @@ export async function bars(title: string, rows: readonly BarRow[], options: BarO
     (row) => `${row[label]}: ${measures.map((each) => `${row[each.field]} ${each.title}`).join(", ")}`,
   );
   const description = options.description ?? `${title}: ${told.join("; ")}.`;
+  const longest = Math.max(...rows.map((row) => String(row[label]).length));
+  const labelLimit = Math.min(labels.most, Math.max(labels.usual, Math.ceil(longest * 6.6)));
+  const each = Math.round((room + labels.usual - labelLimit) / measures.length);
   const spec = {
     ...frame(title, options.subtitle ?? "", description),
     data: { values: rows },
-    hconcat: measures.map((measure, at) => panel(measure, label, at === 0, Math.round(room / measures.length), rows)),
+    hconcat: measures.map((measure, at) => panel(measure, { label, ...(at === 0 && { labelLimit }) }, each, rows)),
     spacing: 18,
   };
   return drawn(spec, [title, ...told.map((line) => `  ${line}`)].join("\n"));
@@ -58,15 +63,15 @@ function check(row: BarRow, field: string): void {
 
 function panel(
   { field, title }: Measure,
-  label: string,
-  leads: boolean,
+  names: { readonly label: string; readonly labelLimit?: number },
   width: number,
   rows: readonly BarRow[],
 ): VegaLiteSpec {
   const most = Math.max(...rows.map((row) => Number(row[field])));
   // Room behind the longest bar for its number.
   const scale = { domain: [0, Math.max(1, most * 1.18)], nice: false };
-  const axis = leads ? { title: null, labelLimit: 200 } : null;
+  const { label, labelLimit } = names;
+  const axis = labelLimit === undefined ? null : { title: null, labelLimit };
   return {
     width,
     height: { step: 30 },

@@ -58,6 +58,8 @@ export async function growth(title: string, panels: readonly GrowthPanel[], opti
   return drawn(spec, [title, ...told.map((line) => `  ${line}`)].join("\n"));
 }
 
+const panelHeight = 220;
+
 function check({ title, curves, scale = "log" }: GrowthPanel): void {
   for (const { name, points } of curves) {
     if (points.length === 0) throw new Error(`growth: ${title}, ${name} has no point`);
@@ -76,7 +78,6 @@ function panelSpec(
   width: number,
 ): VegaLiteSpec {
   const values = curves.flatMap(({ name, points }) => points.map(([x, y]) => ({ curve: name, x, y })));
-  const ends = curves.map(({ name, points }) => ({ curve: name, x: points.at(-1)?.[0], y: points.at(-1)?.[1] }));
   const legend = { title: null, orient: "bottom", labelColor: grey, columns: 3, symbolSize: 70 };
   const colour = { field: "curve", type: "nominal", scale: { domain: names, range: palette.slice(0, names.length) } };
   const shape = { field: "curve", type: "nominal", scale: { domain: names, range: shapes.slice(0, names.length) } };
@@ -90,6 +91,12 @@ function panelSpec(
     axis: { format: "~s", tickCount: 4, grid: false },
   };
   const powers = powersAround(values.map((value) => value.y));
+  const last = curves.map(({ name, points }) => ({
+    curve: name,
+    x: points.at(-1)?.[0] ?? 1,
+    y: points.at(-1)?.[1] ?? 1,
+  }));
+  const ends = scale === "log" ? apart(last, powers.length - 1) : last.map((end) => ({ ...end, at: end.y }));
   const y = {
     field: "y",
     type: "quantitative",
@@ -101,7 +108,7 @@ function panelSpec(
   return {
     title: { text: title, anchor: "start", color: grey, fontSize: 11, fontWeight: "normal" },
     width,
-    height: 220,
+    height: panelHeight,
     data: { values },
     encoding: { x, y, color: { ...colour, legend } },
     layer: [
@@ -113,10 +120,25 @@ function panelSpec(
       {
         data: { values: ends },
         mark: { type: "text", align: "left", baseline: "middle", dx: 7, fontSize: 10 },
-        encoding: { text: { field: "y", type: "quantitative", format: ",.3~s" } },
+        encoding: { y: { ...y, field: "at" }, text: { field: "y", type: "quantitative", format: ",.3~s" } },
       },
     ],
   };
+}
+
+/** Numbers behind the ends of curves that lie close together: each stands at least a line's height from the next. */
+function apart<End extends { readonly y: number }>(
+  ends: readonly End[],
+  decades: number,
+): readonly (End & { readonly at: number })[] {
+  const line = (12 / panelHeight) * decades;
+  let above = Number.POSITIVE_INFINITY;
+  return [...ends]
+    .sort((one, other) => other.y - one.y)
+    .map((end) => {
+      above = Math.min(Math.log10(end.y), above - line);
+      return { ...end, at: 10 ** above };
+    });
 }
 
 /** The lines of a logarithmic axis: the powers of ten from below the least value to above the greatest. */
