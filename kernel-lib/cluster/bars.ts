@@ -46,8 +46,10 @@ export async function bars(title: string, rows: readonly BarRow[], options: BarO
   );
   const description = options.description ?? `${title}: ${told.join("; ")}.`;
   const longest = Math.max(...rows.map((row) => String(row[label]).length));
-  const labelLimit = Math.min(labels.most, Math.max(labels.usual, Math.ceil(longest * 6.6)));
-  const each = Math.round((room + labels.usual - labelLimit) / measures.length);
+  const taken = Math.min(labels.most, Math.max(labels.usual, Math.ceil(longest * 6.6)));
+  const each = Math.round((room + labels.usual - taken) / measures.length);
+  // Where there is no canvas to measure text with, Vega takes a letter for wider than it is.
+  const labelLimit = Math.ceil(taken * 1.4);
   const spec = {
     ...frame(title, options.subtitle ?? "", description),
     data: { values: rows },
