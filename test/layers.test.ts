@@ -35,7 +35,7 @@ const coreBanned = [
   /\bperformance\b/,
 ];
 /** What the libraries belong to: the core computes with these, and with nothing else. */
-const coreLibraries = /^(@noble\/hashes|ip-num|pure-rand|yaml|kubernetes-types|rfc6902|node-forge|dns-packet)(\/|$)/;
+const coreLibraries = /^(@noble\/hashes|ip-num|pure-rand|yaml|kubernetes-types|rfc6902|node-forge)(\/|$)/;
 
 function sources(folder: string): string[] {
   if (!existsSync(folder)) return [];
