@@ -8,24 +8,21 @@ import { formatIp, parseCidr, parseIp } from "../../kernel-lib/api/validation/ip
 import { validateExternalTraffic, validateService } from "../../kernel-lib/api/validation/service";
 import { Random } from "../../kernel-lib/sim/random";
 import { createSim } from "../../kernel-lib/sim/sim";
-import { type Json, type Judge, type Judged, judged, listOf, same, unknownKeys } from "./judge";
+import { type Json, type Judge, type Judged, judged, judgeEach, same, unknownKeys } from "./judge";
 
 /** A Service each: how many errors it has. */
 export const judgeValidation: Judge = (content) =>
-  listOf(content, "cases").map((one) => {
-    return judged(String(one.name), () => {
-      const service = one.service as Kinds["Service"];
-      const from = (one.source as { readonly function?: string } | undefined)?.function ?? "ValidateServiceCreate";
-      const unknown = unknownKeys(one, ["name", "source", "service", "expectErrors", "notes", "derived"], "the field");
-      if (from !== "ValidateServiceCreate" && from !== "validateServiceExternalTrafficPolicy") {
-        return [`the function ${from} is not known`];
-      }
-      const errors =
-        from === "ValidateServiceCreate" ? validateService(service) : validateExternalTraffic(service.spec);
-      if (errors.length === one.expectErrors) return unknown;
-      const told = errors.map((error) => JSON.stringify(error)).join("; ");
-      return [...unknown, `expected ${one.expectErrors} errors, got ${errors.length}${told && `: ${told}`}`];
-    });
+  judgeEach(content, "cases", (one) => {
+    const service = one.service as Kinds["Service"];
+    const from = (one.source as { readonly function?: string } | undefined)?.function ?? "ValidateServiceCreate";
+    const unknown = unknownKeys(one, ["name", "source", "service", "expectErrors", "notes", "derived"], "the field");
+    if (from !== "ValidateServiceCreate" && from !== "validateServiceExternalTrafficPolicy") {
+      return [`the function ${from} is not known`];
+    }
+    const errors = from === "ValidateServiceCreate" ? validateService(service) : validateExternalTraffic(service.spec);
+    if (errors.length === one.expectErrors) return unknown;
+    const told = errors.map((error) => JSON.stringify(error)).join("; ");
+    return [...unknown, `expected ${one.expectErrors} errors, got ${errors.length}${told && `: ${told}`}`];
   });
 
 /** A row each. */

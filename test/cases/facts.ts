@@ -1,7 +1,7 @@
 /** Owns judging what kube-proxy counts: proxy_facts.json, a case each. */
 import type { Kinds } from "../../kernel-lib/api/kinds";
 import { localReadyEndpoints, serviceOf, sharedPorts, viewOf } from "../../kernel-lib/node/proxy/view";
-import { type Json, type Judge, judged, listOf, same, unknownKeys } from "./judge";
+import { type Judge, judgeEach, same, unknownKeys } from "./judge";
 
 interface FactCase {
   readonly name: string;
@@ -23,7 +23,7 @@ const expectations = [
 ];
 
 export const judgeFacts: Judge = (content) =>
-  listOf(content, "cases").map((one: Json) => judged(String(one.name), () => judgeCase(one as unknown as FactCase)));
+  judgeEach(content, "cases", (one) => judgeCase(one as unknown as FactCase));
 
 function judgeCase({ config, objects, expect }: FactCase): readonly string[] {
   const node = config.nodeName ?? "this-node";

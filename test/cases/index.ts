@@ -4,18 +4,14 @@ import { checkDnsCase } from "./dns";
 import { type CaseObject, checkEndpointSliceCase } from "./endpointslice";
 import { judgeFacts } from "./facts";
 import { judgeFlows } from "./flows";
-import { type Json, type Judge, type Judged, judged, listOf } from "./judge";
+import { type Json, type Judge, type Judged, judgeEach } from "./judge";
 import { judgeNftablesTexts } from "./nfttexts";
 import { judgeChainNames, judgeIptablesTexts } from "./texts";
 import { judgeTopology } from "./topology";
 
 /** A judge of a whole case each. */
 function ofCases(check: (one: CaseObject) => readonly string[]): Judge {
-  return (content) => {
-    return listOf(content, "cases").map((one) => {
-      return judged(String(one.name), () => check(one as unknown as CaseObject));
-    });
-  };
+  return (content) => judgeEach(content, "cases", (one) => check(one as unknown as CaseObject));
 }
 
 /** By base name. */
@@ -41,8 +37,8 @@ export function judgeFile(name: string, text: string): readonly Judged[] {
   if (!judge) throw new Error(`no judge for ${name}`);
   try {
     const content: unknown = JSON.parse(text);
-    if (typeof content !== "object" || content === null || Array.isArray(content)) throw new Error("no JSON object");
-    const found = judge(content as Json, text);
+    if (typeof content !== "object" || content === null) throw new Error("no JSON object");
+    const found = judge(Array.isArray(content) ? { cases: content } : (content as Json));
     return found.length > 0 ? found : [{ name, differences: ["it has no cases"] }];
   } catch (error) {
     return [{ name, differences: [error instanceof Error ? error.message : String(error)] }];

@@ -13,7 +13,7 @@ export interface Judged {
 export type Json = { readonly [key: string]: unknown };
 
 /** Reads a file's content. Throws an error in words if it cannot be what its name says. */
-export type Judge = (content: Json, text: string) => readonly Judged[];
+export type Judge = (content: Json) => readonly Judged[];
 
 /** Runs a judgement of one thing; what it throws is what is wrong with it. */
 export function judged(name: string, differences: () => readonly string[]): Judged {
@@ -50,10 +50,19 @@ export function listOf(content: Json, key: string): readonly Json[] {
   return list as readonly Json[];
 }
 
+/** Judges each thing of a list apart: one that cannot be read fails, and no other with it. */
+export function judgeEach(content: Json, key: string, check: (one: Json) => readonly string[]): readonly Judged[] {
+  return listOf(content, key).map((one: unknown, at) => {
+    if (typeof one !== "object" || one === null) return { name: `${key}[${at}]`, differences: ["no JSON object"] };
+    const { name } = one as Json;
+    return judged(name === undefined ? `${key}[${at}]` : String(name), () => check(one as Json));
+  });
+}
+
 /** A text case is a flow case without flows. */
 export function flowCase(one: Json): FlowCase {
   const { expectText: _text, ...rest } = one;
-  const [found] = readFlowFile(JSON.stringify({ ...rest, flows: [] }), "case", "asGiven");
+  const [found] = readFlowFile(JSON.stringify({ objects: [], ...rest, flows: [] }), "case", "asGiven");
   if (!found) throw new Error("no case");
   return found;
 }

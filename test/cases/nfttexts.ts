@@ -8,14 +8,14 @@ import type { Nftables } from "../../kernel-lib/net/nft/nftables";
 import { parseCommands } from "../../kernel-lib/net/nft/parse";
 import type { Command } from "../../kernel-lib/net/nft/ruleset";
 import { createSim } from "../../kernel-lib/sim/sim";
-import { flowCase, type Json, type Judge, type Judged, judged, listOf, same, unknownKeys } from "./judge";
+import { flowCase, type Json, type Judge, type Judged, judged, judgeEach, same, unknownKeys } from "./judge";
 import { nftModeOf, versionOf } from "./release";
 
 export const judgeNftablesTexts: Judge = (content) => [
   ...unknownKeys(content, ["format", "cases", "serviceCIDRs"], "the part").map(
     (what): Judged => ({ name: "nftables_texts", differences: [what] }),
   ),
-  ...listOf(content, "cases").map((one) => judged(String(one.name), () => judgeRules(one))),
+  ...judgeEach(content, "cases", judgeRules),
   ...((content.serviceCIDRs as { rows?: readonly Json[] } | undefined)?.rows ?? []).map((row) =>
     judged(`service ranges of ${row.ipFamily} in ${(row.cidrs as readonly string[]).join(", ")}`, () => {
       return same("ranges", row.expect, rangesOf(row));

@@ -7,14 +7,14 @@ import { endpointChain, servicePortChains } from "../../kernel-lib/node/proxy/ch
 import { type IptablesOptions, iptablesTables } from "../../kernel-lib/node/proxy/iptables";
 import { endpointNames, portNames } from "../../kernel-lib/node/proxy/nftablesnames";
 import { probabilityText } from "../../kernel-lib/node/proxy/probability";
-import { flowCase, type Json, type Judge, type Judged, judged, listOf, same, unknownKeys } from "./judge";
+import { flowCase, type Json, type Judge, type Judged, judged, judgeEach, listOf, same, unknownKeys } from "./judge";
 
 /** A whole rule set, a single chain, a probability each. What is only told in words (`largeCluster`) is not counted. */
 export const judgeIptablesTexts: Judge = (content) => [
   ...unknownKeys(content, ["format", "cases", "chainRules", "probabilities", "largeCluster"], "the part").map(
     (what): Judged => ({ name: "iptables_texts", differences: [what] }),
   ),
-  ...listOf(content, "cases").map((one) => judged(String(one.name), () => judgeRules(one))),
+  ...judgeEach(content, "cases", judgeRules),
   ...((content.chainRules ?? []) as readonly Json[]).map((one) => judged(String(one.name), () => judgeChain(one))),
   ...Object.entries((content.probabilities as { values?: object } | undefined)?.values ?? {}).map(([count, text]) =>
     judged(`probability of ${count}`, () => same("text", text, probabilityText(Number(count)))),

@@ -1,7 +1,7 @@
 /** Owns judging the choice of endpoints: topology.json, a row each. */
 import { byAddress, chooseEndpoints } from "../../kernel-lib/node/proxy/topology";
 import type { Endpoint } from "../../kernel-lib/node/proxy/view";
-import { type Judge, judged, listOf, same, unknownKeys } from "./judge";
+import { type Judge, judgeEach, same, unknownKeys } from "./judge";
 
 interface Row {
   readonly name: string;
@@ -31,8 +31,7 @@ interface RowEndpoint {
 
 const expectations = ["clusterEndpoints", "localEndpoints", "allReachableEndpoints", "hasAnyEndpoints"];
 
-export const judgeTopology: Judge = (content) =>
-  listOf(content, "cases").map((row) => judged(String(row.name), () => judgeRow(row as unknown as Row)));
+export const judgeTopology: Judge = (content) => judgeEach(content, "cases", (row) => judgeRow(row as unknown as Row));
 
 function judgeRow({ featureGates = {}, node, service, endpoints, expect }: Row): readonly string[] {
   const name = node.name ?? "this-node";

@@ -95,6 +95,25 @@ test("what the configuration says is what kube-proxy does", () => {
   expect(readFlowFile(elsewhere, "shop.yaml").flatMap((one) => askCase(one))[0]?.answer.verdict).toBe("REJECT");
 });
 
+test("nodePortAddresses: primary is the node's own address, an empty list says nothing, other families' prefixes neither", () => {
+  const verdictWith = (mode: string, addresses: string): string | undefined => {
+    const text = shop(mode, "IPv4", `  nodeIPs: [192.168.0.2, 192.168.0.3]\n  nodePortAddresses: ${addresses}`);
+    const second = text.replace('destIP: "192.168.0.2"', 'destIP: "192.168.0.3"');
+    return readFlowFile(second, "shop.yaml").flatMap((one) => askCase(one))[2]?.answer.verdict;
+  };
+  expect(verdictWith("iptables", "[primary]")).toBe("none");
+  expect(verdictWith("iptables", "[]")).toBeUndefined();
+  expect(verdictWith("nftables", "[]")).toBe("none");
+  for (const mode of ["iptables", "nftables", "ipvs"]) expect(verdictWith(mode, "['fd00::/8']"), mode).toBeUndefined();
+});
+
+test("what ends in a verdict is not masqueraded, whatever marked it", () => {
+  const [one] = readFlowFile(shop("nftables", "IPv4", "  masqueradeAll: true"), "x").flatMap((one) => {
+    return askCase({ ...one, objects: { ...one.objects, slices: [] } });
+  });
+  expect(one?.answer).toMatchObject({ verdict: "REJECT", masquerade: false });
+});
+
 test("several cases, several documents, and JSON are read alike", () => {
   const text = shop("iptables");
   const indented = text.trim().replace(/^/gm, "    ").replace(/^ {4}/, "  - ");

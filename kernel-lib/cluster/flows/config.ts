@@ -52,18 +52,19 @@ export function readConfig(value: Value): FlowConfig {
   const all = read("nodeIPs", (field) => field.list().map(ipText), given === undefined ? [] : [given]);
   const ofFamily = (ip: string | undefined): boolean => ip !== undefined && ip.includes(":") === (family === "IPv6");
   const nodeIp = ofFamily(given) ? given : all.find(ofFamily);
+  const primary = nodeIp ?? (family === "IPv4" ? "192.168.0.2" : "2001:db8::1");
   return {
     mode: read("proxyMode", (field) => field.oneOf(modeNames), "iptables"),
     family,
     nodeName: read("nodeName", (field) => field.text(), "this-node"),
-    nodeIp: nodeIp ?? (family === "IPv4" ? "192.168.0.2" : "2001:db8::1"),
-    nodeIps: nodeIp === undefined ? [...all, family === "IPv4" ? "192.168.0.2" : "2001:db8::1"] : all,
+    nodeIp: primary,
+    nodeIps: nodeIp === undefined ? [...all, primary] : all,
     interfaces: read("interfaces", readInterfaces, []),
     clusterCidr: read("detectLocal", (field) => readDetectLocal(field, family), undefined),
     masqueradeAll: read("masqueradeAll", (field) => field.bool(), false),
     masqueradeBit: read("masqueradeMark", readMark, 14),
     localhostNodePorts: read("localhostNodePorts", (field) => field.bool(), true),
-    nodePortAddresses: read("nodePortAddresses", readNodePortAddresses, undefined),
+    nodePortAddresses: read("nodePortAddresses", (field) => readNodePortAddresses(field, primary), undefined),
     serviceCidrs: read("serviceCIDRs", (field) => field.list().map(cidrText), []),
     counters: read("nfacctCounters", (field) => field.list().map((each) => each.text()), []),
     conntrackLiberal: read("conntrackTCPLiberal", (field) => field.bool(), false),
@@ -95,9 +96,11 @@ function readCidr(field: Value): Cidr {
   return tryParseCidr(text.trim()) ?? field.fail(`must be a prefix like 10.0.0.0/8, not ${JSON.stringify(text)}`);
 }
 
-/** `primary` is kube-proxy's own word. */
-function readNodePortAddresses(field: Value): readonly string[] {
-  return field.list().map((each) => (each.value === "primary" ? "primary" : cidrText(each)));
+/** `primary` is kube-proxy's own word for the node's own addresses; no prefix at all leaves it to the mode. */
+function readNodePortAddresses(field: Value, nodeIp: string): readonly string[] | undefined {
+  const list = field.list();
+  if (list.length === 1 && list[0]?.value === "primary") return [`${nodeIp}/${nodeIp.includes(":") ? 128 : 32}`];
+  return list.length === 0 ? undefined : list.map(cidrText);
 }
 
 function readInterfaces(field: Value): readonly NodeInterface[] {

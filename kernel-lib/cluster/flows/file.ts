@@ -3,7 +3,7 @@ import type { Kinds } from "../../api/kinds";
 import type { ProxyMode } from "../../node/proxy/mode";
 import { type FlowConfig, readConfig, readIp } from "./config";
 import { askCaseFlow, type CaseFlow, differences, type Expectation, type FlowAnswer, verdicts } from "./flow";
-import { readInput, type Value } from "./input";
+import { InputError, readInput, type Value } from "./input";
 import { loneNode, type RuleObjects } from "./node";
 
 /** One case: objects, and flows that are asked of one node. */
@@ -44,7 +44,7 @@ export function readFlowFile(text: string, file: string, written?: "asGiven"): r
     }
     return [readCase(document, 0)];
   });
-  if (cases.length === 0) documents[0]?.fail("no case in it");
+  if (cases.length === 0) throw new InputError(`${file}: no case in it`);
   return cases;
 }
 

@@ -64,9 +64,10 @@ export function askCaseFlow({ node, uplink }: LoneNode, flow: CaseFlow): FlowAns
     };
   });
   const endpoints = [...new Set(ways.flatMap(({ endpoint }) => endpoint ?? []))].sort();
-  const masquerade = ways.some((way) => way.masquerade);
-  if (endpoints.length > 0) return { endpoints, masquerade, ways };
-  return { verdict: verdictOf(found.map(({ outcome }) => outcome)), masquerade, ways };
+  if (endpoints.length > 0) return { endpoints, masquerade: ways.some((way) => way.masquerade), ways };
+  // Marked or not: what never leaves is not masqueraded (nftables marks before it knows whether there is an endpoint).
+  const verdict = verdictOf(found.map(({ outcome }) => outcome));
+  return { verdict, masquerade: false, ways };
 }
 
 /** Who gets it, if a rule or a proxy sent it on. */
