@@ -21,6 +21,7 @@ import {
   sourceOn,
 } from "./links";
 import { deliver, reject, sendError } from "./local";
+import { takePath } from "./multipath";
 import { Neighbors } from "./neighbor";
 import { type Hook, Netfilter } from "./netfilter";
 import type { Network } from "./network";
@@ -248,7 +249,7 @@ export class Netns {
 
   #routeFor(passage: Passage): RouteResult | undefined {
     const { target } = passage.packet;
-    const found = this.routes.lookup(target);
+    const found = takePath(this, passage, this.routes.lookup(target));
     if (!found) {
       this.unreachable(passage, "net-unreachable", "route");
       return undefined;

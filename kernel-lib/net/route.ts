@@ -11,7 +11,16 @@ import {
   widthOf,
 } from "./address";
 
+import { withoutDevice } from "./multipath";
 import type { Failure } from "./socket";
+
+/** One of the ways of a multipath route. */
+export interface NextHop {
+  readonly via: Ip;
+  readonly device: string;
+  /** Its share among the others; 1 unless said. */
+  readonly weight: number;
+}
 
 /** One route, as `ip route` shows it. */
 export interface Route {
@@ -21,6 +30,8 @@ export interface Route {
   readonly device?: string;
   /** The next hop; without one the destination itself is a neighbour. */
   readonly via?: Ip;
+  /** Several ways of the same cost (ECMP), instead of `via` and `device`: multipath.ts. */
+  readonly nexthops?: readonly NextHop[];
   /** Take the next hop for a neighbour though no route says so. */
   readonly onlink?: boolean;
   /** The source address that packets of this namespace get. */
@@ -39,6 +50,7 @@ export interface RouteOptions {
   readonly type?: Route["type"];
   readonly device?: string;
   readonly via?: Ip;
+  readonly nexthops?: readonly { readonly via: Ip; readonly device?: string; readonly weight?: number }[];
   readonly onlink?: boolean;
   readonly source?: Ip;
   readonly scope?: Route["scope"];
@@ -91,7 +103,7 @@ export class Routes {
     // What the kernel adds by itself, for an address, asks nothing of the others.
     if (options.protocol !== "kernel") this.#before.all();
     this.#found.clear();
-    const route = completed(options, this.#deviceTowards(options));
+    const route = completed(options, this.#deviceTowards(options), this.#hopsOf(options));
     if (route.type === "local" || route.type === "broadcast") {
       if (route.to.length === widthOf(route.to.ip)) this.#locals.set(route.to.ip, route);
       else this.#localNets.push(route);
@@ -163,7 +175,7 @@ export class Routes {
     this.#found.clear();
     for (const nets of this.#byLength.values()) {
       for (const [net, routes] of nets) {
-        const rest = routes.filter((route) => route.device !== device);
+        const rest = routes.flatMap((route) => withoutHops(route, device) ?? []);
         if (rest.length > 0) nets.set(net, rest);
         else nets.delete(net);
       }
@@ -206,7 +218,7 @@ export class Routes {
       const length = key - wide;
       if (length < 0 || length > widthOf(ip)) continue;
       const route = this.#byLength.get(key)?.get(networkOf({ ip, length }).ip)?.[0];
-      if (route) return { route, device: route.device ?? "", nextHop: route.via ?? ip };
+      if (route) return resultOf(route, ip);
     }
     return undefined;
   }
@@ -242,8 +254,12 @@ export class Routes {
     return routes;
   }
 
+  #hopsOf({ nexthops }: RouteOptions): readonly NextHop[] | undefined {
+    return nexthops?.map((hop) => ({ ...hop, device: this.#deviceTowards(hop) ?? "", weight: hop.weight ?? 1 }));
+  }
+
   /** A next hop must be a neighbour already, by the route to it, which then says the device too. */
-  #deviceTowards({ via, device, onlink }: RouteOptions): string | undefined {
+  #deviceTowards({ via, device, onlink }: Pick<RouteOptions, "via" | "device" | "onlink">): string | undefined {
     if (via === undefined || (onlink && device !== undefined)) return device;
     // An IPv6 router is usually named by its link-local address, which says nothing without its device.
     if (typeof via === "bigint" && isLinkLocal(via) && device !== undefined) return device;
@@ -252,6 +268,18 @@ export class Routes {
     if (!found || !near) throw new RangeError("Error: Nexthop has invalid gateway.");
     return found.device;
   }
+}
+
+function resultOf(route: Route, ip: Ip): RouteResult {
+  const first = route.nexthops?.[0];
+  return { route, device: first?.device ?? route.device ?? "", nextHop: first?.via ?? route.via ?? ip };
+}
+
+/** A route that does not go by a device: itself, with fewer next hops, or none at all. */
+function withoutHops(route: Route, device: string): Route | undefined {
+  if (!route.nexthops) return route.device === device ? undefined : route;
+  const nexthops = withoutDevice(route.nexthops, device);
+  return nexthops && { ...route, nexthops };
 }
 
 /** How a local call fails on a route that leads nowhere (net/ipv4/fib_semantics.c, fib_props); undefined for others. */
@@ -279,29 +307,38 @@ export function formatRoute(route: Route): string {
   if (route.source !== undefined) words.push("src", formatIp(route.source));
   if (route.metric !== 0) words.push("metric", String(route.metric));
   if (route.onlink) words.push("onlink");
-  return words.join(" ");
+  return words.join(" ") + nexthopText(route);
+}
+
+/** The lines of a multipath route's next hops, as iproute2 prints them below it; empty for any other. */
+export function nexthopText({ nexthops = [] }: Route): string {
+  return nexthops
+    .map(({ via, device, weight }) => `\n\tnexthop via ${formatIp(via)} dev ${device} weight ${weight} `)
+    .join("");
 }
 
 /** The route that was chosen, for the journal. */
 export function describeRoute({ route, device, nextHop }: RouteResult): string {
+  const several = route.nexthops && `, one of ${route.nexthops.length} next hops`;
   if (route.type === "local") return `route: local, ${formatIp(nextHop)} is this host's own address`;
   const to = route.to.length === 0 ? "default" : `${formatIp(networkOf(route.to).ip)}/${route.to.length}`;
-  const via = route.via === undefined ? "" : ` via ${formatIp(route.via)}`;
-  return `route: ${to}${via} dev ${device}${route.onlink ? " onlink" : ""}`;
+  const via = route.via === undefined && !several ? "" : ` via ${formatIp(nextHop)}`;
+  return `route: ${to}${via} dev ${device}${route.onlink ? " onlink" : ""}${several ?? ""}`;
 }
 
 function prefixText(to: Cidr): string {
   return to.length === widthOf(to.ip) ? formatIp(to.ip) : formatCidr(networkOf(to));
 }
 
-function completed(options: RouteOptions, device: string | undefined): Route {
+function completed(options: RouteOptions, device: string | undefined, nexthops: readonly NextHop[] | undefined): Route {
   const type = options.type ?? "unicast";
-  const nearby = type === "unicast" && options.via === undefined;
+  const nearby = type === "unicast" && options.via === undefined && !nexthops;
   return {
     to: options.to,
     type,
     ...(device === undefined ? {} : { device }),
     ...(options.via === undefined ? {} : { via: options.via }),
+    ...(nexthops ? { nexthops } : {}),
     ...(options.onlink ? { onlink: true } : {}),
     ...(options.source === undefined ? {} : { source: options.source }),
     ...(options.mtu === undefined ? {} : { mtu: options.mtu }),

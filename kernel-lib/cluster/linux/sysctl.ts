@@ -6,12 +6,13 @@ import { mayAdministrate } from "./ip/words";
 
 /** By their names, sorted as `sysctl -a` prints them. */
 const settings: Readonly<
-  Record<string, keyof { [Name in keyof Sysctl as Sysctl[Name] extends boolean ? Name : never]: true }>
+  Record<string, keyof { [Name in keyof Sysctl as Sysctl[Name] extends boolean | number ? Name : never]: true }>
 > = {
   "net.bridge.bridge-nf-call-ip6tables": "bridgeNfCallIp6tables",
   "net.bridge.bridge-nf-call-iptables": "bridgeNfCallIptables",
   "net.ipv4.conf.all.forwarding": "ipForward",
   "net.ipv4.conf.all.route_localnet": "routeLocalnet",
+  "net.ipv4.fib_multipath_hash_policy": "fibMultipathHashPolicy",
   "net.ipv4.ip_forward": "ipForward",
   "net.ipv4.vs.conn_reuse_mode": "vsConnReuse",
   "net.ipv4.vs.conntrack": "vsConntrack",
@@ -52,7 +53,7 @@ export const sysctl: Tool = (call) => {
 
 function show(call: Call, name: string, bare: boolean): void {
   const setting = settings[name];
-  const value = setting && call.place.netns.sysctl[setting] ? 1 : 0;
+  const value = setting ? Number(call.place.netns.sysctl[setting]) : 0;
   call.out(bare ? `${value}\n` : `${name} = ${value}\n`);
 }
 
@@ -70,7 +71,14 @@ function write(call: Call, name: string, value: string, quiet: boolean): boolean
     return false;
   }
   const setting = settings[name];
-  if (setting) call.place.netns.sysctl[setting] = Number(value) !== 0;
+  const { sysctl } = call.place.netns;
+  if (setting === "fibMultipathHashPolicy") {
+    if (Number(value) !== 0 && Number(value) !== 1) {
+      call.err(`sysctl: setting key "${name}": Invalid argument\n`);
+      return false;
+    }
+    sysctl[setting] = Number(value) === 1 ? 1 : 0;
+  } else if (setting) sysctl[setting] = Number(value) !== 0;
   if (!quiet) call.out(`${name} = ${value}\n`);
   return true;
 }

@@ -9,7 +9,7 @@ import {
   tryParseIp,
   widthOf,
 } from "../../../net/address";
-import type { Route, RouteOptions } from "../../../net/route";
+import { nexthopText, type Route, type RouteOptions } from "../../../net/route";
 import { Failed } from "../../shell/tool";
 import {
   changing,
@@ -72,6 +72,7 @@ SELECTOR := [ root PREFIX ] [ match PREFIX ] [ exact PREFIX ]
             [ type TYPE ] [ scope SCOPE ]
 ROUTE := [ TYPE ] PREFIX [ proto RTPROTO ] [ scope SCOPE ] [ metric METRIC ]
          [ via ADDRESS ] [ dev STRING ] [ src ADDRESS ] [ mtu NUMBER ] [ onlink ]
+         [ nexthop via ADDRESS [ dev STRING ] [ weight NUMBER ] ] ...
 TYPE := { unicast | local | unreachable | prohibit | blackhole }`;
 
 /** Which routes a `show` or `flush` is about. */
@@ -182,7 +183,8 @@ export function routeText(each: Route, without?: string): string {
   if (each.onlink) words.push("onlink");
   if (each.mtu !== undefined) words.push("mtu", String(each.mtu));
   // iproute2 ends an IPv6 line with the router's preference, which has no space after it.
-  return typeof each.to.ip === "bigint" ? `${words.join(" ")} pref medium` : `${words.join(" ")} `;
+  if (typeof each.to.ip === "bigint") return `${words.join(" ")} pref medium${nexthopText(each)}`;
+  return `${words.join(" ")} ${nexthopText(each)}`;
 }
 
 /** BusyBox leaves protocols out, and has two spaces before `src`. */
@@ -240,7 +242,7 @@ function get({ call, netns, options, words }: IpCommand): number {
   if (local || plain.route.type === "broadcast") said.unshift(plain.route.type);
   if (from !== undefined) said.push("from", formatIp(from));
   else if (typeof target === "bigint" && !isBusybox(call)) said.push("from", "::");
-  if (plain.route.via !== undefined) said.push("via", formatIp(plain.route.via));
+  if (plain.route.via !== undefined || plain.route.nexthops) said.push("via", formatIp(plain.nextHop));
   said.push("dev", local ? "lo" : plain.device);
   if (local && typeof target === "bigint") said.push("table", "local");
   if (typeof target === "bigint" && plain.route.protocol !== "boot") said.push("proto", plain.route.protocol);
@@ -302,6 +304,7 @@ function read({ netns, words, options }: IpCommand): Told {
     else if (word === "proto" || word === "protocol") made = { ...made, protocol: words.value() };
     else if (word === "scope") made = { ...made, scope: scopeFrom(words.value()) };
     else if (word === "onlink") made = { ...made, onlink: true };
+    else if (word === "nexthop") made = { ...made, nexthops: [...(made.nexthops ?? []), nextHop(netns, words)] };
     else if (word === "table" || word === "advmss" || word === "pref") words.value();
     else {
       const text = word === "to" ? words.value() : word;
@@ -314,6 +317,20 @@ function read({ netns, words, options }: IpCommand): Told {
   if (to.length === 0 && typeof made.via === "bigint") to = everywhere("IPv6");
   if (networkOf(to).ip !== to.ip) throw explained("Invalid prefix for given prefix length.");
   return { options: { ...made, to }, said };
+}
+
+/** `nexthop via ADDRESS [ dev STRING ] [ weight NUMBER ]` */
+function nextHop(netns: IpCommand["netns"], words: IpCommand["words"]): NonNullable<RouteOptions["nexthops"]>[number] {
+  let via: Ip | undefined;
+  let rest: { readonly device?: string; readonly weight?: number } = {};
+  for (let next = words.peek(); next === "via" || next === "dev" || next === "weight"; next = words.peek()) {
+    words.take();
+    if (next === "via") via = ipFrom(words.value());
+    else if (next === "dev") rest = { ...rest, device: deviceNamed(netns, words.value()).name };
+    else rest = { ...rest, weight: number(words.value(), "weight") };
+  }
+  if (via === undefined) throw new Failed('Error: "nexthop" or end of line is expected instead of "nexthop"', 255);
+  return { via, ...rest };
 }
 
 function number(text: string, name: string): number {
@@ -330,7 +347,7 @@ function write(command: IpCommand, verb: string): number {
   const { call, netns } = command;
   const { options } = read(command);
   needPrivilege(call);
-  const reaches = options.device !== undefined || options.via !== undefined;
+  const reaches = options.device !== undefined || options.via !== undefined || options.nexthops !== undefined;
   if (!reaches && (options.type === undefined || options.type === "unicast")) throw refused("No such device");
   const device = options.device === undefined ? undefined : netns.devices.get(options.device);
   if (device && !device.up)
