@@ -17,7 +17,7 @@ import type { PodNet } from "./node";
 import type { Note } from "./pull";
 import { Sandbox } from "./sandbox";
 import type { Life, Stage } from "./stages";
-import { phaseOf, podStatus } from "./status";
+import { PodReports, phaseOf } from "./status";
 import { PodVolumes } from "./volumes";
 
 type Pod = Kinds["Pod"];
@@ -46,6 +46,7 @@ export class PodWorker implements LivesOwner {
   readonly volumes: PodVolumes;
   readonly lazy: boolean;
   readonly #lives: Lives;
+  readonly #reports = new PodReports();
   readonly #startTime: Time;
   #pod: Pod;
   #sandbox: Sandbox;
@@ -250,7 +251,8 @@ export class PodWorker implements LivesOwner {
       startTime: this.#startTime,
       now: sim.clock.now,
     };
-    store.update("Pod", this.key, (pod) => ({ ...pod, status: podStatus(pod, facts) }), "kubelet");
+    const status = this.#reports.next(current, facts);
+    if (status !== current.status) store.update("Pod", this.key, (pod) => ({ ...pod, status }), "kubelet");
   }
 
   tell(note: Note, life?: Life): void {

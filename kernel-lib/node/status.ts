@@ -21,23 +21,61 @@ export interface PodFacts {
   readonly now: Time;
 }
 
-/** The status as it now is; what others own in it (QoS class, the scheduler's condition) stays. */
-export function podStatus(pod: Pod, facts: PodFacts): PodStatus {
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** The reports of one pod, one after the other: while nothing of what they say changes, the status is the same object. */
+export class PodReports {
+  #made: PodStatus | undefined;
+  #from: readonly unknown[] = [];
+
+  /** The status as it now is; what others own in it (QoS class, the scheduler's condition) stays. */
+  next(pod: Pod, facts: PodFacts): PodStatus {
+    const from = sourcesOf(facts);
+    if (this.#made !== undefined && this.#made === pod.status && equal(from, this.#from)) return this.#made;
+    this.#from = from;
+    this.#made = podStatus(pod, facts);
+    return this.#made;
+  }
+}
+
+/** All that a status is made from, but for what is in the pod itself and the moment. */
+function sourcesOf({ lives, podIps, sandboxReady }: PodFacts): readonly unknown[] {
+  const from: unknown[] = [sandboxReady, podIps[0], podIps[1]];
+  for (const { stage, reason, message, container, previous, restarts, image } of lives) {
+    const started = container?.started !== undefined ? container : undefined;
+    // Whether it is pulled, made or being started is not told.
+    from.push(stage === "pulling" || stage === "starting" ? "creating" : stage, reason, message, restarts);
+    from.push(started, started?.ending, previous, started || previous ? image : undefined);
+  }
+  return from;
+}
+
+function equal(one: readonly unknown[], other: readonly unknown[]): boolean {
+  for (let at = 0; at < one.length; at++) if (one[at] !== other[at]) return false;
+  return one.length === other.length;
+}
+
+// There are many of these: their parts are put in one by one, for an object put together by `...` costs several times as much.
+
+function podStatus(pod: Pod, facts: PodFacts): PodStatus {
   const { lives, podIps, hostIps } = facts;
-  const init = lives.filter((life) => life.init).map(containerStatus);
-  const main = lives.filter((life) => !life.init).map(containerStatus);
+  const init: ContainerStatus[] = [];
+  const main: ContainerStatus[] = [];
+  for (const life of lives) (life.init ? init : main).push(containerStatus(life));
   const phase = phaseOf(pod, lives);
-  return {
-    ...pod.status,
-    phase,
-    conditions: conditions(pod, facts, phase),
-    hostIP: hostIps[0] ?? "",
-    hostIPs: hostIps.map((ip) => ({ ip })),
-    ...(podIps[0] !== undefined && { podIP: podIps[0], podIPs: podIps.map((ip) => ({ ip })) }),
-    startTime: rfc3339(facts.startTime),
-    ...(init.length > 0 && { initContainerStatuses: init }),
-    containerStatuses: main.sort((one, other) => (one.name < other.name ? -1 : 1)),
-  } as PodStatus;
+  const status: Writable<PodStatus> = { ...pod.status };
+  status.phase = phase;
+  status.conditions = conditions(pod, facts, phase);
+  status.hostIP = hostIps[0] ?? "";
+  status.hostIPs = hostIps.map((ip) => ({ ip }));
+  if (podIps[0] !== undefined) {
+    status.podIP = podIps[0];
+    status.podIPs = podIps.map((ip) => ({ ip }));
+  }
+  status.startTime = rfc3339(facts.startTime);
+  if (init.length > 0) status.initContainerStatuses = init;
+  status.containerStatuses = main.sort((one, other) => (one.name < other.name ? -1 : 1));
+  return status;
 }
 
 /** getPhase in pkg/kubelet/kubelet_pods.go. */
@@ -59,33 +97,46 @@ function exitCode(life: Life): number | undefined {
 }
 
 function conditions(pod: Pod, facts: PodFacts, phase: string): readonly Condition[] {
-  const main = facts.lives.filter((life) => !life.init);
-  const unready = main.filter((life) => life.stage !== "running").map((life) => life.spec.name);
-  const initLeft = facts.lives.filter((life) => life.init && life.stage !== "done").map((life) => life.spec.name);
+  const unready: string[] = [];
+  const initLeft: string[] = [];
+  for (const { init, stage, spec } of facts.lives) {
+    if (!init && stage !== "running") unready.push(spec.name);
+    if (init && stage !== "done") initLeft.push(spec.name);
+  }
   const over = phase === "Succeeded" || phase === "Failed";
-  const ready = over
-    ? { reason: phase === "Succeeded" ? "PodCompleted" : "PodFailed" }
-    : { reason: "ContainersNotReady", message: `containers with unready status: [${unready.join(" ")}]` };
-  const isReady = unready.length === 0;
-  const initialized = initLeft.length === 0;
-  const notInitialized = {
-    reason: "ContainersNotInitialized",
-    message: `containers with incomplete status: [${initLeft.join(" ")}]`,
-  };
-  const wanted: { type: string; status: boolean; reason?: string; message?: string }[] = [
-    { type: "PodReadyToStartContainers", status: facts.sandboxReady },
-    { type: "Initialized", status: initialized, ...(!initialized && notInitialized) },
-    { type: "Ready", status: isReady, ...(!isReady && ready) },
-    { type: "ContainersReady", status: isReady, ...(!isReady && ready) },
-  ];
+  const ready = unready.length === 0;
+  const reason = over ? (phase === "Succeeded" ? "PodCompleted" : "PodFailed") : "ContainersNotReady";
+  const message = ready || over ? undefined : `containers with unready status: [${unready.join(" ")}]`;
   const before = pod.status.conditions ?? [];
-  const mine = wanted.map(({ type, status, ...why }): Condition => {
-    const old = before.find((condition) => condition.type === type);
-    const text = status ? "True" : "False";
-    const since = old?.status === text && old.lastTransitionTime ? old.lastTransitionTime : rfc3339(facts.now);
-    return { type, status: text, lastTransitionTime: since, ...why } as Condition;
-  });
-  return [...mine, ...before.filter((condition) => !wanted.some(({ type }) => type === condition.type))];
+  const time = rfc3339(facts.now);
+  const initialized = initLeft.length === 0;
+  const missing = initialized ? undefined : `containers with incomplete status: [${initLeft.join(" ")}]`;
+  const mine = [
+    conditionOf("PodReadyToStartContainers", facts.sandboxReady, undefined, undefined, before, time),
+    conditionOf("Initialized", initialized, "ContainersNotInitialized", missing, before, time),
+    conditionOf("Ready", ready, reason, message, before, time),
+    conditionOf("ContainersReady", ready, reason, message, before, time),
+  ];
+  for (const other of before) if (!mine.some(({ type }) => type === other.type)) mine.push(other);
+  return mine;
+}
+
+/** One condition; since when it is so stays from before. A reason is given where it is not so. */
+function conditionOf(
+  type: string,
+  is: boolean,
+  reason: string | undefined,
+  message: string | undefined,
+  before: readonly Condition[],
+  now: string,
+): Condition {
+  const old = before.find((condition) => condition.type === type);
+  const status = is ? "True" : "False";
+  const lastTransitionTime = old?.status === status && old.lastTransitionTime ? old.lastTransitionTime : now;
+  const condition: Writable<Condition> = { type, status, lastTransitionTime };
+  if (!is && reason !== undefined) condition.reason = reason;
+  if (!is && message !== undefined) condition.message = message;
+  return condition;
 }
 
 function containerStatus(life: Life): ContainerStatus {
@@ -96,7 +147,7 @@ function containerStatus(life: Life): ContainerStatus {
   const state = stateOf(life, current);
   const last = state.terminated ? (current === previous ? undefined : previous) : current?.ending ? current : previous;
   const shown = current?.started !== undefined ? current : undefined;
-  return {
+  const status: Writable<ContainerStatus> = {
     name: spec.name,
     state,
     lastState: last?.ending ? { terminated: terminated(last) } : {},
@@ -104,19 +155,16 @@ function containerStatus(life: Life): ContainerStatus {
     restartCount: life.restarts,
     image: life.image && shown ? life.image.reference : (spec.image ?? ""),
     imageID: life.image && shown ? life.image.id : "",
-    ...(shown && { containerID: `containerd://${shown.facts.id}` }),
-    started: running,
-    ...(spec.resources && Object.keys(spec.resources).length > 0 && { resources: spec.resources }),
-    ...mounts(spec),
-  } as ContainerStatus;
+  };
+  if (shown) status.containerID = `containerd://${shown.facts.id}`;
+  status.started = running;
+  if (spec.resources && Object.keys(spec.resources).length > 0) status.resources = spec.resources;
+  if (spec.volumeMounts?.length) status.volumeMounts = spec.volumeMounts.map(mounted);
+  return status;
 }
 
-function mounts(spec: SpecContainer) {
-  if (!spec.volumeMounts?.length) return {};
-  const volumeMounts = spec.volumeMounts.map(({ name, mountPath, readOnly }) => {
-    return { mountPath, name, ...(readOnly && { readOnly, recursiveReadOnly: "Disabled" }) };
-  });
-  return { volumeMounts };
+function mounted({ name, mountPath, readOnly }: NonNullable<SpecContainer["volumeMounts"]>[number]) {
+  return readOnly ? { mountPath, name, readOnly, recursiveReadOnly: "Disabled" } : { mountPath, name };
 }
 
 function stateOf(life: Life, current: Container | undefined): State {
