@@ -13,7 +13,7 @@ import { tableHtml, tableText } from "./table";
 export type CaptureAt = (
   | { readonly node: string }
   | { readonly pod: string }
-  | { readonly machine: "workstation" | "router" }
+  | { readonly machine: "workstation" | "client" | "router" }
 ) & { readonly device?: string };
 
 /** A frame that passed. */

@@ -41,8 +41,8 @@ import { serveLanDns } from "./landns";
 import { type Load, type LoadOptions, load } from "./load";
 import { ipv6Of, type Machine, machinesOf, nodesPrefix } from "./machines";
 import { type CheckedOptions, type ClusterOptions, checkOptions } from "./options";
-import { createRouter, createWorkstation } from "./outside";
-import { nodePlace, workstationPlace } from "./places";
+import { createOutside, createWorkstation, outsideAddresses } from "./outside";
+import { clientPlace, nodePlace, workstationPlace } from "./places";
 import { processRunner } from "./processes";
 import { checkNetwork, type NetworkCheck } from "./requirements";
 import { proxyModes, setMode } from "./setmode";
@@ -78,7 +78,8 @@ export class Cluster {
   readonly nodes: ReadonlyMap<string, ClusterNode>;
   /** The default gateway of the nodes and of the workstation. */
   readonly router: Netns;
-  readonly routerPlace: Place;
+  /** What is no node, and is logged in to by ssh: `router`, and `client`, somebody outside the nodes' network. */
+  readonly machines: readonly { readonly name: string; readonly place: Place }[];
   /** The learner's own machine, outside the cluster. */
   readonly workstation: Netns;
   readonly prompt: Place;
@@ -105,14 +106,20 @@ export class Cluster {
     this.#bootstrap(podCidrs);
     startControllers(this.sim, this.store, { podCidrs });
     const dualStack = this.options.ipFamilies.includes("IPv6");
-    this.router = createRouter(this.network, lan, prefix, dualStack);
+    const world = createOutside(this.network, lan, prefix, dualStack);
+    this.router = world.router;
     const outside = { router: "192.168.1.1", workstation: "192.168.1.100" };
     const lanHosts = [...Object.entries(outside), ...machines.map(({ name, address }) => [name, address] as const)];
     serveLanDns(
       this.router,
       lanHosts.map(([name, ip]) => ({ name, ips: dualStack ? [ip, ipv6Of(ip)] : [ip] })),
     );
-    this.routerPlace = nodePlace("router", { netns: this.router, files: new Files(this.sim.clock) }, hosts, toolNames);
+    const routerPlace = nodePlace("router", { netns: this.router, files: new Files(this.sim.clock) }, hosts, toolNames);
+    const client = clientPlace(this.sim, world.client, outsideAddresses.resolver);
+    this.machines = [
+      { name: "router", place: routerPlace },
+      { name: "client", place: client },
+    ];
     this.nodes = this.#startNodes(lan, machines, hosts);
     this.workstation = createWorkstation(this.network, lan, prefix, dualStack);
     this.prompt = workstationPlace(this.sim, this.workstation, "https://192.168.1.10:6443", hosts);
@@ -204,7 +211,7 @@ export class Cluster {
   /**
    * Sends one real request (`protocol: "udp"` one datagram, `"icmp"` one ping), and shows the way of its first packet and
    * of the answer, with the rule, route or FDB entry that decided at each step.
-   * @param question `from`: `pod/x`, `pod/ns/x`, `node/x`, `workstation`; `to`: `svc/x:80`, `pod/x:80`, `10.244.1.2:80`
+   * @param question `from`: `pod/x`, `pod/ns/x`, `node/x`, `workstation`, `client`; `to`: `svc/x:80`, `pod/x:80`, `10.244.1.2:80`
    */
   trace(question: TraceQuestion): Promise<Trace> {
     return trace(this, question);

@@ -197,6 +197,7 @@ function isBridge({ type }: Link): boolean {
 
 function kindOf({ store }: Setting, netns: string, tunnel: boolean, bridge: boolean): HopKind {
   if (netns === "workstation" || netns === "router") return netns;
+  if (netns === "client") return "workstation";
   if (!store.get("Node", netns)) return netns.includes("/") ? "pod" : "router";
   return tunnel ? "tunnel" : bridge ? "bridge" : "host";
 }

@@ -116,6 +116,27 @@ export function nodePlace(
   };
 }
 
+/** A machine outside, which knows nothing of the cluster: no kubeconfig, no names of its nodes. */
+export function clientPlace(sim: Sim, netns: Netns, resolver: string): Place {
+  const home = "/root";
+  const files = new Files(sim.clock, {
+    "/etc/hostname": "client\n",
+    "/etc/hosts": "127.0.0.1 localhost\n",
+    "/etc/os-release": osRelease,
+    "/etc/resolv.conf": `nameserver ${resolver}\n`,
+  });
+  for (const folder of [home, "/tmp"]) files.makeFolder(folder);
+  const env = new Map([
+    ["USER", "root"],
+    ["HOME", home],
+    ["PATH", path],
+    ["PWD", home],
+    ["LANG", "C.UTF-8"],
+  ]);
+  const about = { name: "client", kind: "workstation", hostname: "client", user: "root" } as const;
+  return { ...about, files, netns, env, folder: home, tools: undefined };
+}
+
 /** A container, as `kubectl exec` finds it. */
 export function containerPlace(container: Container): Place {
   const { spec } = container;

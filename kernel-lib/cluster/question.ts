@@ -20,7 +20,7 @@ export interface Ground extends Setting {
 }
 
 export interface Question {
-  /** `pod/[namespace/]name`, `node/name` or `workstation`. */
+  /** `pod/[namespace/]name`, `node/name`, `workstation`, or `client`: somebody outside the nodes' network. */
   readonly from: string;
   /**
    * `svc/[namespace/]name:port`, `pod/[namespace/]name:port`, `node/name:port`, `workstation:port` or `IP:port`. The port
@@ -56,14 +56,17 @@ export function ask(ground: Setting, question: Question, probe: Probe = "tcp"): 
   };
 }
 
-/** The namespace of `pod/x`, `node/x`, `workstation`, `router`. @throws Error if there is none */
+/** Who is no node and no pod. */
+const machines: ReadonlySet<string> = new Set(["workstation", "client", "router"]);
+
+/** The namespace of `pod/x`, `node/x`, `workstation`, `client`, `router`. @throws Error if there is none */
 export function readSource({ network, store }: Setting, from: string): Netns {
   const [kind = "", ...path] = from.split("/");
   const name = path.join("/");
-  const machine = kind === "workstation" || kind === "router";
+  const machine = machines.has(kind);
   const wanted = kind === "pod" ? keyIn(path) : kind === "node" ? name : machine ? kind : undefined;
   if (wanted === undefined || machine === (name !== "")) {
-    throw new Error(`from: ${JSON.stringify(from)} is none of pod/[namespace/]name, node/name, workstation`);
+    throw new Error(`from: ${JSON.stringify(from)} is none of pod/[namespace/]name, node/name, workstation, client`);
   }
   if (kind === "pod" && !store.get("Pod", wanted)) throw notFound("pods", wanted);
   if (kind === "node" && !store.get("Node", wanted)) throw notFound("nodes", wanted);
@@ -123,7 +126,7 @@ function addressOf({ store, network }: Setting, word: string, port: string, fami
     case "service":
       return serviceAddress(store, keyIn(name.split("/")), family);
     default: {
-      const ip = name === "workstation" ? network.namespaces.get(name)?.sourceFor(parseIp("192.0.2.1")) : undefined;
+      const ip = machines.has(name) ? network.namespaces.get(name)?.sourceFor(parseIp("192.0.2.1")) : undefined;
       const found = ip ?? tryParseIp(name.replace(/^\[(.*)\]$/, "$1"));
       if (found !== undefined) return { ip: found };
       throw new Error(`to: ${JSON.stringify(name)} is no IP address (a Service is svc/${name}${port})`);
@@ -247,5 +250,5 @@ export function nameOf({ store, network }: Setting, ip: Ip): string | undefined 
     const over = pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
     if (!over && pod.status?.podIPs?.some((address) => address.ip === text)) return short("pod", pod.metadata);
   }
-  return network.namespaces.get("workstation")?.routes.isLocal(ip) ? "workstation" : undefined;
+  return ["workstation", "client"].find((name) => network.namespaces.get(name)?.routes.isLocal(ip));
 }

@@ -112,7 +112,7 @@ function namesOf(cluster: Cluster, machines: readonly Machine[]): Topology["name
   names["nobody near"] = beside(names, "a1");
   names["nobody far"] = beside(names, "b1");
   names["nobody on lan"] = beside(names, "workstation");
-  names.outside = { 4: "198.51.100.9", 6: "2001:db8:ffff::9" };
+  names.outside = { 4: "192.0.2.9", 6: "2001:db8:ffff::9" };
   return names;
 }
 

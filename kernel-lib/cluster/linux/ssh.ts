@@ -1,4 +1,6 @@
 /** Owns ssh: a shell, or one line, on a node. */
+import { isLoopback, tryParseIp } from "../../net/address";
+import type { Netns } from "../../net/netns";
 import { typeAt } from "../shell/inside";
 import { Shell } from "../shell/shell";
 import { Failed, type Tool } from "../shell/tool";
@@ -19,7 +21,7 @@ export const ssh: Tool = async (call) => {
   const node =
     [...cluster.nodes.values()].find(({ name, net }) => name === host || net.name === host) ??
     byAddress(call, host) ??
-    (host === "router" || host === "192.168.1.1" ? { name: "router", place: cluster.routerPlace } : undefined);
+    cluster.machines.find(({ name, place }) => name === host || isAddressOf(place.netns, host));
   if (!node || place.kind === "container") {
     throw new Failed(`ssh: Could not resolve hostname ${host}: Name or service not known`, 255);
   }
@@ -40,6 +42,11 @@ export const ssh: Tool = async (call) => {
   call.err(`Connection to ${host} closed.\n`);
   return exitCode;
 };
+
+function isAddressOf(netns: Netns, host: string): boolean {
+  const ip = tryParseIp(host);
+  return ip !== undefined && !isLoopback(ip) && netns.routes.isLocal(ip);
+}
 
 function byAddress({ cluster }: Parameters<Tool>[0], host: string): ReturnType<typeof cluster.node> | undefined {
   const found = cluster.store
