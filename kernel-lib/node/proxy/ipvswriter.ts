@@ -13,18 +13,16 @@ import { type IpSet, type IpSetEntry, IpSetError, type Key, keyOf } from "../../
 import type { SchedulerName } from "../../net/ipvs/scheduler";
 import type { SchedulerFlag, VirtualServer } from "../../net/ipvs/server";
 import type { Netns } from "../../net/netns";
-import type { Time } from "../../sim/clock";
 import type { GracefulTermination } from "./ipvsgrace";
 import type { PlannedServer, PortPlan } from "./ipvsplan";
 import type { NodeRefused } from "./ipvsrules";
 import { ensureSet, type IpvsSetKey, ipvsSetKeys } from "./ipvssets";
-import type { Endpoint } from "./view";
+import { byName, type Endpoint, type ServicePortInfo } from "./view";
 
-/** A virtual server that somebody wants: of two Services with one address the one that came last. */
+/** A virtual server that a port wants. */
 interface Wanted {
+  readonly port: ServicePortInfo;
   readonly planned: PlannedServer;
-  readonly persistence: Time | undefined;
-  count: number;
 }
 
 interface Counted {
@@ -34,7 +32,11 @@ interface Counted {
 
 export class IpvsWriter {
   readonly #sets = new Map<IpvsSetKey, { readonly set: IpSet; readonly entries: Map<Key, Counted> }>();
-  readonly #servers = new Map<string, Wanted>();
+  /**
+   * By protocol, address and port: nearly all are wanted once. Of Services that fight over one the first by name has it, as
+   * in iptables rules; upstream the one that its sync comes to last, in no order.
+   */
+  readonly #servers = new Map<string, Wanted | Wanted[]>();
   /** What `write` has to look at. */
   readonly #touchedEntries = new Map<IpvsSetKey, Set<Key>>();
   readonly #touchedServers = new Map<string, PlannedServer>();
@@ -42,7 +44,7 @@ export class IpvsWriter {
   readonly #leaving = new Map<string, IpSetEntry>();
   /** Addresses on the device, so that it need not be searched for each. */
   readonly #bound = new Set<Ip>();
-  readonly #refusing = new Set<PortPlan>();
+  readonly #refusing = new Map<PortPlan, ServicePortInfo>();
   #first = true;
 
   constructor(
@@ -58,9 +60,10 @@ export class IpvsWriter {
     }
   }
 
-  /** Virtual servers of load balancers that this node itself may not use. */
+  /** Virtual servers of load balancers that this node itself may not use, in the order of the ports' names. */
   get refused(): readonly NodeRefused[] {
-    return [...this.#refusing].flatMap(({ refused }) => refused);
+    const byPlan = [...this.#refusing].sort(([, one], [, other]) => byName(one, other));
+    return byPlan.flatMap(([{ refused }]) => refused);
   }
 
   filled(key: IpvsSetKey): boolean {
@@ -68,13 +71,14 @@ export class IpvsWriter {
   }
 
   /** A port wants this; nothing is written before `write`. */
-  add(plan: PortPlan, { affinity }: { readonly affinity?: Time }): void {
-    if (plan.refused.length > 0) this.#refusing.add(plan);
+  add(plan: PortPlan, port: ServicePortInfo): void {
+    if (plan.refused.length > 0) this.#refusing.set(plan, port);
     for (const [key, entry] of plan.entries) this.#count(key, entry, 1);
     for (const planned of plan.servers) {
       const name = nameOf(planned);
-      const count = (this.#servers.get(name)?.count ?? 0) + 1;
-      this.#servers.set(name, { planned, persistence: affinity, count });
+      const known = this.#servers.get(name);
+      const wanted = { port, planned };
+      this.#servers.set(name, known === undefined ? wanted : [...listOf(known), wanted].sort(byPort));
       this.#touchedServers.set(name, planned);
     }
   }
@@ -85,8 +89,9 @@ export class IpvsWriter {
     for (const [key, entry] of plan.entries) this.#count(key, entry, -1);
     for (const planned of plan.servers) {
       const name = nameOf(planned);
-      const wanted = this.#servers.get(name);
-      if (wanted && --wanted.count === 0) this.#servers.delete(name);
+      const [first, ...others] = listOf(this.#servers.get(name)).filter((wanted) => wanted.planned !== planned);
+      if (first === undefined) this.#servers.delete(name);
+      else this.#servers.set(name, others.length === 0 ? first : [first, ...others]);
       this.#touchedServers.set(name, planned);
     }
   }
@@ -96,7 +101,7 @@ export class IpvsWriter {
     const { ipvs } = this.netns;
     const gone: PlannedServer[] = [];
     for (const [name, planned] of this.#touchedServers) {
-      const wanted = this.#servers.get(name);
+      const [wanted] = listOf(this.#servers.get(name));
       if (wanted) this.#writeServer(wanted);
       else gone.push(planned);
     }
@@ -123,7 +128,10 @@ export class IpvsWriter {
       if (familyOf(service.ip) !== this.family || excluded.some((prefix) => contains(prefix, service.ip))) continue;
       if (!this.#servers.has(nameOf(service))) ipvs.delete(service);
     }
-    for (const wanted of this.#servers.values()) if (!ipvs.get(wanted.planned)) this.#writeServer(wanted);
+    for (const each of this.#servers.values()) {
+      const [wanted] = listOf(each);
+      if (wanted && !ipvs.get(wanted.planned)) this.#writeServer(wanted);
+    }
   }
 
   #mendAddresses(): void {
@@ -168,7 +176,7 @@ export class IpvsWriter {
     this.#leaving.clear();
   }
 
-  #writeServer({ planned, persistence }: Wanted): void {
+  #writeServer({ planned, port: { affinity: persistence } }: Wanted): void {
     const { ipvs } = this.netns;
     const { scheduler } = this;
     // kube-proxy has mh hash the client's port too.
@@ -222,6 +230,14 @@ function addEntry(set: IpSet, entry: IpSetEntry): void {
   } catch (error) {
     if (!(error instanceof IpSetError)) throw error;
   }
+}
+
+function listOf(wanted: Wanted | readonly Wanted[] | undefined): readonly Wanted[] {
+  return wanted === undefined ? [] : Array.isArray(wanted) ? wanted : [wanted as Wanted];
+}
+
+function byPort(one: Wanted, other: Wanted): number {
+  return byName(one.port, other.port);
 }
 
 type RealName = string;
