@@ -134,7 +134,8 @@ function simple(given: SimpleCommandNode, rewriting: Rewriting, ends: Ends): Com
   const name = literalOf(command.name);
   const other = name !== undefined && Object.hasOwn(renamed, name) ? renamed[name] : undefined;
   const renamedCommand = other ? { ...command, name: word(other) } : command;
-  if (name === undefined || command.name === null) return renamedCommand;
+  if (command.name === null) return renamedCommand;
+  if (name === undefined) return simple(splitName(command), rewriting, ends);
   const touched = (fd: number): boolean =>
     command.redirections.some((each) => (each.fd ?? (each.operator.startsWith("<") ? 0 : 1)) === fd);
   const output = ends.output && !touched(1);
@@ -162,6 +163,23 @@ function simple(given: SimpleCommandNode, rewriting: Rewriting, ends: Ends): Com
   const first = [appendTo(1, terminalPaths.stdout)];
   if (!touched(2)) first.push(appendTo(2, terminalPaths.stderr));
   return { ...renamedCommand, redirections: [...first, ...command.redirections] };
+}
+
+/**
+ * `$KUBECTL get pods` → `eval "$(printf '%q ' $KUBECTL get pods)"`: just-bash takes what a name expands to for one word,
+ * and bash splits it (`"$@"` too).
+ */
+function splitName(command: SimpleCommandNode): SimpleCommandNode {
+  const { name, args } = command;
+  const [splitting] = parse(`eval "$(printf '%q ')"`).statements[0]?.pipelines[0]?.commands ?? [];
+  const [quoted] = splitting?.type === "SimpleCommand" ? (splitting.args[0]?.parts ?? []) : [];
+  const [words] = quoted?.type === "DoubleQuoted" ? quoted.parts : [];
+  const printing =
+    words?.type === "CommandSubstitution" ? words.body.statements[0]?.pipelines[0]?.commands[0] : undefined;
+  if (!name || splitting?.type !== "SimpleCommand" || printing?.type !== "SimpleCommand")
+    throw new Error("eval is one simple command");
+  printing.args = [...printing.args, name, ...args];
+  return { ...command, name: splitting.name, args: splitting.args };
 }
 
 /** The name of a function's twin that runs at the terminal. */
