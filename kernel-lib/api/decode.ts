@@ -1,13 +1,14 @@
 /** Owns the way in: JSON from a client becomes an object of a kind, strictly, as the API server's decoder does it. */
 import { badRequest } from "./errors";
 import type { Resource } from "./kinds";
+import { metallbSchema } from "./metallb";
 import { schemaText } from "./schema/text";
 
 type Field = { readonly type: string; readonly list: boolean; readonly map: boolean };
 type Json = Readonly<Record<string, unknown>>;
 
 const types = new Map<string, ReadonlyMap<string, Field>>();
-for (const line of schemaText.trim().replace(/\n /g, " ").split("\n")) {
+for (const line of `${schemaText}${metallbSchema.trimStart()}`.trim().replace(/\n /g, " ").split("\n")) {
   const [name, ...words] = line.split(" ") as [string, ...string[]];
   types.set(name, new Map(words.map(fieldOf)));
 }
@@ -67,6 +68,22 @@ export function decode(
   }
   if (fieldValidation === "Warn") for (const text of unknown) warn(text);
   return object;
+}
+
+/** What keeps `metadata` from being read, in the decoder's words; kubectl looks at it before it asks the server. */
+export function metadataProblem(metadata: unknown): string | undefined {
+  if (metadata === undefined || metadata === null) return undefined;
+  const walk: Walk = { unknown: [], way: ["metadata"] };
+  try {
+    if (typeof metadata !== "object" || Array.isArray(metadata)) {
+      throw wrong(metadata, "metadataOnlyObject", walk, "v1.ObjectMeta");
+    }
+    structure("ObjectMeta", metadata, "metadata", walk);
+    return undefined;
+  } catch (error) {
+    if (error instanceof WrongType) return error.message;
+    throw error;
+  }
 }
 
 class WrongType extends Error {}

@@ -1,6 +1,5 @@
 /** Owns reading manifests: YAML or JSON text → objects, with kubectl's words for what is wrong. */
 import {
-  type CollectionTag,
   type Document,
   isAlias,
   isMap,
@@ -11,6 +10,7 @@ import {
   type Tags,
   visit,
 } from "yaml";
+import { metadataProblem } from "./decode";
 import { findKind, type Resource } from "./kinds";
 
 /** One object of a file, not yet decoded. */
@@ -52,13 +52,31 @@ export function parseManifests(text: string, source: string): readonly Manifest[
   return found;
 }
 
+/** What go-yaml takes for a number with a point or an exponent: not `e1`, not `.` (the library's tests allow both). */
+const goFloat = /^[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?$/;
+
 /** YAML 1.1 as go-yaml reads it: octal and yes/no as there, but no dates and no base-60 numbers. */
 function goTags(tags: Tags): Tags {
-  return tags.filter((tag) => {
-    if (typeof tag === "string") return true;
-    const { tag: name, format } = tag as ScalarTag & CollectionTag & { readonly format?: string };
-    return name !== "tag:yaml.org,2002:timestamp" && format !== "TIME";
+  const others = tags.flatMap((tag): Tags => {
+    if (typeof tag === "string" || !("test" in tag)) return [tag];
+    const { tag: name, format, test } = tag as ScalarTag;
+    if (name === "tag:yaml.org,2002:timestamp" || format === "TIME") return [];
+    const decimal = name === "tag:yaml.org,2002:float" && !test?.test(".inf");
+    return decimal ? [{ ...(tag as ScalarTag), test: goFloat, resolve: asFloat }] : [tag];
   });
+  return [newOctal, ...others];
+}
+
+/** `0o17`, and hexadecimals with a large X, which go-yaml has beside YAML 1.1's own. */
+const newOctal: ScalarTag = {
+  tag: "tag:yaml.org,2002:int",
+  default: true,
+  test: /^[-+]?0(?:o[0-7]+|X[0-9a-fA-F]+)$/,
+  resolve: (text) => Number(text.replace(/^[-+]/, "")) * (text.startsWith("-") ? -1 : 1),
+};
+
+function asFloat(text: string): number {
+  return Number(text.replaceAll("_", ""));
 }
 
 function contentOf(document: Document.Parsed, source: string, text: string, lines: LineCounter): unknown {
@@ -74,15 +92,38 @@ function contentOf(document: Document.Parsed, source: string, text: string, line
       if (isMap(key) || isAlias(key)) throw new ManifestError(`${head}invalid map key: ${String(key)}`);
       return undefined;
     },
+    Scalar: (_, { value }) => {
+      if (typeof value !== "number" || Number.isFinite(value)) return;
+      const name = Number.isNaN(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf";
+      throw new ManifestError(
+        `error parsing ${source}: error converting YAML to JSON: json: unsupported value: ${name}`,
+      );
+    },
   });
   try {
-    return document.toJS({ maxAliasCount: aliasLimit });
+    return sortedKeys(document.toJS({ maxAliasCount: aliasLimit }), new Map());
   } catch (error) {
     if (!(error instanceof ReferenceError)) throw error;
     const anchor = /Unresolved alias.*: (.+)$/.exec(error.message)?.[1];
     if (anchor !== undefined) throw new ManifestError(`${head}unknown anchor '${anchor}' referenced`);
     throw new ManifestError(`${head}document contains excessive aliasing`);
   }
+}
+
+/** Keys in order, as they come out of kubectl's way from YAML to JSON: the first mistake is the first of these. */
+function sortedKeys(value: unknown, seen: Map<object, unknown>): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  const known = seen.get(value);
+  if (known !== undefined) return known;
+  const copy = Array.isArray(value)
+    ? value.map((each) => sortedKeys(each, seen))
+    : Object.fromEntries(
+        Object.entries(value)
+          .sort(([one], [other]) => (one < other ? -1 : one > other ? 1 : 0))
+          .map(([key, each]) => [key, sortedKeys(each, seen)]),
+      );
+  seen.set(value, copy);
+  return copy;
 }
 
 interface Wording {
@@ -123,21 +164,19 @@ function objectsOf(value: unknown, source: string, line: number): readonly Manif
     throw new ManifestError(`unable to decode ${JSON.stringify(source)}: ${text}`);
   }
   const object = value as Readonly<Record<string, unknown>>;
-  const missing = (["apiVersion", "kind"] as const).filter((field) => !object[field]);
-  if (missing.length > 0) {
-    const list = missing.map((field) => `${field} not set`).join(", ");
-    const why = missing.length > 1 ? `[${list}]` : list;
+  const { apiVersion, kind, items } = object;
+  if (typeof apiVersion !== "string" || typeof kind !== "string" || apiVersion === "" || kind === "") {
+    const problems = (["apiVersion", "kind"] as const).flatMap((field) => {
+      if (!object[field]) return [`${field} not set`];
+      return typeof object[field] === "string" ? [] : [`${field} isn't string type`];
+    });
+    const why = problems.length > 1 ? `[${problems.join(", ")}]` : problems.join();
     const help = "if you choose to ignore these errors, turn validation off with --validate=false";
     throw new ManifestError(`error validating ${JSON.stringify(source)}: error validating data: ${why}; ${help}`);
   }
-  const { apiVersion, kind, items } = object;
-  if (typeof apiVersion !== "string" || typeof kind !== "string") {
-    const field = typeof kind === "string" ? "apiVersion" : "kind";
-    throw new ManifestError(
-      `unable to decode ${JSON.stringify(source)}: json: cannot unmarshal into field .${field} of type string`,
-    );
-  }
   if (kind === "List" && Array.isArray(items)) return items.flatMap((item) => objectsOf(item, source, line));
+  const problem = metadataProblem(object.metadata);
+  if (problem !== undefined) throw new ManifestError(`unable to decode ${JSON.stringify(source)}: ${problem}`);
   return [{ apiVersion, kind, object, line }];
 }
 

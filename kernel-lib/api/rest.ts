@@ -179,7 +179,7 @@ class Server implements Api {
     if (!options.dryRun) return this.store.create(kind, draft, options.by ?? "kubectl");
     const name = meta.name ?? `${meta.generateName}${this.#suffixes.suffix()}`;
     if (this.store.get(kind, keyFor(meta.namespace, name))) throw alreadyExists(resource, name);
-    const identity = { name, creationTimestamp: rfc3339(this.#sim.clock.now), uid: "", resourceVersion: "" };
+    const identity = { name, creationTimestamp: rfc3339(this.#sim.clock.now) };
     return { ...fresh, metadata: { ...meta, ...identity } } as unknown as Kinds[K];
   }
 
@@ -199,7 +199,7 @@ class Server implements Api {
     const now = { ...fresh, metadata: { ...meta, ...kept(before.metadata) } } as unknown as Kinds[K] & Status;
     const status = (before as Status).status;
     const whole = resource.subresources.includes("status") && status !== undefined ? { ...now, status } : now;
-    if (errors.length === 0) errors.push(...validateUpdate(kind, whole, before));
+    errors.push(...validateUpdate(kind, whole, before));
     if (errors.length > 0) throw invalid(resource, before.metadata.name, errors);
     checkSize(whole);
     this.#warn(kind, whole, options);
@@ -218,6 +218,10 @@ class Server implements Api {
     const before = this.get(kind, namespace, name);
     const patched = patches[type](before, patch);
     if (typeof patched !== "object" || patched === null) throw badRequest("the patch does not leave an object");
+    const renamed = (patched as Partial<KubeObject>).metadata?.name;
+    if (renamed !== name) {
+      throw badRequest(`the name of the object (${renamed}) does not match the name on the URL (${name})`);
+    }
     return this.update(kind, patched, { ...options, namespace });
   }
 

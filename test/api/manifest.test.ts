@@ -97,3 +97,27 @@ items:
   expect(manifests[0]?.object).toMatchObject({ data: { mode: 0o644, day: "2020-01-01", time: "22:22" } });
   expect(manifests[1]?.object).toMatchObject({ metadata: { name: "a" } });
 });
+
+test("scalars are what go-yaml takes them for: a name like e1 is no number, 0o17 is one", () => {
+  const text = "apiVersion: v1\nkind: X\na: [e1, E2, ., -e1, .5, 1e3, 1_000, 0o17, 0X1f, 017, 12:30, y, No]\n";
+  expect(parseManifests(text, "x.yaml")[0]?.object.a).toEqual([
+    ...["e1", "E2", ".", "-e1"],
+    ...[0.5, 1000, 1000, 15, 31, 15],
+    ...["12:30", true, false],
+  ]);
+  expect(problem("apiVersion: v1\nkind: X\na: .inf\n")).toBe(
+    "error parsing x.yaml: error converting YAML to JSON: json: unsupported value: +Inf",
+  );
+});
+
+test("metadata that cannot be read is refused before the server is asked", () => {
+  const of = (metadata: string): string => problem(`apiVersion: v1\nkind: ConfigMap\nmetadata: ${metadata}\n`);
+  expect(of("[x]")).toBe(
+    'unable to decode "x.yaml": json: cannot unmarshal array into Go struct field metadataOnlyObject.metadata of type v1.ObjectMeta',
+  );
+  expect(of("{name: 5}")).toBe(
+    'unable to decode "x.yaml": json: cannot unmarshal number into Go struct field ObjectMeta.metadata.name of type string',
+  );
+  expect(of("{name: a, labels: [x]}")).toContain("ObjectMeta.metadata.labels of type map[string]string");
+  expect(of("{name: a, nope: 1}")).toBe("read");
+});

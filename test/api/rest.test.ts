@@ -79,6 +79,36 @@ describe("what the API refuses", () => {
     );
   });
 
+  test("of a change is all of it: what it may not be, and what it may not become", () => {
+    const { api } = newApi();
+    api.create("Deployment", deployment("web", 1));
+    const patch = { spec: { selector: { matchLabels: { run: "x" } } } };
+    expect(refusal(() => api.patch("Deployment", "default", "web", "merge", patch))).toBe(
+      '(Invalid) Deployment.apps "web" is invalid: [spec.template.metadata.labels: Invalid value: {"run":"web"}: ' +
+        "`selector` does not match template `labels`, " +
+        'spec.selector: Invalid value: {"matchLabels":{"run":"x"}}: field is immutable]',
+    );
+    expect(refusal(() => api.patch("Deployment", "default", "web", "merge", { metadata: { name: "other" } }))).toBe(
+      "(BadRequest) the name of the object (other) does not match the name on the URL (web)",
+    );
+  });
+
+  test("of Endpoints is every address, name and port in them", () => {
+    const { api } = newApi();
+    const addresses = [{ ip: "127.0.0.1", hostname: "A_b" }, {}];
+    const ports = [{ port: 1, protocol: "x" }];
+    const subsets = [{ addresses, notReadyAddresses: [{ ip: "169.254.0.1" }], ports }];
+    const said = refusal(() => api.create("Endpoints", { metadata: { name: "e" }, subsets }));
+    for (const part of [
+      'subsets[0].addresses[0].ip: Invalid value: "127.0.0.1": may not be in the loopback range',
+      'subsets[0].addresses[0].hostname: Invalid value: "A_b": a lowercase RFC 1123 label',
+      'subsets[0].addresses[1].ip: Invalid value: "": must be a valid IP address',
+      'subsets[0].notReadyAddresses[0].ip: Invalid value: "169.254.0.1": may not be in the link-local range',
+      'subsets[0].ports[0].protocol: Unsupported value: "x": supported values: "SCTP", "TCP", "UDP"',
+    ])
+      expect(said).toContain(part);
+  });
+
   test("includes addresses that somebody has, that are out of range, or that have run out", () => {
     const { api } = newApi();
     const ports = [{ port: 80 }];

@@ -29,6 +29,7 @@ export function defaultEndpoints(endpoints: Fresh<"Endpoints">): void {
 }
 
 export function defaultEndpointSlice(slice: Fresh<"EndpointSlice">): void {
+  for (const endpoint of slice.endpoints ?? []) endpoint.conditions ??= {};
   for (const port of slice.ports ?? []) {
     port.name ??= "";
     port.protocol ??= "TCP";

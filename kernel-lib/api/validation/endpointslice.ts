@@ -2,8 +2,7 @@
 import { duplicate, type FieldError, invalidValue, notSupported, required, tooMany } from "../errors";
 import type { Kinds } from "../kinds";
 import { parseIp } from "./ip";
-import { check, dnsLabel, dnsSubdomain, ipAddress, labelValue, portNumber, qualifiedName } from "./names";
-import { endpointAddress } from "./rest";
+import { check, dnsLabel, dnsSubdomain, ipAddress, labelValue, nonSpecialIp, portNumber, qualifiedName } from "./names";
 
 const addressTypes = ["FQDN", "IPv4", "IPv6"];
 const limit = { endpoints: 1000, ports: 20_000, addresses: 100, hints: 8 };
@@ -54,7 +53,7 @@ function hintErrors(field: string, hints: readonly { readonly name: string }[], 
 function sliceAddress(field: string, type: string, address: string): FieldError[] {
   if (type === "FQDN") return check(field, address, dnsSubdomain);
   const parsed = parseIp(address);
-  if (parsed?.family === type) return endpointAddress(field, address);
+  if (parsed?.family === type) return nonSpecialIp(field, address);
   const wanted = type === "IPv6" ? "must be a valid IPv6 address" : "must be an IPv4 address";
   return parsed ? [invalidValue(field, address, wanted)] : check(field, address, ipAddress);
 }

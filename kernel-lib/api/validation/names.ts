@@ -143,3 +143,20 @@ export function checkLabels(field: string, labels: Labels | undefined): FieldErr
     ...check(field, value, labelValue),
   ]);
 }
+
+/** What no endpoint and no external IP may be: no address, or one that means every host, this one or this link. */
+export function nonSpecialIp(field: string, ip: string): FieldError[] {
+  const wrong = check(field, ip, ipAddress);
+  if (wrong.length > 0) return wrong;
+  if (ip === "0.0.0.0" || ip === "::") return [invalidValue(field, ip, `may not be unspecified (${ip})`)];
+  if (/^127\.|^::1$/.test(ip)) {
+    return [invalidValue(field, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128)")];
+  }
+  if (/^169\.254\.|^fe[89ab]/i.test(ip)) {
+    return [invalidValue(field, ip, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")];
+  }
+  if (/^224\.0\.0\.|^ff.2:/i.test(ip)) {
+    return [invalidValue(field, ip, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")];
+  }
+  return [];
+}

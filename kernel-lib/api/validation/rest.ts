@@ -1,11 +1,12 @@
 /** Owns the validation of the kinds that need little: ConfigMap, Secret, Node, Endpoints. */
 
 import { same } from "../equal";
-import { type FieldError, forbiddenField, invalidValue, required, tooLong } from "../errors";
+import { type FieldError, forbiddenField, invalidValue, notSupported, required, tooLong } from "../errors";
 import type { Kinds } from "../kinds";
-import { check, cidr, configKey, dnsLabel, ipAddress, portNumber } from "./names";
+import { check, cidr, configKey, dnsLabel, dnsSubdomain, nonSpecialIp, portNumber, qualifiedName } from "./names";
 
 const mebibyte = 1024 * 1024;
+const protocols = ["SCTP", "TCP", "UDP"];
 
 export function validateConfigMap(map: Kinds["ConfigMap"]): FieldError[] {
   const errors: FieldError[] = [];
@@ -55,8 +56,11 @@ export function validateEndpoints(endpoints: Kinds["Endpoints"]): FieldError[] {
       errors.push(required(field, "must specify `addresses` or `notReadyAddresses`"));
     }
     for (const list of ["addresses", "notReadyAddresses"] as const) {
-      for (const [place, { ip }] of (subset[list] ?? []).entries()) {
-        errors.push(...endpointAddress(`${field}.${list}[${place}].ip`, ip));
+      for (const [place, { ip, hostname, nodeName }] of (subset[list] ?? []).entries()) {
+        const path = `${field}.${list}[${place}]`;
+        errors.push(...nonSpecialIp(`${path}.ip`, ip ?? ""));
+        if (hostname) errors.push(...check(`${path}.hostname`, hostname, dnsLabel));
+        if (nodeName !== undefined) errors.push(...check(`${path}.nodeName`, nodeName, dnsSubdomain));
       }
     }
     for (const [place, port] of (subset.ports ?? []).entries()) {
@@ -64,17 +68,10 @@ export function validateEndpoints(endpoints: Kinds["Endpoints"]): FieldError[] {
       if ((subset.ports?.length ?? 0) > 1 && !port.name) errors.push(required(`${path}.name`));
       else if (port.name) errors.push(...check(`${path}.name`, port.name, dnsLabel));
       errors.push(...portNumber(port.port).map((message) => invalidValue(`${path}.port`, port.port, message)));
+      const { protocol = "TCP", appProtocol } = port;
+      if (!protocols.includes(protocol)) errors.push(notSupported(`${path}.protocol`, protocol, protocols));
+      if (appProtocol !== undefined) errors.push(...check(`${path}.appProtocol`, appProtocol, qualifiedName));
     }
   }
   return errors;
-}
-
-/** What no endpoint may have: an address that is none, or that means every host or this one. */
-export function endpointAddress(field: string, ip: string): FieldError[] {
-  const wrong = check(field, ip, ipAddress);
-  if (wrong.length > 0) return wrong;
-  if (ip === "0.0.0.0" || ip === "::") return [invalidValue(field, ip, `may not be unspecified (${ip})`)];
-  if (/^127\.|^::1$/.test(ip))
-    return [invalidValue(field, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128)")];
-  return [];
 }

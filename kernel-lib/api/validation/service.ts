@@ -10,7 +10,7 @@ import {
   cidr,
   dnsLabel,
   dnsSubdomain,
-  ipAddress,
+  nonSpecialIp,
   portName,
   portNumber,
   qualifiedName,
@@ -38,7 +38,7 @@ export function validateService(service: Service): FieldError[] {
   errors.push(...checkLabels("spec.selector", spec.selector), ...validateAffinity(spec));
   errors.push(...validateClusterIps(spec));
   for (const [at, ip] of (spec.externalIPs ?? []).entries()) {
-    errors.push(...validateExternalIp(`spec.externalIPs[${at}]`, ip));
+    errors.push(...nonSpecialIp(`spec.externalIPs[${at}]`, ip));
   }
   if (!spec.type) errors.push(required("spec.type"));
   else if (!types.includes(spec.type)) errors.push(notSupported("spec.type", spec.type, types));
@@ -127,22 +127,6 @@ function validateAffinity(spec: Spec): FieldError[] {
     errors.push(forbiddenField("spec.sessionAffinityConfig", "must not be set when session affinity is None"));
   }
   return errors;
-}
-
-function validateExternalIp(field: string, ip: string): FieldError[] {
-  const wrong = check(field, ip, ipAddress);
-  if (wrong.length > 0) return wrong;
-  if (ip === "0.0.0.0" || ip === "::") return [invalidValue(field, ip, "may not be unspecified (0.0.0.0 or ::)")];
-  if (/^127\.|^::1$/.test(ip)) {
-    return [invalidValue(field, ip, "may not be in the loopback range (127.0.0.0/8, ::1/128)")];
-  }
-  if (/^169\.254\.|^fe[89ab]/i.test(ip)) {
-    return [invalidValue(field, ip, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")];
-  }
-  if (/^224\.0\.0\.|^ff.2:/i.test(ip)) {
-    return [invalidValue(field, ip, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")];
-  }
-  return [];
 }
 
 const onlyForLoadBalancers = "may only be used when `type` is 'LoadBalancer'";
