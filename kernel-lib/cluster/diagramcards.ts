@@ -102,7 +102,7 @@ function endText(hop: Hop): string {
   return `✕ ${end.why.replace(/: -A .*/, "")}`;
 }
 
-const decisive: ReadonlySet<string> = new Set(["dnat", "snat", "masquerade", "drop", "reject"]);
+const decisive: ReadonlySet<string> = new Set(["dnat", "redirect", "snat", "masquerade", "drop", "reject"]);
 
 /** A card has room for what decided; every rule is in the table. */
 function toldReasons({ reasons }: Hop): readonly Reason[] {

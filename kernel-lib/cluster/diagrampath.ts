@@ -1,7 +1,7 @@
 /** Owns the line of a packet's way: through its numbers, with arrows, NAT marked where it happens, and a cross where it is lost. */
 import { isBad, numberMark } from "./diagramcards";
 import { ink, type Mark, textWidth } from "./drawing";
-import type { Hop } from "./hops";
+import type { Change, Hop } from "./hops";
 
 /** Where a packet, and its answer, met a place. */
 interface Met {
@@ -88,9 +88,13 @@ function drawLost(x: number, y: number, width: number, way: "out" | "back"): rea
   ];
 }
 
-/** NAT is marked where it happens: on both sides of the number, if both addresses changed. */
+function isTranslation({ kind, field }: Change): boolean {
+  return field !== undefined || kind === "proxied";
+}
+
+/** NAT is marked where it happens, and so is a proxy: on both sides of the number, if both addresses changed. */
 function drawBadges(hop: Hop, x: number, y: number): readonly Mark[] {
-  const kinds = new Set(hop.changes.filter(({ field }) => field !== undefined).map(({ kind }) => kind));
+  const kinds = new Set(hop.changes.filter(isTranslation).map(({ kind }) => kind));
   return [...kinds].flatMap((kind, at): readonly Mark[] => {
     const word = kind === "untranslated" ? "NAT back" : kind === "proxied" ? "PROXY" : kind.toUpperCase();
     const wide = textWidth(word, 8.5, { bold: true }) + 8;

@@ -239,7 +239,7 @@ function changesOf({ entry, event }: Line, all: readonly PacketEvent[]): readonl
   }
   if (event.kind === "decapsulate") return [{ kind: "decapsulated", text: "taken out of the UDP packet" }];
   if (event.kind !== "nat" || !before) return [];
-  const reply = entry.what.startsWith("reply");
+  const reply = /^(IPVS: )?reply /.test(entry.what);
   return (["source", "target"] as const).flatMap((field): readonly Change[] => {
     const [from, to] = [endText(before, field), endText(packet, field)];
     if (from === to) return [];

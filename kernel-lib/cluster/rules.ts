@@ -2,10 +2,9 @@
 import type { FlowResult } from "../net/flow";
 import type { MatchedRule } from "../net/passage";
 
-/** A rule in one line: iptables and nft say the table first; IPVS's line says all itself. */
-export function ruleLine({ table, chain, text, tool = "iptables" }: MatchedRule): string {
-  if (tool === "iptables") return `${table}: ${text}`;
-  return tool === "nft" ? `${table} ${chain}: ${text}` : text;
+/** A rule in one line: the table first, and nft says the chain, too, which in the other tools' lines is in the rule. */
+export function ruleLine({ table, chain, text, tool }: MatchedRule): string {
+  return tool === "nft" ? `${table} ${chain}: ${text}` : `${table}: ${text}`;
 }
 
 /** Whether a rule gave the packet another source, or the mark that asks for that. */

@@ -113,6 +113,33 @@ describe("the hops of a connection to a Service", () => {
   });
 });
 
+describe("what a Service's mode does to a connection", () => {
+  it.each([
+    ["iptables", ["dnat", "untranslated"], /^nat: -A KUBE-SEP-\w+ .* -j DNAT --to-destination 10\./m],
+    ["nftables", ["dnat", "untranslated"], /^ip kube-proxy service-\S+: .*dnat ip to numgen random mod 1 /m],
+    ["ipvs", ["dnat", "untranslated"], /^ipvs: -a -t 10\.\S+:80 -r 10\.\S+ -m -w 1$/m],
+    [
+      "userspace",
+      ["dnat", "proxied", "untranslated"],
+      /^nat: -A KUBE-PORTALS-CONTAINER .* -j REDIRECT --to-ports \d+$/m,
+    ],
+  ] as const)(
+    "%s: there and back, with the rule that decided, in words and in the picture",
+    async (mode, kinds, rule) => {
+      const cluster = await withPods({ seed: 5, mode });
+      const trace = await cluster.trace({ from: "pod/client", to: "svc/web:80" });
+      const changes = trace.hops.flatMap((hop) => hop.changes).filter(({ kind }) => !kind.endsWith("capsulated"));
+      expect(changes.map(({ kind }) => kind)).toEqual(kinds);
+      const bundle = await bundleOf(trace);
+      expect(String(bundle["text/plain"]).replace(/^ +/gm, "")).toMatch(rule);
+      const picture = String(bundle["image/svg+xml"]);
+      expect(picture).toContain("NAT back");
+      expect(picture.includes("PROXY")).toBe(mode === "userspace");
+      expect(picture).toMatch(/rule \d+ of/);
+    },
+  );
+});
+
 describe("a trace of a datagram", () => {
   it("to port 53 is a DNS query, which CoreDNS answers under the Service's address", async () => {
     const cluster = await withPods({ seed: 5 });
