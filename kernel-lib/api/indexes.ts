@@ -21,13 +21,19 @@ interface Entry {
   object: KubeObject;
 }
 
+type Sets = Map<string, Set<Entry>>;
+
 /**
  * `set` costs O(labels) for a new object, and next to nothing for one whose labels, owners and node stay as they are; a list
  * costs what the narrowest set holds.
  */
 export class Index {
   readonly #objects = new Map<Key, Entry>();
-  readonly #sets = new Map<string, Set<Entry>>();
+  readonly #byNamespace: Sets = new Map();
+  readonly #byOwner: Sets = new Map();
+  readonly #byNode: Sets = new Map();
+  /** By name, then by value: no text is put together to find a set. */
+  readonly #byLabel = new Map<string, Sets>();
 
   get size(): number {
     return this.#objects.size;
@@ -39,75 +45,81 @@ export class Index {
 
   set(key: Key, object: KubeObject): void {
     const known = this.#objects.get(key);
-    if (known && sameTerms(known.object, object)) {
-      known.object = object;
-      return;
-    }
-    const terms = termsOf(object);
     const entry = known ?? { object };
-    if (known) for (const term of termsOf(known.object)) if (!terms.includes(term)) this.#drop(term, known);
-    entry.object = object;
+    const before = known?.object;
     if (!known) this.#objects.set(key, entry);
-    for (const term of terms) {
-      const set = this.#sets.get(term);
-      if (set) set.add(entry);
-      else this.#sets.set(term, new Set([entry]));
-    }
+    entry.object = object;
+    this.#move(entry, before, object);
   }
 
   delete(key: Key): void {
-    const before = this.#objects.get(key);
-    if (!before) return;
+    const entry = this.#objects.get(key);
+    if (!entry) return;
     this.#objects.delete(key);
-    for (const term of termsOf(before.object)) this.#drop(term, before);
+    this.#move(entry, entry.object, undefined);
   }
 
   list(matching: Matching = {}): readonly KubeObject[] {
+    const { namespace, selector, owner, node } = matching;
+    const asked: (Set<Entry> | undefined)[] = [];
+    for (const labels of [selector?.matchLabels, matching.labels]) {
+      for (const name in labels) asked.push(this.#byLabel.get(name)?.get(labels[name] as string));
+    }
+    if (owner !== undefined) asked.push(this.#byOwner.get(owner));
+    if (node !== undefined) asked.push(this.#byNode.get(node));
+    if (namespace !== undefined) asked.push(this.#byNamespace.get(namespace));
     let narrowest: { readonly size: number; values(): IterableIterator<Entry> } = this.#objects;
-    const terms = termsAsked(matching);
-    for (const term of terms) {
-      const set = this.#sets.get(term);
+    for (const set of asked) {
       if (!set) return [];
-      if (set.size < narrowest.size) narrowest = set;
+      if (set.size < narrowest.size || asked.length === 1) narrowest = set;
     }
     const found: KubeObject[] = [];
     // What is asked for by one term alone is just what its set holds.
-    const all = terms.length === 0 || (terms.length === 1 && !matching.selector?.matchExpressions?.length);
+    const all = asked.length === 0 || (asked.length === 1 && !selector?.matchExpressions?.length);
     for (const { object } of narrowest.values()) if (all || fits(object, matching)) found.push(object);
     return found;
   }
 
-  #drop(term: string, entry: Entry): void {
-    const set = this.#sets.get(term);
-    set?.delete(entry);
-    if (set?.size === 0) this.#sets.delete(term);
+  /** From the sets that the object was in to those that it is in now; in a set where it stays it keeps its place. */
+  #move(entry: Entry, before: KubeObject | undefined, now: KubeObject | undefined): void {
+    const [was, is] = [before?.metadata as Meta | undefined, now?.metadata as Meta | undefined];
+    move(this.#byNamespace, entry, was && (was.namespace ?? ""), is && (is.namespace ?? ""));
+    move(this.#byNode, entry, nodeOf(before), nodeOf(now));
+    if (was?.labels !== is?.labels) {
+      for (const name in was?.labels) this.#label(name, entry, was.labels[name], is?.labels?.[name]);
+      for (const name in is?.labels) this.#label(name, entry, was?.labels?.[name], is.labels[name]);
+    }
+    if (was?.ownerReferences !== is?.ownerReferences) {
+      const stays = (uid: string): boolean => is?.ownerReferences?.some((owner) => owner.uid === uid) ?? false;
+      for (const { uid } of was?.ownerReferences ?? []) if (!stays(uid)) move(this.#byOwner, entry, uid, undefined);
+      for (const { uid } of is?.ownerReferences ?? []) move(this.#byOwner, entry, undefined, uid);
+    }
+  }
+
+  #label(name: string, entry: Entry, was: string | undefined, is: string | undefined): void {
+    const known = this.#byLabel.get(name);
+    const sets: Sets = known ?? new Map();
+    if (!known) this.#byLabel.set(name, sets);
+    move(sets, entry, was, is);
+    if (sets.size === 0) this.#byLabel.delete(name);
   }
 }
 
-/** Whether both are in the same sets, seen without looking further than the parts that decide. */
-function sameTerms(one: KubeObject, other: KubeObject): boolean {
-  const [a, b] = [one.metadata as Meta, other.metadata as Meta];
-  if (a.labels !== b.labels || a.ownerReferences !== b.ownerReferences || a.namespace !== b.namespace) return false;
-  return one.kind !== "Pod" || other.kind !== "Pod" || one.spec.nodeName === other.spec.nodeName;
+function move(sets: Sets, entry: Entry, from: string | undefined, to: string | undefined): void {
+  if (from === to) return;
+  if (from !== undefined) {
+    const set = sets.get(from);
+    set?.delete(entry);
+    if (set?.size === 0) sets.delete(from);
+  }
+  if (to === undefined) return;
+  const set = sets.get(to);
+  if (set) set.add(entry);
+  else sets.set(to, new Set([entry]));
 }
 
-function termsOf(object: KubeObject): string[] {
-  const meta = object.metadata as Meta;
-  const terms = [`space ${meta.namespace ?? ""}`];
-  for (const [name, value] of Object.entries(meta.labels ?? {})) terms.push(`label ${name}=${value}`);
-  for (const owner of meta.ownerReferences ?? []) terms.push(`owner ${owner.uid}`);
-  if (object.kind === "Pod" && object.spec.nodeName) terms.push(`node ${object.spec.nodeName}`);
-  return terms;
-}
-
-function termsAsked(matching: Matching): string[] {
-  const terms: string[] = [];
-  const labels = { ...matching.selector?.matchLabels, ...matching.labels };
-  for (const [name, value] of Object.entries(labels)) terms.push(`label ${name}=${value}`);
-  if (matching.owner !== undefined) terms.push(`owner ${matching.owner}`);
-  if (matching.node !== undefined) terms.push(`node ${matching.node}`);
-  if (matching.namespace !== undefined) terms.push(`space ${matching.namespace}`);
-  return terms;
+function nodeOf(object: KubeObject | undefined): string | undefined {
+  return (object?.kind === "Pod" && object.spec.nodeName) || undefined;
 }
 
 function fits(object: KubeObject, matching: Matching): boolean {

@@ -5,9 +5,8 @@ import { type DeleteOptions, markForDeletion } from "./deletion";
 import { same } from "./equal";
 import { alreadyExists, conflict, notFound } from "./errors";
 import { Index, type Matching } from "./indexes";
-import { type Draft, type Kind, type Kinds, type KubeObject, resourceOf } from "./kinds";
+import { apiVersionOf, type Draft, type Kind, type Kinds, type KubeObject, resourceOf } from "./kinds";
 import { type Key, keyFor, type Meta } from "./meta";
-import { flat } from "./text";
 import { rfc3339 } from "./time";
 
 /** One write, as a watch of the REST API replays it. `object` is what is now, or what was deleted. */
@@ -37,7 +36,18 @@ const generational: ReadonlySet<Kind> = new Set<Kind>([
   "EndpointSlice",
 ]);
 
-type Write = { readonly apiVersion: string; readonly kind: Kind; readonly metadata: Meta; readonly spec?: unknown };
+/** Kinds whose status says how they are. */
+export type KindWithStatus = "Pod" | "Node" | "Deployment" | "ReplicaSet" | "DaemonSet";
+
+interface Write {
+  readonly apiVersion: string;
+  readonly kind: Kind;
+  readonly metadata: Meta;
+  readonly spec?: unknown;
+  readonly status?: unknown;
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 /**
  * Objects are immutable and shared: what `get` returns is what the next reader gets. Two writers of one object both use
@@ -51,8 +61,8 @@ export class Store {
   readonly #followers = new Map<Kind, Followers>();
   /** Those who want only the pods of one node, by its name. */
   readonly #nodeFollowers = new Map<string, Followers>();
-  /** Those who want only one object, by kind and key. */
-  readonly #oneFollowers = new Map<string, Followers>();
+  /** Those who want only one object. */
+  readonly #oneFollowers = new Map<Kind, Map<Key, Followers>>();
   #history: Change[] = [];
   #forgotten = firstVersion;
   #version = firstVersion;
@@ -94,20 +104,21 @@ export class Store {
     const key = keyFor(namespace, name);
     const index = this.#index(kind);
     if (index.get(key)) throw alreadyExists(resource, name);
-    const { namespace: _given, ...rest } = meta;
-    const metadata: Meta = {
-      ...rest,
-      name,
-      ...(namespace !== undefined && { namespace }),
-      uid: this.#uid(),
-      resourceVersion: String(this.#version + 1),
-      creationTimestamp: rfc3339(this.#sim.clock.now),
-      ...(generational.has(kind) && { generation: 1 }),
-    };
-    const apiVersion = resource.group ? `${resource.group}/${resource.version}` : resource.version;
-    const object = { ...draft, apiVersion, kind, metadata } as unknown as Kinds[K];
-    this.#write("ADDED", kind, key, object, undefined, by);
-    return object;
+    // Fields are put into a copy one by one: that is several times as fast as all in one `{ ...a, b }`.
+    const metadata = { ...meta } as Writable<Meta>;
+    metadata.name = name;
+    if (namespace !== undefined) metadata.namespace = namespace;
+    else delete metadata.namespace;
+    metadata.uid = this.#uid();
+    metadata.resourceVersion = String(this.#version + 1);
+    metadata.creationTimestamp = rfc3339(this.#sim.clock.now);
+    if (generational.has(kind)) metadata.generation = 1;
+    const object = { ...draft } as unknown as Writable<Write>;
+    object.apiVersion = apiVersionOf(resource);
+    object.kind = kind;
+    object.metadata = metadata;
+    this.#write("ADDED", kind, key, object as unknown as Kinds[K], undefined, by);
+    return object as unknown as Kinds[K];
   }
 
   /**
@@ -126,19 +137,37 @@ export class Store {
     if (asked.resourceVersion !== old.resourceVersion) throw conflict(resource, old.name);
     if (same(wanted, before)) return before;
     const respecified = generational.has(kind) && !same((wanted as Write).spec, (before as Write).spec);
-    const metadata: Meta = {
-      ...asked,
-      name: old.name,
-      ...(old.namespace !== undefined && { namespace: old.namespace }),
-      uid: old.uid,
-      creationTimestamp: old.creationTimestamp,
-      ...(old.generation !== undefined && { generation: old.generation + (respecified ? 1 : 0) }),
-      resourceVersion: String(this.#version + 1),
-    };
-    const object = { ...wanted, metadata } as unknown as Kinds[K];
+    const metadata = { ...asked } as Writable<Meta>;
+    if (asked !== old) {
+      metadata.name = old.name;
+      if (old.namespace !== undefined) metadata.namespace = old.namespace;
+      metadata.uid = old.uid;
+      metadata.creationTimestamp = old.creationTimestamp;
+    }
+    if (old.generation !== undefined) metadata.generation = old.generation + (respecified ? 1 : 0);
+    metadata.resourceVersion = String(this.#version + 1);
+    const object = { ...wanted } as unknown as Writable<Write>;
+    object.metadata = metadata;
     const ended = isOver(wanted as KubeObject, metadata);
-    this.#write(ended ? "DELETED" : "MODIFIED", kind, key, object, before, by);
-    return object;
+    this.#write(ended ? "DELETED" : "MODIFIED", kind, key, object as unknown as Kinds[K], before, by);
+    return object as unknown as Kinds[K];
+  }
+
+  /**
+   * Changes the status of an object that is there, and nothing else of it: what `update` does, in less time.
+   * @throws StatusError NotFound
+   */
+  setStatus<K extends KindWithStatus>(kind: K, key: Key, status: Kinds[K]["status"], by: string): Kinds[K] {
+    const before = this.get(kind, key);
+    if (!before) throw notFound(resourceOf(kind), key.slice(key.indexOf("/") + 1));
+    if (same(before.status, status)) return before;
+    const metadata = { ...(before as Write).metadata } as Writable<Meta>;
+    metadata.resourceVersion = String(this.#version + 1);
+    const object = { ...before } as unknown as Writable<Write>;
+    object.metadata = metadata;
+    object.status = status;
+    this.#write("MODIFIED", kind, key, object as unknown as Kinds[K], before, by);
+    return object as unknown as Kinds[K];
   }
 
   /** Creates the object, or makes the one that is there like it (metadata's labels, annotations and owners too). */
@@ -208,7 +237,10 @@ export class Store {
 
   /** The same for one object only. */
   followOne(kind: Kind, key: Key, see: (change: Change) => void): Subscription {
-    return subscribe(this.#oneFollowers, `${kind} ${key}`, see);
+    const known = this.#oneFollowers.get(kind);
+    const followers = known ?? new Map<Key, Followers>();
+    if (!known) this.#oneFollowers.set(kind, followers);
+    return subscribe(followers, key, see);
   }
 
   /** Every change after `version`, oldest first; "gone" if some of them are no longer kept. */
@@ -236,7 +268,9 @@ export class Store {
     const index = this.#index(kind);
     if (type === "DELETED") index.delete(key);
     else index.set(key, object as KubeObject);
-    const change = { version, type, kind, key, object, ...(before && { before }) } as unknown as Change;
+    const change = (before
+      ? { version, type, kind, key, object, before }
+      : { version, type, kind, key, object }) as unknown as Change;
     this.#history.push(change);
     if (this.#history.length > historyLimit * 1.25) {
       this.#history = this.#history.slice(-historyLimit);
@@ -248,7 +282,7 @@ export class Store {
       journal.write({ at: this.#sim.clock.now, where: by, about: `${kind} ${key}`, what, detail: change });
     }
     this.#followers.get(kind)?.tell(change);
-    if (this.#oneFollowers.size > 0) this.#oneFollowers.get(`${kind} ${key}`)?.tell(change);
+    this.#oneFollowers.get(kind)?.get(key)?.tell(change);
     if (kind === "Pod") this.#tellNodes(change as Change<"Pod">);
   }
 
@@ -277,18 +311,23 @@ export class Store {
     return name;
   }
 
+  /** A random UUID (RFC 9562, version 4). */
   #uid(): string {
-    const part = (): string => fourDigits(this.#uids.integer(0, 0xffff));
-    const variant = "89ab"[this.#uids.integer(0, 3)];
-    const [a, b, c, d, e] = [part(), part(), part(), part(), part()];
-    return flat(`${a}${b}-${c}-4${d.slice(1)}-${variant}${e.slice(1)}-${part()}${part()}${part()}`);
+    const variant = this.#uids.integer(8, 11);
+    let at = 0;
+    for (let part = 0; part < 8; part++) {
+      const value = this.#uids.integer(0, 0xffff);
+      for (let shift = 12; shift >= 0; shift -= 4) {
+        const digit = at === 14 ? 4 : at === 19 ? variant : (value >> shift) & 15;
+        uidCodes[at++] = digit < 10 ? 48 + digit : 87 + digit;
+      }
+      if (part >= 1 && part <= 4) uidCodes[at++] = 45;
+    }
+    return String.fromCharCode(...uidCodes);
   }
 }
 
-/** A number below 65536 in hexadecimal. */
-function fourDigits(value: number): string {
-  return (0x10000 + value).toString(16).slice(1);
-}
+const uidCodes = new Array<number>(36).fill(0);
 
 /** Those who follow the same thing, in the order in which they came; thousands may come and go. */
 class Followers {
