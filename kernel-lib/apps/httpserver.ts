@@ -1,6 +1,6 @@
 /** Owns serving HTTP: connections that are kept alive, answers in their order, and stopping without losing one. */
 import { formatIp } from "../net/address";
-import type { ListenOptions, TcpSocket } from "../net/socket";
+import type { ListenOptions, TcpHandlers, TcpSocket } from "../net/socket";
 import type { Program } from "./app";
 import {
   contentLength,
@@ -28,11 +28,19 @@ export interface HttpServer {
 /** Gives the response; or nothing, and calls `respond` when there is one. */
 export type Answer = (asked: Exchange, respond: (response: HttpResponse) => void) => HttpResponse | undefined;
 
+/** What stands between a server and its connections: TLS (tls/stream.ts). */
+export type Over = (accept: (socket: TcpSocket) => TcpHandlers) => (socket: TcpSocket) => TcpHandlers;
+
 /** Serves HTTP: keeps connections alive, answers bad requests with 400. Ends with the program. */
-export function serveHttp(program: Program, options: ListenOptions, answer: Answer): HttpServer {
+export function serveHttp(
+  program: Program,
+  options: ListenOptions,
+  answer: Answer,
+  over: Over = (accept) => accept,
+): HttpServer {
   const open = new Map<TcpSocket, Conversation>();
   let drained: (() => void) | undefined;
-  const listener = program.netns.sockets.listenTcp(options, (accepted) => {
+  const accept = (accepted: TcpSocket): TcpHandlers => {
     const conversation = new Conversation(accepted, answer, () => drained !== undefined);
     open.set(accepted, conversation);
     const owned = program.own({ close: () => accepted.end() });
@@ -54,8 +62,8 @@ export function serveHttp(program: Program, options: ListenOptions, answer: Answ
       closed: forget,
       failed: forget,
     };
-  });
-  program.own(listener);
+  };
+  const listener = program.own(program.netns.sockets.listenTcp(options, over(accept)));
   return {
     drain(closed) {
       listener.close();

@@ -65,13 +65,14 @@ export function checksum(...parts: readonly Uint8Array[]): number {
   return ~sum & 0xffff;
 }
 
-/** The text in UTF-8. */
+/** The text in UTF-8; a lone U+DC80…U+DCFF is the octet that it stands for (see `utf8Length`). */
 export function utf8(text: string): Uint8Array {
   const octets = new Octets();
   for (const letter of text) {
     const code = letter.codePointAt(0) ?? 0;
     if (code < 0x80) octets.u8(code);
     else if (code < 0x800) octets.u8(0xc0 | (code >> 6), 0x80 | (code & 63));
+    else if (code >= 0xdc80 && code <= 0xdcff) octets.u8(code - 0xdc00);
     else if (code < 0x1_0000) octets.u8(0xe0 | (code >> 12), 0x80 | ((code >> 6) & 63), 0x80 | (code & 63));
     else octets.u8(0xf0 | (code >> 18), 0x80 | ((code >> 12) & 63), 0x80 | ((code >> 6) & 63), 0x80 | (code & 63));
   }

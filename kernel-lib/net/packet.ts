@@ -185,7 +185,10 @@ export function frameSize(frame: Frame): number {
 let lastText = "";
 let lastLength = 0;
 
-/** How many octets UTF-8 needs for the text. */
+/**
+ * How many octets the text has on the wire: UTF-8, where a lone U+DC80…U+DCFF stands for the one octet 0x80…0xff that is no
+ * text (as Python's surrogateescape has it, PEP 383). So a stream of texts can carry what is none: TLS.
+ */
 export function utf8Length(text: string): number {
   if (text === "") return 0;
   if (text !== lastText) {
@@ -204,7 +207,7 @@ function countOctets(text: string): number {
     else if (unit >= 0xd800 && unit < 0xdc00 && at + 1 < text.length) {
       length += 2;
       at++;
-    } else length += 2;
+    } else if (unit < 0xdc80 || unit > 0xdcff) length += 2;
   }
   return length;
 }
