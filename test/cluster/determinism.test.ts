@@ -54,3 +54,45 @@ test("the network may be host-gw, with more nodes or fewer", async () => {
   );
   expect(printed).toContain("200".repeat(6));
 });
+
+const bothWays = { ipFamilies: ["IPv4", "IPv6"] } as const;
+
+/** All that a mode shows on a node, and whom it picks, while Services, pods and the mode itself come and go. */
+const everything = `kubectl create deployment web --image=nginx --replicas=3
+kubectl expose deployment web --port=80 --type=NodePort
+kubectl create service clusterip nobody --tcp=80:80
+kubectl run client --image=curlimages/curl -- sleep 1d
+kubectl wait --for=condition=Ready pod --all --timeout=60s
+for i in 1 2 3 4 5 6; do kubectl exec client -- curl -s -o /dev/null -w '%{http_code} %{local_port}\\n' web; done
+kubectl patch svc web -p '{"spec":{"sessionAffinity":"ClientIP"}}'
+kubectl scale deployment web --replicas=2; sleep 3
+for i in 1 2 3; do kubectl exec client -- curl -s -o /dev/null web; done
+kubectl logs -l app=web --prefix | cut -c1-80
+ssh node-1 iptables-save -c; ssh node-1 ip6tables-save; ssh node-1 nft list ruleset
+ssh node-1 ipvsadm -Ln --stats; ssh node-1 ipvsadm -Lnc; ssh node-1 ipset list; ssh node-1 conntrack -L; ssh node-1 ss -tan
+kubectl get pods,svc,endpointslices -A -o yaml`;
+
+test.each(["iptables", "nftables", "ipvs", "userspace"] as const)("%s: the same seed, the same bytes", async (mode) => {
+  const run = async (seed: number): Promise<string> => {
+    const cluster = new Cluster({ seed, mode, nodes: 2, ...(mode === "userspace" ? {} : bothWays) });
+    await cluster.start();
+    let printed = "";
+    const type = (lines: string): Promise<number> =>
+      cluster.session().type(lines, (_stream, part) => {
+        printed += part;
+      });
+    await type(everything);
+    const load = await cluster.load({ from: "pod/client", to: "svc/nobody:80", connections: 20 });
+    const question = { from: "pod/client", to: "svc/web:80" } as const;
+    const { steps } = await cluster.trace(question);
+    printed += JSON.stringify([load, steps, cluster.explain(question).outcomes]);
+    await cluster.setMode(mode === "iptables" ? "nftables" : "iptables");
+    await type(
+      "ssh node-1 iptables-save -c; ssh node-1 nft list ruleset; kubectl logs -n kube-system -l k8s-app=kube-proxy",
+    );
+    return printed;
+  };
+  const first = await run(7);
+  expect(await run(7)).toBe(first);
+  expect(await run(8)).not.toBe(first);
+});
