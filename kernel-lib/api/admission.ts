@@ -10,6 +10,7 @@ import { type FieldError, forbiddenField } from "./errors";
 import type { Kind, Kinds } from "./kinds";
 import type { Fresh } from "./mutable";
 import { validateEndpointSlice, validateEndpointSliceUpdate } from "./validation/endpointslice";
+import { validateAddressPool, validateBgpPeer } from "./validation/metallb";
 import { validatePodSpec } from "./validation/pod";
 import {
   validateConfigMap,
@@ -68,7 +69,15 @@ const rules: { readonly [K in Kind]: Rules<K> } = {
   Secret: { defaults: defaultSecret, validate: validateSecret },
   ServiceAccount: {},
   Event: {},
+  IPAddressPool: { validate: validateAddressPool },
+  L2Advertisement: { defaults: defaultSpec },
+  BGPAdvertisement: { defaults: defaultSpec },
+  BGPPeer: { validate: validateBgpPeer },
 };
+
+function defaultSpec(fresh: Fresh<"L2Advertisement"> | Fresh<"BGPAdvertisement">): void {
+  fresh.spec ??= {};
+}
 
 /** Metadata's own errors come from validateMeta; a Service's annotations about topology are the Service's. */
 function isMetaField(field: string): boolean {

@@ -13,6 +13,13 @@ import type {
 } from "kubernetes-types/core/v1";
 import type { EndpointSlice } from "kubernetes-types/discovery/v1";
 import type { DraftMeta, Immutable, Meta } from "./meta";
+import {
+  type BGPAdvertisementSpec,
+  type BGPPeerSpec,
+  type IPAddressPoolSpec,
+  type L2AdvertisementSpec,
+  metallbResource,
+} from "./metallb";
 
 type Filled = "spec" | "status";
 
@@ -28,6 +35,15 @@ interface NewerEndpoint {
   readonly hints?: { readonly forNodes?: readonly { readonly name: string }[] };
 }
 type StoredSlice = Stored<EndpointSlice, "EndpointSlice", "discovery.k8s.io/v1">;
+
+/** A kind that is defined by an add-on (a custom resource). */
+interface Custom<K extends string, V extends string, S> {
+  readonly apiVersion: V;
+  readonly kind: K;
+  readonly metadata: Meta;
+  readonly spec: Immutable<S>;
+  readonly status?: Immutable<Record<string, unknown>>;
+}
 
 /** Every kind, by name. */
 export interface Kinds {
@@ -46,6 +62,10 @@ export interface Kinds {
   Secret: Stored<Secret, "Secret", "v1">;
   Event: Stored<Event, "Event", "v1">;
   ServiceAccount: Stored<ServiceAccount, "ServiceAccount", "v1">;
+  IPAddressPool: Custom<"IPAddressPool", "metallb.io/v1beta1", IPAddressPoolSpec>;
+  L2Advertisement: Custom<"L2Advertisement", "metallb.io/v1beta1", L2AdvertisementSpec>;
+  BGPAdvertisement: Custom<"BGPAdvertisement", "metallb.io/v1beta1", BGPAdvertisementSpec>;
+  BGPPeer: Custom<"BGPPeer", "metallb.io/v1beta2", BGPPeerSpec>;
 }
 
 export type Kind = keyof Kinds;
@@ -72,6 +92,8 @@ export interface Resource {
   readonly categories: readonly string[];
   readonly namespaced: boolean;
   readonly subresources: readonly ("status" | "scale")[];
+  /** Of an add-on's kinds: the namespace that is there when the add-on and its definitions are. */
+  readonly definedIn?: string;
 }
 
 const all = ["all"] as const;
@@ -113,10 +135,22 @@ const table: { readonly [K in Kind]: Resource } = {
   Secret: core("Secret", "secrets"),
   Event: core("Event", "events", { shortNames: ["ev"] }),
   ServiceAccount: core("ServiceAccount", "serviceaccounts", { shortNames: ["sa"] }),
+  IPAddressPool: metallbResource("IPAddressPool", "v1beta1"),
+  L2Advertisement: metallbResource("L2Advertisement", "v1beta1"),
+  BGPAdvertisement: metallbResource("BGPAdvertisement", "v1beta1"),
+  BGPPeer: metallbResource("BGPPeer", "v1beta2"),
 };
 
 /** All resources; those of the category `all` come first, in kubectl's order. */
 export const resources: readonly Resource[] = Object.values(table);
+
+/** Whether this cluster has a resource: those of add-ons only where these are. */
+export function isServed(
+  { definedIn }: Resource,
+  namespaces: { get(kind: "Namespace", name: string): unknown },
+): boolean {
+  return definedIn === undefined || namespaces.get("Namespace", definedIn) !== undefined;
+}
 
 /** The resource of a kind. */
 export function resourceOf(kind: Kind): Resource {
@@ -125,8 +159,12 @@ export function resourceOf(kind: Kind): Resource {
 
 /** `v1`, `apps/v1`. */
 export function apiVersionOf(resource: Resource): string {
-  return resource.group === "" ? resource.version : `${resource.group}/${resource.version}`;
+  return versions[resource.kind];
 }
+
+const versions = Object.fromEntries(
+  resources.map(({ kind, group, version }) => [kind, group === "" ? version : `${group}/${version}`]),
+) as { readonly [K in Kind]: string };
 
 /** `pods`, `deployments.apps`: as the API server names a resource in its errors. */
 export function qualifiedName(resource: Resource): string {

@@ -4,6 +4,7 @@ import type * as core from "kubernetes-types/core/v1";
 import type { EndpointSlice } from "kubernetes-types/discovery/v1";
 import type { ObjectMeta } from "kubernetes-types/meta/v1";
 import type { Kind } from "./kinds";
+import type { BGPAdvertisementSpec, BGPPeerSpec, IPAddressPoolSpec, L2AdvertisementSpec } from "./metallb";
 
 /** Writable all the way down. */
 export type Writable<T> = T extends readonly (infer U)[]
@@ -26,6 +27,10 @@ interface Raw {
   Secret: core.Secret;
   Event: core.Event;
   ServiceAccount: core.ServiceAccount;
+  IPAddressPool: { spec?: IPAddressPoolSpec };
+  L2Advertisement: { spec?: L2AdvertisementSpec };
+  BGPAdvertisement: { spec?: BGPAdvertisementSpec };
+  BGPPeer: { spec?: BGPPeerSpec };
 }
 
 /** An object on its way through admission. */

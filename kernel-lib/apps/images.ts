@@ -19,6 +19,8 @@ export interface RegistryOptions {
   readonly dns: ClusterDnsOptions;
   /** What kube-proxy's image runs; default: a program that only lives. */
   readonly kubeProxy?: App;
+  /** What MetalLB's images run; default: programs that only live. */
+  readonly metallb?: { readonly controller: App; readonly speaker: App };
 }
 
 /** One repository: its tags and what an image of a tag is. */
@@ -142,7 +144,9 @@ function osRelease(name: string, id: string, version: string): { readonly [path:
  * Images whose entrypoint is a script that runs what follows it (`exec "$@"`: nginx, curl) are given without that script:
  * what runs is the same.
  */
-function repositories({ dns, kubeProxy = daemon }: RegistryOptions): { readonly [repository: string]: Repository } {
+function repositories({ dns, kubeProxy = daemon, metallb }: RegistryOptions): {
+  readonly [repository: string]: Repository;
+} {
   const busybox: Recipe = { command: ["sh"], tools: busyboxTools };
   const nginxVersion = (tag: string): string => {
     const digits = /^\d+(\.\d+){1,2}/.exec(tag)?.[0];
@@ -273,6 +277,16 @@ function repositories({ dns, kubeProxy = daemon }: RegistryOptions): { readonly 
       tags: /^v1\.\d+\.\d+-flannel\d+$/,
       size: 4_880_000,
       make: () => ({ command: ["/flannel"], programs: { cp }, files: { "/flannel": "" } }),
+    },
+    "quay.io/metallb/controller": {
+      tags: /^v0\.\d+\.\d+$/,
+      size: 29_310_000,
+      make: () => ({ entrypoint: ["/controller"], programs: { controller: metallb?.controller ?? daemon } }),
+    },
+    "quay.io/metallb/speaker": {
+      tags: /^v0\.\d+\.\d+$/,
+      size: 49_150_000,
+      make: () => ({ entrypoint: ["/speaker"], programs: { speaker: metallb?.speaker ?? daemon } }),
     },
     "registry.k8s.io/pause": {
       tags: /^3\.\d+(\.\d+)?$/,

@@ -10,6 +10,7 @@ interface ShellFlags {
   readonly cni?: string;
   readonly mode?: string;
   readonly scheduler?: string;
+  readonly lb?: string;
   readonly seed?: number;
   readonly filename?: readonly string[];
 }
@@ -26,6 +27,7 @@ export function register(program: Command): void {
     .option("--cni <design>", "the network between the nodes (default: vxlan)")
     .option("--mode <mode>", "how kube-proxy does it: iptables, nftables, ipvs, userspace (default: iptables)")
     .option("--scheduler <name>", "how ipvs chooses, with --mode ipvs (default: rr)")
+    .option("--lb <kind>", "load balancers: none, metallb, cloud, cloud-proxy (default: none)")
     .option("--seed <number>", "decides all chance: the same seed gives the same run (default: 1)", wholeNumber("seed"))
     .option("-f, --filename <file>", "a manifest, or a folder of them, to apply first; may be repeated", another)
     .allowExcessArguments(false)
@@ -67,7 +69,7 @@ function endWithReader(error: Error & { readonly code?: string }): void {
   process.exit(141);
 }
 
-async function startCluster({ nodes, cni, mode, scheduler, seed }: ShellFlags): Promise<Cluster> {
+async function startCluster({ nodes, cni, mode, scheduler, lb, seed }: ShellFlags): Promise<Cluster> {
   const { Cluster } = await import("../cluster/cluster.js");
   const given = { ...(nodes !== undefined && { nodes }), ...(seed !== undefined && { seed }) };
   // The words are checked by the cluster, which knows them all.
@@ -75,6 +77,7 @@ async function startCluster({ nodes, cni, mode, scheduler, seed }: ShellFlags): 
     ...(cni !== undefined && { cni }),
     ...(mode !== undefined && { mode }),
     ...(scheduler !== undefined && { scheduler }),
+    ...(lb !== undefined && { lb }),
   } as ClusterOptions;
   let cluster: Cluster;
   try {

@@ -26,7 +26,16 @@ export interface ClusterOptions {
   readonly mode?: ModeName;
   /** How IPVS chooses, with mode `ipvs`. Default `rr`. */
   readonly scheduler?: Scheduler;
+  /**
+   * What makes Services of type LoadBalancer work: `none` (they stay pending), `metallb`, `cloud` (a packet forwarder that
+   * keeps the client's address, as Google's), or `cloud-proxy` (one that takes connections itself, as Amazon's). Default
+   * `none`.
+   */
+  readonly lb?: LoadBalancerName;
 }
+
+export const loadBalancerNames = ["none", "metallb", "cloud", "cloud-proxy"] as const;
+export type LoadBalancerName = (typeof loadBalancerNames)[number];
 
 /** All options, with their defaults filled in. */
 export type CheckedOptions = Required<ClusterOptions>;
@@ -40,9 +49,10 @@ const defaults: CheckedOptions = {
   zones: [],
   mode: "iptables",
   scheduler: "rr",
+  lb: "none",
 };
 
-const choices = { cni: designNames, mode: modeNames, scheduler: schedulers } as const;
+const choices = { cni: designNames, mode: modeNames, scheduler: schedulers, lb: loadBalancerNames } as const;
 
 /** Kubernetes' own published limit (kubernetes.io, "Considerations for large clusters"). */
 const mostNodes = 5_000;
@@ -64,7 +74,7 @@ export function checkOptions(given: ClusterOptions = {}): CheckedOptions {
   if (!Number.isSafeInteger(options.seed)) {
     throw new Error(`seed must be a whole number, not ${JSON.stringify(options.seed)}`);
   }
-  for (const name of ["cni", "mode", "scheduler"] as const) {
+  for (const name of ["cni", "mode", "scheduler", "lb"] as const) {
     const known: readonly string[] = choices[name];
     if (!known.includes(options[name])) {
       throw new Error(`${name} must be ${known.join(" or ")}, not ${JSON.stringify(options[name])}`);

@@ -16,6 +16,7 @@ import {
   type Solicitation,
   solicitation,
 } from "./solicit";
+import { standsIn } from "./standin";
 import { farEnds } from "./wire";
 
 export type { Neighbor, NeighborState } from "./neighborstate";
@@ -216,8 +217,12 @@ export class Neighbors {
     if (known) this.#update(known, mac, solicited ? "REACHABLE" : "STALE");
   }
 
-  /** Answers for others: where this host would forward to by another device (net.ipv4.conf.NAME.proxy_arp). */
+  /**
+   * Answers for others: for whom a program of this host says so, and where this host would forward to by another device
+   * (net.ipv4.conf.NAME.proxy_arp).
+   */
   #proxies(target: Ip, device: Device): boolean {
+    if (standsIn(device, target)) return true;
     const { routes, sysctl } = this.#netns;
     const forwards = typeof target === "number" ? sysctl.ipForward : sysctl.ipv6Forward;
     if (!device.proxyArp || !forwards) return false;

@@ -48,6 +48,13 @@ export const columnsOf: { readonly [K in Kind]: readonly Column[] } = {
   ConfigMap: columns([name, ["Data"], age]),
   Secret: columns([name, ["Type"], ["Data", "integer"], age]),
   ServiceAccount: columns([name, ["Secrets", "integer"], age]),
+  IPAddressPool: columns([name, ["Auto Assign", "boolean"], ["Avoid Buggy IPs", "boolean"], ["Addresses"]]),
+  L2Advertisement: columns(
+    [name, ["IPAddressPools"], ["IPAddressPool Selectors"], ["Interfaces"]],
+    [["Node Selectors"]],
+  ),
+  BGPAdvertisement: columns([name, ["IPAddressPools"], ["IPAddressPool Selectors"], ["Peers"]], [["Node Selectors"]]),
+  BGPPeer: columns([name, ["Address"], ["ASN"], ["BFD Profile"], ["Multi Hops"]]),
   Event: [
     ...columns([["Last Seen"], ["Type"], ["Reason"], ["Object"]], [["Subobject"], ["Source"]]),
     ...columns([["Message"]], [["First Seen"], ["Count"], name]),

@@ -2,6 +2,7 @@
 import type { Time } from "../../sim/clock";
 import type { Kind, Kinds, KubeObject } from "../kinds";
 import { columnsOf } from "./columns";
+import { addressPoolCells, bgpAdvertisementCells, bgpPeerCells, l2AdvertisementCells } from "./metallb";
 import { endpointSliceCells, endpointsCells, serviceCells } from "./network";
 import { podCells } from "./pod";
 import { configMapCells, eventCells, namespaceCells, nodeCells, secretCells, serviceAccountCells } from "./rest";
@@ -22,6 +23,10 @@ const cellsOf: { readonly [K in Kind]: (object: Kinds[K], now: Time) => readonly
   Secret: secretCells,
   ServiceAccount: serviceAccountCells,
   Event: eventCells,
+  IPAddressPool: addressPoolCells,
+  L2Advertisement: l2AdvertisementCells,
+  BGPAdvertisement: bgpAdvertisementCells,
+  BGPPeer: bgpPeerCells,
 };
 
 /** The Table of some objects of one kind; all columns, those of priority 1 for `-o wide` only. */

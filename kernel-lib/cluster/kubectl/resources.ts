@@ -1,7 +1,8 @@
 /** Owns the reading of `pods`, `pods,svc`, `pod/a svc/b`, `-l`, `-f`: which objects a command line means. */
 import { StatusError } from "../../api/errors";
-import { findCategory, findResource, type KubeObject, type Resource } from "../../api/kinds";
+import { findCategory, findResource, isServed, type KubeObject, type Resource } from "../../api/kinds";
 import { type Manifest, ManifestError, parseManifests, resourceFor } from "../../api/manifest";
+import { matchesAll, parseSelector } from "../../api/selectors";
 import { deprecationOf } from "../../api/warnings";
 import { resolvePath } from "../shell/filesystem";
 import { Failed } from "../shell/tool";
@@ -19,7 +20,7 @@ export function typesOf(word: string): readonly Resource[] {
     const category = findCategory(name);
     if (category.length > 0) return category;
     const found = findResource(name);
-    if (!found) throw new Failed(`error: the server doesn't have a resource type "${name}"`);
+    if (!found) throw new Failed(`error: the server doesn't have a resource type "${name.replace(/\..*$/, "")}"`);
     return [found];
   });
 }
@@ -32,6 +33,7 @@ export function readArguments(args: readonly string[]): readonly Asked[] {
     if (args.length === 0) return [];
     const resources = typesOf(types);
     if (names.length === 0) return resources.map((resource) => ({ resource, name: undefined }));
+    if (resources.length > 1 && !types.includes(",")) throw new Failed("error: you must specify only one resource");
     return resources.flatMap((resource) => names.map((name) => ({ resource, name })));
   }
   if (slashed < args.length) {
@@ -66,6 +68,9 @@ export function findObjects(
   const objects: KubeObject[] = [];
   let failed = false;
   for (const { resource, name } of asked) {
+    if (!isServed(resource, api.store)) {
+      throw new Failed(`error: the server doesn't have a resource type "${resource.plural}"`);
+    }
     if (name !== undefined && (labelSelector !== undefined || fieldSelector !== undefined)) {
       throw new Failed("error: name cannot be provided when a selector is specified");
     }
@@ -87,6 +92,7 @@ export function findObjects(
       }
     } catch (error) {
       if (!(error instanceof StatusError)) throw error;
+      if (error.reason === "NotFound" && flags.is("ignore-not-found")) continue;
       context.err(`${statusMessage(withSelectors(error, resource, labelSelector, fieldSelector))}\n`);
       failed = true;
     }
@@ -117,10 +123,12 @@ export interface FromFile {
 /** The objects of the files of `-f`. @throws Failed in kubectl's words */
 export function readFiles(context: Context): readonly FromFile[] {
   const found: FromFile[] = [];
+  const selector = parseSelector(context.flags.text("selector") ?? "");
   for (const given of context.flags.texts("filename").flatMap((text) => text.split(","))) {
     for (const [source, text] of textsOf(context, given)) {
       try {
         for (const manifest of parseManifests(text, source)) {
+          if (!selected(manifest, selector)) continue;
           found.push({ manifest, resource: resourceFor(manifest, source), source });
         }
       } catch (error) {
@@ -130,6 +138,11 @@ export function readFiles(context: Context): readonly FromFile[] {
     }
   }
   return found;
+}
+
+function selected({ object }: Manifest, selector: ReturnType<typeof parseSelector>): boolean {
+  const meta = object.metadata as { readonly labels?: Readonly<Record<string, string>> } | undefined;
+  return matchesAll(selector, meta?.labels ?? {});
 }
 
 function textsOf(context: Context, given: string): readonly (readonly [string, string])[] {

@@ -5,6 +5,7 @@ import { awsObjects } from "./aws";
 import { corednsObjects } from "./coredns";
 import { flannelObjects } from "./flannel";
 import { kubeProxyObjects } from "./kubeproxy";
+import { metallbObjects } from "./metallb";
 
 /** The network add-on: kube-flannel, aws-node as EKS has it, or none (somebody wires the nodes by hand). */
 export type NetworkAddon =
@@ -30,6 +31,8 @@ export interface ClusterOptions {
   /** Of the Service `kubernetes`: the first of the range. */
   readonly apiServerIp: string;
   readonly dnsIp: string;
+  /** MetalLB is installed, with these addresses to give. */
+  readonly metallb?: readonly string[];
 }
 
 /** An object to be made, and whether through admission (as a client makes it) or as it stands. */
@@ -55,6 +58,7 @@ export function initialObjects(options: ClusterOptions): readonly Initial[] {
     }),
     ...(network.addon === "flannel" ? flannelObjects(network.backend, options.podCidrs, network.config) : []),
     ...(network.addon === "aws" ? awsObjects() : []),
+    ...(options.metallb ? metallbObjects(options.metallb) : []),
   ];
 }
 

@@ -1,5 +1,5 @@
 /** Owns the verbs that tell about the server: `api-resources`, `api-versions`, `cluster-info`, `options`. */
-import { apiVersionOf, resources } from "../../../api/kinds";
+import { apiVersionOf, isServed, resources } from "../../../api/kinds";
 import { Failed } from "../../shell/tool";
 import type { Verb } from "../context";
 import { currentContext, readKubeconfig } from "../kubeconfig";
@@ -19,7 +19,7 @@ export const apiResources: Verb = {
     { name: "sort-by", type: "string" },
     { name: "categories", type: "list" },
   ],
-  run({ flags, out }) {
+  run({ api, flags, out }) {
     const format = flags.text("output") ?? "";
     if (!["", "wide", "name"].includes(format)) {
       throw new Failed(`error: --output ${format} is not available`);
@@ -31,6 +31,7 @@ export const apiResources: Verb = {
     const group = flags.text("api-group");
     const categories = flags.texts("categories").flatMap((text) => text.split(","));
     const shown = resources
+      .filter((each) => isServed(each, api.store))
       .filter((each) => !flags.given("namespaced") || each.namespaced === flags.is("namespaced"))
       .filter((each) => group === undefined || each.group === group)
       .filter((each) => categories.every((category) => each.categories.includes(category)))
@@ -59,9 +60,9 @@ export const apiVersions: Verb = {
   short: 'Print the supported API versions on the server, in the form of "group/version"',
   usage: "api-versions",
   flags: [],
-  run({ out }) {
+  run({ api, out }) {
     out(
-      [...new Set(resources.map(apiVersionOf))]
+      [...new Set(resources.filter((each) => isServed(each, api.store)).map(apiVersionOf))]
         .sort()
         .map((version) => `${version}\n`)
         .join(""),
