@@ -79,6 +79,36 @@ export function modeLab(mode: ProxyMode, seed = 1): ModeLab {
   };
 }
 
+/** The cluster IP of the Service `web`. */
+export const ip = "10.96.0.10";
+
+/** A lab with the Service `web`, and what was told of it. */
+export interface WebLab {
+  readonly lab: ModeLab;
+  readonly services: readonly Kinds["Service"][];
+  readonly slices: readonly Kinds["EndpointSlice"][];
+}
+
+/** A lab in which a Service `web` has the lab's pods of these names as its endpoints. */
+export function webLab(
+  mode: ProxyMode,
+  endpoints: readonly string[],
+  spec: object = {},
+  status: object = {},
+  seed = 1,
+): WebLab {
+  const lab = modeLab(mode, seed);
+  const services = [service("web", { clusterIP: ip, clusterIPs: [ip], ...spec }, status)];
+  const slices = [
+    slice(
+      "web",
+      endpoints.map((name) => at(name)),
+    ),
+  ];
+  lab.sync(services, slices);
+  return { lab, services, slices };
+}
+
 /** Somebody of the lab, by name. */
 export function who(lab: ModeLab, name: string): Netns {
   const found = lab.network.namespaces.get(name);

@@ -11,21 +11,25 @@ import { userspaceMode } from "../../../kernel-lib/node/proxy/userspace";
 import { type ServicePort, viewOf } from "../../../kernel-lib/node/proxy/view";
 import { createSim } from "../../../kernel-lib/sim/sim";
 import { readCases } from "../cases";
-import { answerers, askMany, askUdp, at, modeLab, serveUdp, service, slice, who } from "./modelab";
+import {
+  answerers,
+  askMany,
+  askUdp,
+  at,
+  ip,
+  modeLab,
+  serveUdp,
+  service,
+  slice,
+  type WebLab,
+  webLab,
+  who,
+} from "./modelab";
 
-const ip = "10.96.0.10";
 const all = ["pod-1-2", "pod-1-3", "pod-2-2", "pod-2-3"];
 
-function web(endpoints: readonly string[], spec: object = {}, status: object = {}, seed = 1) {
-  const lab = modeLab(userspaceMode(), seed);
-  const services = [service("web", { clusterIP: ip, clusterIPs: [ip], ...spec }, status)];
-  lab.sync(services, [
-    slice(
-      "web",
-      endpoints.map((name) => at(name)),
-    ),
-  ]);
-  return { lab, services };
+function web(endpoints: readonly string[], spec: object = {}, status: object = {}, seed = 1): WebLab {
+  return webLab(userspaceMode(), endpoints, spec, status, seed);
 }
 
 /** Who asks what, who answers, whom that one sees: always the node that proxies, never the client. */
