@@ -257,6 +257,7 @@ function reasonsOf({ entry, event }: Line): readonly Reason[] {
   return [];
 }
 
+/** What a picture tells of a packet. @param event adds the MAC addresses of its frame */
 export function headerOf(packet: PacketData, event?: PacketEvent): Header {
   return {
     source: endText(packet, "source"),

@@ -212,10 +212,12 @@ function chosen(whose: string, texts: readonly string[], family: Family | undefi
   throw new Error(`${whose} has no address yet`);
 }
 
+/** `["shop", "cart"]` or `["cart"]`, which is in the namespace `default`. */
 export function keyIn(path: readonly string[]): Key {
   return path.length === 1 ? keyFor("default", path[0] ?? "") : path.join("/");
 }
 
+/** That nothing has this name, in kubectl's words. */
 export function notFound(resource: string, key: Key): Error {
   return new Error(`${resource} "${key.replace(/^default\//, "")}" not found`);
 }

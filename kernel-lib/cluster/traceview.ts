@@ -32,7 +32,7 @@ export function showTrace(trace: Trace): Trace {
 }
 
 /** The picture; its `<desc>` tells the same in words. */
-export function traceSvg(trace: Trace): string {
+function traceSvg(trace: Trace): string {
   const drawing = drawTrace(trace, {
     caption: `${trace.from} → ${trace.to}`,
     subtitle: sentence(`${endingOf(trace)}${failureOf(trace)}`),

@@ -100,7 +100,7 @@ function completed(objects: ClusterObjects, notes: string[]): ClusterObjects {
 }
 
 /** The first three, and how many more. */
-export function shortList(words: readonly string[]): string {
+function shortList(words: readonly string[]): string {
   return words.length <= 4 ? words.join(", ") : `${words.slice(0, 3).join(", ")} and ${words.length - 3} more`;
 }
 

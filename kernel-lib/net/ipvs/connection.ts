@@ -53,6 +53,7 @@ export interface IpvsTimeouts {
   udp: Time;
 }
 
+/** The timeouts that a kernel begins with. */
 export function freshTimeouts(): IpvsTimeouts {
   return { tcp: 15 * minute, tcpFin: 2 * minute, udp: 5 * minute };
 }
@@ -103,6 +104,7 @@ const order: readonly TcpState[] = [
 /** The states while which a connection counts as active. */
 const active: ReadonlySet<IpvsState> = new Set(["ESTABLISHED", "SYN_SENT", "SYN_RECV", "SYNACK"]);
 
+/** Whether a connection in this state counts as active (`ActiveConn`). */
 export function isActive(state: IpvsState): boolean {
   return active.has(state);
 }

@@ -109,6 +109,7 @@ export class Statistics {
   }
 }
 
+/** A real server with nothing counted yet. @param now when its counting begins */
 export function newServer(ip: Ip, port: number, weight: number, now: Time): RealServer {
   const counts = { active: 0, inactive: 0, persistent: 0, available: true };
   return { ip, port, weight, lastWeight: weight, ...counts, stats: new Statistics(now) };

@@ -45,6 +45,7 @@ export function serverNumber(service: Pick<VirtualServer, "servers">, server: Re
   return sortedServers(service).indexOf(server) + 1;
 }
 
+/** Orders addresses by their numbers. */
 export function byIp(one: Ip, other: Ip): number {
   return one < other ? -1 : one > other ? 1 : 0;
 }

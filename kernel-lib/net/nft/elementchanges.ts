@@ -11,6 +11,7 @@ const missing = "No such file or directory";
 const exists = "File exists";
 const unsupported = "Operation not supported";
 
+/** Adds, deletes and flushes elements, each so that it can be taken back. */
 export class ElementChanges {
   readonly #undo: (back: () => void) => void;
   readonly #leads: (table: Table, chain: string, span: Span | undefined) => void;

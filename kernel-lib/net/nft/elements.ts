@@ -16,6 +16,7 @@ export const dynamicLimit = 65535;
 
 const none: readonly Held[] = [];
 
+/** The elements; keys are of these types, one a part. */
 export class Elements {
   readonly #types: readonly DataTypeName[];
   readonly #keyed: Keyed;
@@ -133,10 +134,12 @@ function firstOf({ element }: Held): Part {
   return element.key[0] as Part;
 }
 
+/** A part's least value. */
 export function lowest(part: Part): Value {
   return isRange(part) ? part.from : part;
 }
 
+/** A part's greatest value. */
 export function highest(part: Part): Value {
   return isRange(part) ? part.to : part;
 }
@@ -152,6 +155,7 @@ function overlap(one: Part, other: Part): boolean {
   return lowest(one) <= highest(other) && lowest(other) <= highest(one);
 }
 
+/** Whether two keys are the same, ranges too. */
 export function sameKey(one: readonly Part[], other: readonly Part[]): boolean {
   return one.length === other.length && one.every((part, at) => samePart(part, other[at] as Part));
 }

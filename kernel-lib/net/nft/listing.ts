@@ -62,7 +62,7 @@ const priorities: readonly (readonly [name: string, value: number, hook?: string
 ];
 
 /** `dstnat - 10`: by the name of a priority at most 10 away. */
-export function priorityText(value: number, hook: string, { numeric }: TextStyle = {}): string {
+function priorityText(value: number, hook: string, { numeric }: TextStyle = {}): string {
   if (numeric) return String(value);
   const near = priorities.find(([, at, only]) => Math.abs(value - at) <= 10 && (only === undefined || only === hook));
   if (!near) return String(value);

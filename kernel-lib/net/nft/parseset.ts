@@ -24,6 +24,7 @@ export interface Declared {
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
+/** Reads what stands in the braces of a `set` or `map`. */
 export function parseSetBody(tokens: Tokens, name: string, isMap: boolean, names: Names): Declared {
   const spec: Writable<Partial<SetSpec>> = {};
   const at: Span[] = [];

@@ -11,6 +11,7 @@ const verdicts = ["accept", "drop", "return", "continue", "jump", "goto"] as con
 /** Where chains stand that are named. */
 export type Names = Map<string, Span>;
 
+/** Reads `accept`, `drop`, `jump CHAIN` … @param names is told of the chain that it leads to */
 export function parseVerdict(tokens: Tokens, names: Names): Verdict {
   const word = tokens.expect(...verdicts).text as (typeof verdicts)[number];
   if (word !== "jump" && word !== "goto") return { do: word };
@@ -20,6 +21,7 @@ export function parseVerdict(tokens: Tokens, names: Names): Verdict {
   return { do: word, chain: chain.text };
 }
 
+/** Whether a verdict comes next. */
 export function isVerdict(tokens: Tokens): boolean {
   return tokens.is(...verdicts);
 }
@@ -124,6 +126,7 @@ function skipCounter(tokens: Tokens): void {
   }
 }
 
+/** Reads `10s`, `1h30m`. */
 export function parseDuration(tokens: Tokens): number {
   const token = tokens.word("number");
   const time = parseTime(token.text);

@@ -14,12 +14,14 @@ export interface TextStyle extends ValueStyle {
   readonly terse?: boolean;
 }
 
+/** `10.0.0.0/8`, `80-443`, `"cni0"`. */
 export function partText(type: DataTypeName, part: Part, style: TextStyle = {}): string {
   if (!isRange(part)) return formatValue(type, part, style);
   if (part.prefix !== undefined) return `${formatIp(part.from as Ip)}/${part.prefix}`;
   return `${formatValue(type, part.from, style)}-${formatValue(type, part.to, style)}`;
 }
 
+/** `accept`, `goto service-…`. */
 export function verdictText(verdict: Verdict): string {
   return "chain" in verdict ? `${verdict.do} ${verdict.chain}` : verdict.do;
 }
@@ -42,7 +44,7 @@ export function elementText(element: Element, types: Types, style: TextStyle = {
   return words.join(" ");
 }
 
-export function keyText(parts: readonly Part[], types: readonly DataTypeName[], style: TextStyle = {}): string {
+function keyText(parts: readonly Part[], types: readonly DataTypeName[], style: TextStyle = {}): string {
   return parts.map((part, at) => partText(types[at] ?? "integer", part, style)).join(" . ");
 }
 

@@ -204,10 +204,12 @@ export function kernelError(why: string, at?: Span): NftError {
   return new NftError(`${refused}: ${why}`, at);
 }
 
+/** Whether it is a range, and not one value. */
 export function isRange(part: Part | SetReference): part is Range {
   return typeof part === "object" && "to" in part;
 }
 
+/** Whether it is several selectors at once, `ip saddr . tcp dport`. */
 export function isConcat(operand: Operand): operand is { readonly concat: readonly SelectorName[] } {
   return typeof operand === "object" && "concat" in operand;
 }

@@ -56,7 +56,7 @@ function statementText(
   return `log${prefix === undefined ? "" : ` prefix "${prefix}"`}${level === undefined ? "" : ` level ${level}`}`;
 }
 
-export function operandText(operand: Operand): string {
+function operandText(operand: Operand): string {
   if (typeof operand === "string") return operand;
   if ("concat" in operand) return operand.concat.join(" . ");
   if ("numgen" in operand) return `numgen ${operand.numgen} mod ${operand.mod}`;

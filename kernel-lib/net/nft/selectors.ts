@@ -29,7 +29,7 @@ function addressType(ip: Ip, { routes }: Netns): number {
 }
 
 /** The number of the protocol above IP. */
-export function protocolNumber({ body, source }: Packet): number {
+function protocolNumber({ body, source }: Packet): number {
   switch (body.protocol) {
     case "tcp":
       return 6;
@@ -122,10 +122,12 @@ function icmpType(packet: Packet): number | undefined {
   return body.protocol === "icmp" ? icmpTypeNumber(body, typeof source === "number" ? "IPv4" : "IPv6") : undefined;
 }
 
+/** What a selector of this name looks at. */
 export function selector(name: SelectorName): Selector {
   return selectors[name];
 }
 
+/** Whether rules can look at something of this name. */
 export function isSelector(name: string): name is SelectorName {
   return Object.hasOwn(selectors, name);
 }

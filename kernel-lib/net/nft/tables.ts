@@ -34,6 +34,7 @@ export class HeldRule {
 
 const nothing = (): void => undefined;
 
+/** A chain with its rules; `base` says on which hook it is, if it is on one. */
 export class Chain {
   name: string;
   base: BaseChain | undefined;
@@ -100,6 +101,7 @@ export class NamedSet implements LookedUp {
   }
 }
 
+/** A table: the chains and sets of one name and family. */
 export class Table {
   readonly chains = new Map<string, Chain>();
   readonly sets = new Map<string, NamedSet>();

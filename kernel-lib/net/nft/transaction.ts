@@ -25,6 +25,7 @@ const exists = "File exists";
 const busy = "Device or resource busy";
 const unsupported = "Operation not supported";
 
+/** Commands that are carried out all, or not at all. */
 export class Transaction {
   readonly #nft: Nftables;
   readonly #undo: (() => void)[] = [];

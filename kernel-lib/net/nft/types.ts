@@ -138,10 +138,12 @@ const types: { readonly [Name in DataTypeName]: DataType } = {
   integer: { size: 4, perLine: 5, largest: 0xffffffff },
 };
 
+/** What is known of a type. */
 export function dataType(name: DataTypeName): DataType {
   return types[name];
 }
 
+/** Whether there is a type of this name. */
 export function isDataType(name: string): name is DataTypeName {
   return Object.hasOwn(types, name);
 }
@@ -191,6 +193,7 @@ export interface ValueStyle {
   readonly services?: boolean;
 }
 
+/** A value as `nft list` prints it: numbers by their names, where the type and the style have such. */
 export function formatValue(type: DataTypeName, value: Value, style: ValueStyle = {}): string {
   if (typeof value === "string") return `"${value}"`;
   if (type === "ipv4_addr" || type === "ipv6_addr") return formatIp(value);

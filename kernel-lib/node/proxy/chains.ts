@@ -5,9 +5,6 @@ import type { ServicePortInfo } from "./view";
 /** RFC 4648, section 6. */
 const base32Letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/** What the chains of a service port are for. */
-export type ChainPrefix = "KUBE-SVC-" | "KUBE-SVL-" | "KUBE-EXT-" | "KUBE-FW-";
-
 /** The chains of one service port: endpoints by Cluster policy and by Local policy, from outside, and the firewall. */
 export interface ServicePortChains {
   readonly cluster: string;

@@ -27,7 +27,7 @@ export interface Written {
   readonly comments: boolean;
 }
 
-export const nothingWritten: Written = { view: [], ports: [], comments: true };
+const nothingWritten: Written = { view: [], ports: [], comments: true };
 
 /** What a sync has to do. */
 export interface Changes {

@@ -39,7 +39,7 @@ export type IpvsOptions = Pick<
 >;
 
 /** The device that has the addresses of Services, so that packets to them come to the host itself. */
-export const dummyDevice = "kube-ipvs0";
+const dummyDevice = "kube-ipvs0";
 
 /** What was written last on a node for a family, by which only what changed is written next. */
 interface Written {

@@ -30,6 +30,7 @@ interface Counted {
   count: number;
 }
 
+/** What was written, and what of it is to be written anew; `write` does that. */
 export class IpvsWriter {
   readonly #sets = new Map<IpvsSetKey, { readonly set: IpSet; readonly entries: Map<Key, Counted> }>();
   /**

@@ -81,6 +81,7 @@ function addChain(place: Place, chain: ChainSpec): Command {
   return { do: "add", what: "chain", ...place, chain };
 }
 
+/** The command that adds a rule at the end of a chain. */
 export function addRule(place: Place, chain: string, added: Rule): Command {
   return { do: "add", what: "rule", ...place, chain, rule: added };
 }

@@ -35,6 +35,7 @@ export interface EndpointNames {
 /** An endpoint is of one service port only, and all nodes call it the same: names are hashes, made once. */
 const known = new WeakMap<object, EndpointNames>();
 
+/** The names of an endpoint: its chain, and the set of clients that stay with it. */
 export function endpointNames(port: Port, endpoint: Pick<Endpoint, "ip" | "port">): EndpointNames {
   const made = known.get(endpoint);
   if (made) return made;
@@ -50,6 +51,7 @@ export function isServiceChain(name: string): boolean {
   return name.includes("/");
 }
 
+/** Whether a set is one of clients that stay with an endpoint. */
 export function isAffinitySet(name: string): boolean {
   return name.startsWith("affinity-");
 }

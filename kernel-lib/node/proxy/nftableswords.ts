@@ -66,10 +66,12 @@ export const names = {
   hairpin: "hairpin-connections",
 } as const;
 
+/** `jump CHAIN`: what comes after goes on when that chain has ended. */
 export function jump(chain: string): Statement {
   return { verdict: { do: "jump", chain } };
 }
 
+/** `goto CHAIN`: nothing comes after. */
 export function goto(chain: string): Statement {
   return { verdict: { do: "goto", chain } };
 }
@@ -80,10 +82,12 @@ export function markRule({ release, mark }: NftablesContext): Statement {
   return { assign: "meta mark", value: { of: "meta mark", op: "|", bits: mark } };
 }
 
+/** A rule that does these, one after another. */
 export function rule(...does: readonly Statement[]): Rule {
   return { does };
 }
 
+/** The same with a comment, which `nft` prints with it. */
 export function commented(comment: string, ...does: readonly Statement[]): Rule {
   return { does, comment };
 }

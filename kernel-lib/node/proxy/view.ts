@@ -133,7 +133,7 @@ const none: EndpointsOfPort = { endpoints: [], doubles: [] };
  * Only the first address of an endpoint counts, and only if it is one of the slice's family. An address and port that
  * several slices name counts once: as the first names it, but for a node that one of the others names.
  */
-export function endpointsByPort(
+function endpointsByPort(
   slices: readonly EndpointSlice[],
   family: Family = "IPv4",
 ): ReadonlyMap<string, EndpointsOfPort> {
