@@ -6,12 +6,17 @@ export function same(one: unknown, other: unknown): boolean {
   if (typeof one !== "object" || typeof other !== "object" || one === null || other === null) return false;
   if (Array.isArray(one)) {
     if (!Array.isArray(other) || one.length !== other.length) return false;
-    return one.every((item, at) => same(item, other[at]));
+    for (let at = 0; at < one.length; at++) if (one[at] !== other[at] && !same(one[at], other[at])) return false;
+    return true;
   }
   if (Array.isArray(other)) return false;
   const left = one as Record<string, unknown>;
   const right = other as Record<string, unknown>;
-  for (const key of Object.keys(left)) if (!same(left[key], right[key])) return false;
+  const keys = Object.keys(left);
+  for (const key of keys) {
+    const [a, b] = [left[key], right[key]];
+    if (a !== b && !same(a, b)) return false;
+  }
   for (const key of Object.keys(right)) if (right[key] !== undefined && left[key] === undefined) return false;
   return true;
 }

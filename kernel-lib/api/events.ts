@@ -27,12 +27,13 @@ export interface EventNote {
   /** `kubelet`, `default-scheduler`, `deployment-controller`. */
   readonly component: string;
   /** The node, where one speaks. */
-  readonly host?: string;
+  readonly host?: string | undefined;
   /** A part of the object: `spec.containers{nginx}`. */
-  readonly fieldPath?: string;
+  readonly fieldPath?: string | undefined;
 }
 
 type Event = Kinds["Event"];
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Events are kept for an hour, as the API server keeps them (--event-ttl). */
 const lifetime = hour;
@@ -125,18 +126,21 @@ interface Hashed {
   readonly reason: string;
   readonly message: string;
   readonly component: string;
-  readonly host?: string;
-  readonly fieldPath?: string;
+  readonly host?: string | undefined;
+  readonly fieldPath?: string | undefined;
 }
 
 /** FNV-1a of what tells one event from another. */
 function hashOf({ about, type, reason, message, component, host, fieldPath }: Hashed): number {
-  let value = 0x811c9dc5;
-  for (const text of [about.metadata.uid, type, reason, message, component, host ?? "", fieldPath ?? ""]) {
-    for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
-    value = Math.imul(value ^ 0, 0x01000193);
-  }
-  return value;
+  let value = mixed(0x811c9dc5, about.metadata.uid);
+  value = mixed(mixed(mixed(value, type), reason), message);
+  return mixed(mixed(mixed(value, component), host ?? ""), fieldPath ?? "");
+}
+
+function mixed(before: number, text: string): number {
+  let value = before;
+  for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
+  return Math.imul(value, 0x01000193);
 }
 
 /** Whether an event says just this (client-go tools/record: getEventKey and the message). */
@@ -160,18 +164,20 @@ function says(event: Event, note: EventNote, namespace: string): boolean {
 function draft(sim: Sim, note: EventNote, namespace: string, time: string, store: Store): Draft<"Event"> {
   const { about } = note;
   const suffix = hexOf(sim.clock.now, store.version % 1000);
+  // Fields that may be absent are put in afterwards: that costs less than putting an object together by `...`.
+  const involvedObject: Writable<Event["involvedObject"]> = {
+    apiVersion: about.apiVersion,
+    kind: about.kind,
+    name: about.metadata.name,
+  };
+  if (about.metadata.namespace !== undefined) involvedObject.namespace = about.metadata.namespace;
+  involvedObject.resourceVersion = about.metadata.resourceVersion;
+  involvedObject.uid = about.metadata.uid;
+  if (note.fieldPath !== undefined) involvedObject.fieldPath = note.fieldPath;
   return {
     kind: "Event",
     metadata: { name: flat(`${about.metadata.name}.${suffix}`), namespace },
-    involvedObject: {
-      apiVersion: about.apiVersion,
-      kind: about.kind,
-      name: about.metadata.name,
-      ...(about.metadata.namespace !== undefined && { namespace: about.metadata.namespace }),
-      resourceVersion: about.metadata.resourceVersion,
-      uid: about.metadata.uid,
-      ...(note.fieldPath !== undefined && { fieldPath: note.fieldPath }),
-    },
+    involvedObject,
     reason: note.reason,
     message: flat(note.message),
     source: sourceOf(note),
@@ -190,7 +196,7 @@ function hexOf(time: Time, more: number): string {
   const [high, low] = [Math.floor(time / half), time % half];
   const sum = low * 1000 + more;
   const upper = high * 1000 + Math.floor(sum / half);
-  return upper.toString(16) + (sum % half).toString(16).padStart(6, "0");
+  return upper.toString(16) + (half + (sum % half)).toString(16).slice(1);
 }
 
 let newestSource: NonNullable<Event["source"]> = {};

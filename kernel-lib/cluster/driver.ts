@@ -253,10 +253,13 @@ export class Driver {
   /** Whether this run goes on: it was not given up, and somebody still waits. */
   #isWanted(pump: number): boolean {
     if (pump !== this.#pump) return false;
-    for (const goal of [...this.#goals]) {
-      if (!goal.met()) continue;
-      this.#goals.splice(this.#goals.indexOf(goal), 1);
-      goal.resolve();
+    for (let at = 0; at < this.#goals.length; ) {
+      const goal = this.#goals[at] as Goal;
+      if (!goal.met()) at++;
+      else {
+        this.#goals.splice(at, 1);
+        goal.resolve();
+      }
     }
     return this.#goals.length > 0;
   }

@@ -160,7 +160,7 @@ export function deploymentControllerOf({ sim, store }: Context): Controller {
     const counts = deploymentStatus(deployment, now, all);
     const conditions = conditionsOf(deployment, counts, now, sim.clock.now);
     const status = { ...counts, ...(conditions.length > 0 && { conditions }) };
-    store.update("Deployment", key, (latest) => ({ ...latest, status }), by);
+    store.setStatus("Deployment", key, status, by);
     const progressing = conditions.find((condition) => condition.type === "Progressing");
     if (progressing?.reason !== "ReplicaSetUpdated" && progressing?.reason !== "NewReplicaSetCreated") return undefined;
     const since = parseTime(progressing.lastUpdateTime ?? "") ?? sim.clock.now;

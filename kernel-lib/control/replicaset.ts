@@ -135,14 +135,12 @@ export function replicaSetControllerOf({ sim, store }: Context): Controller {
     set: ReplicaSet,
     { active, ready, available, labeled }: ReturnType<typeof tallyOf>,
   ): Again | undefined {
-    const status: ReplicaSet["status"] = {
-      replicas: active,
-      ...(labeled > 0 && { fullyLabeledReplicas: labeled }),
-      ...(ready > 0 && { readyReplicas: ready }),
-      ...(available > 0 && { availableReplicas: available }),
-      ...(set.metadata.generation !== undefined && { observedGeneration: set.metadata.generation }),
-    };
-    store.update("ReplicaSet", keyOf(set), (current) => ({ ...current, status }), by);
+    const status: { -readonly [K in keyof ReplicaSet["status"]]: ReplicaSet["status"][K] } = { replicas: active };
+    if (labeled > 0) status.fullyLabeledReplicas = labeled;
+    if (ready > 0) status.readyReplicas = ready;
+    if (available > 0) status.availableReplicas = available;
+    if (set.metadata.generation !== undefined) status.observedGeneration = set.metadata.generation;
+    store.setStatus("ReplicaSet", keyOf(set), status, by);
     return ready > available ? { after: (set.spec.minReadySeconds ?? 0) * second } : undefined;
   }
 

@@ -18,6 +18,8 @@ export function hasSelector({ spec }: Service): boolean {
 /** Services by one pair of their selectors: a pod's labels lead to the few that can match. */
 export class ServiceSelectors {
   readonly #byPair = new Map<string, Map<Key, Service>>();
+  /** What was answered for labels that many pods share, as long as it is right. */
+  readonly #answers = new WeakMap<Labels, { version: number; namespace: string; keys: readonly Key[] }>();
   #version = 0;
 
   constructor(store: Store) {
@@ -37,6 +39,14 @@ export class ServiceSelectors {
 
   /** The keys of the Services that select a pod with these labels. */
   matching(namespace: string, labels: Labels): readonly Key[] {
+    const known = this.#answers.get(labels);
+    if (known?.version === this.#version && known.namespace === namespace) return known.keys;
+    const keys = this.#find(namespace, labels);
+    this.#answers.set(labels, { version: this.#version, namespace, keys });
+    return keys;
+  }
+
+  #find(namespace: string, labels: Labels): readonly Key[] {
     const keys: Key[] = [];
     for (const name of Object.keys(labels)) {
       for (const [key, service] of this.#byPair.get(`${namespace}/${name}=${labels[name]}`) ?? []) {
@@ -72,9 +82,15 @@ export class ChangedPods {
   /** The Services that a changed pod concerns: those that select it, and those that did. */
   note(pod: Key, now: Pod | undefined, before: Pod | undefined): readonly Key[] {
     if (now && before && !isRelevant(now, before)) return [];
+    const one = now ?? before;
+    if (one && (!now || !before || now.metadata.labels === before.metadata.labels)) {
+      const keys = this.#selectors.matching(one.metadata.namespace ?? "", one.metadata.labels ?? {});
+      for (const key of keys) this.#of(key).add(pod);
+      return keys;
+    }
     const keys = new Set<Key>();
     for (const one of [now, before]) {
-      if (!one || (one === before && now && now.metadata.labels === before.metadata.labels)) continue;
+      if (!one) continue;
       for (const key of this.#selectors.matching(one.metadata.namespace ?? "", one.metadata.labels ?? {}))
         keys.add(key);
     }

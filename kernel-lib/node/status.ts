@@ -133,9 +133,13 @@ function conditionOf(
   const old = before.find((condition) => condition.type === type);
   const status = is ? "True" : "False";
   const lastTransitionTime = old?.status === status && old.lastTransitionTime ? old.lastTransitionTime : now;
+  const [why, more] = is ? [undefined, undefined] : [reason, message];
+  if (old?.status === status && old.lastTransitionTime === lastTransitionTime) {
+    if (old.reason === why && old.message === more) return old;
+  }
   const condition: Writable<Condition> = { type, status, lastTransitionTime };
-  if (!is && reason !== undefined) condition.reason = reason;
-  if (!is && message !== undefined) condition.message = message;
+  if (why !== undefined) condition.reason = why;
+  if (more !== undefined) condition.message = more;
   return condition;
 }
 

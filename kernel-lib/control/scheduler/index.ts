@@ -49,20 +49,28 @@ export function schedulerOf({ sim, store }: Context): Controller {
     const enough = enoughOf(all.length);
     const found: NodeInfo[] = [];
     let looked = 0;
-    for (; looked < all.length && found.length < enough; looked++) {
-      const info = all[(start + looked) % all.length] as NodeInfo;
+    for (let at = start % all.length; looked < all.length && found.length < enough; looked++) {
+      const info = all[at] as NodeInfo;
       if (fits(info)) found.push(info);
+      if (++at === all.length) at = 0;
     }
     start = (start + looked) % all.length;
     return found;
   }
 
   function choose(pod: Pod, candidates: readonly NodeInfo[]): Node {
-    const marks = scores(pod, askedBy(pod, true), candidates, spread.of(pod));
+    const siblings = spread.of(pod);
+    for (const [name, count] of siblings ?? []) nodes.setSiblings(name, count);
+    const marks = scores(pod, askedBy(pod, true), candidates, siblings !== undefined);
+    for (const [name] of siblings ?? []) nodes.setSiblings(name, 0);
     let best = Number.NEGATIVE_INFINITY;
-    for (const mark of marks) if (mark > best) best = mark;
-    const ties = candidates.filter((_, at) => marks[at] === best);
-    return (ties[ties.length === 1 ? 0 : random.integer(0, ties.length - 1)] as NodeInfo).node;
+    let ties = 0;
+    for (const mark of marks) {
+      ties = mark > best ? 1 : mark === best ? ties + 1 : ties;
+      if (mark > best) best = mark;
+    }
+    let left = ties === 1 ? 0 : random.integer(0, ties - 1);
+    return (candidates.find((_, at) => marks[at] === best && left-- === 0) as NodeInfo).node;
   }
 
   function reconcile(key: Key): Again | undefined {

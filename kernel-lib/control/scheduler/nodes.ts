@@ -14,6 +14,19 @@ export interface NodeInfo {
   /** No taints, and open for pods: only its room decides. */
   plain: boolean;
   readonly used: Sums;
+  /** Pods of the kind that is being placed, while it is being placed. */
+  siblings: number;
+  /** What the node was worth to the last pod, as long as it is as it was; most pods ask for the same. */
+  worth: Worth | undefined;
+}
+
+/** The marks for how full a node would be with a pod that asks for this. */
+export interface Worth {
+  readonly cpu: number;
+  readonly memory: number;
+  readonly room: Usage;
+  readonly version: number;
+  readonly marks: number;
 }
 
 export class SchedulerNodes {
@@ -36,6 +49,11 @@ export class SchedulerNodes {
     return this.#byName.get(name);
   }
 
+  setSiblings(name: string, count: number): void {
+    const info = this.#byName.get(name);
+    if (info) info.siblings = count;
+  }
+
   /** Follows every write of a node. */
   seeNode(name: string, now: Node | undefined): void {
     const known = this.#byName.get(name);
@@ -52,7 +70,8 @@ export class SchedulerNodes {
       known.plain = plain;
       return;
     }
-    this.#byName.set(name, { name, node: now, room: allocatable(now), plain, used: this.#usage.of(name) });
+    const used = this.#usage.of(name);
+    this.#byName.set(name, { name, node: now, room: allocatable(now), plain, used, siblings: 0, worth: undefined });
     this.#list = undefined;
   }
 

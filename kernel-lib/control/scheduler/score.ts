@@ -17,28 +17,37 @@ const skews = { host: 3, zone: 5 };
 
 /**
  * A score for each candidate; what is used there, and what the pod adds, with guesses for containers that ask for nothing.
- * @param siblings how many pods of the same Services and ReplicaSet each node has; undefined: the pod is not spread
+ * @param spreads whether the pod is kept apart from those of the same Services and ReplicaSet (`siblings`)
  */
 export function scores(
   pod: Pod,
   asked: Usage,
   candidates: readonly NodeInfo[],
-  siblings: ReadonlyMap<string, number> | undefined,
-): readonly number[] {
-  const spread = siblings && spreadScores(candidates, siblings);
+  spreads: boolean,
+): Int32Array {
   const taints = taintScores(pod, candidates);
-  return candidates.map(({ room, used }, at) => {
-    const cpu = share(used.guessed.cpu + asked.cpu, room.cpu);
-    const memory = share(used.guessed.memory + asked.memory, room.memory);
-    const least = Math.floor(((1 - cpu) * hundred + (1 - memory) * hundred) / 2);
-    const balanced = Math.floor((1 - Math.abs(cpu - memory) / 2) * hundred);
-    return (
-      weights.spread * (spread?.[at] ?? 0) +
-      weights.taint * (taints?.[at] ?? hundred) +
-      weights.least * least +
-      weights.balanced * balanced
-    );
-  });
+  const marks = spreads ? spreadScores(candidates) : new Int32Array(candidates.length);
+  for (let at = 0; at < candidates.length; at++) {
+    const spread = weights.spread * (marks[at] ?? 0);
+    const taint = weights.taint * (taints?.[at] ?? hundred);
+    marks[at] = spread + taint + loadMarks(candidates[at] as NodeInfo, asked);
+  }
+  return marks;
+}
+
+/** LeastAllocated and BalancedAllocation. */
+function loadMarks(info: NodeInfo, asked: Usage): number {
+  const { room, used, worth } = info;
+  if (worth?.version === used.version && worth.cpu === asked.cpu && worth.memory === asked.memory) {
+    if (worth.room === room) return worth.marks;
+  }
+  const cpu = share(used.guessed.cpu + asked.cpu, room.cpu);
+  const memory = share(used.guessed.memory + asked.memory, room.memory);
+  const least = Math.floor(((1 - cpu) * hundred + (1 - memory) * hundred) / 2);
+  const balanced = Math.floor((1 - Math.abs(cpu - memory) / 2) * hundred);
+  const marks = weights.least * least + weights.balanced * balanced;
+  info.worth = { cpu: asked.cpu, memory: asked.memory, room, version: used.version, marks };
+  return marks;
 }
 
 function share(used: number, room: number): number {
@@ -46,26 +55,31 @@ function share(used: number, room: number): number {
 }
 
 /** podtopologyspread/scoring.go: fewer of the same on the host and in the zone is better. */
-function spreadScores(candidates: readonly NodeInfo[], siblings: ReadonlyMap<string, number>): readonly number[] {
+function spreadScores(candidates: readonly NodeInfo[]): Int32Array {
   const zones = new Map<string, number>();
-  for (const { node, name } of candidates) {
+  for (const { node, siblings } of candidates) {
     const zone = node.metadata.labels?.[zoneLabel];
-    if (zone !== undefined) zones.set(zone, (zones.get(zone) ?? 0) + (siblings.get(name) ?? 0));
+    if (zone !== undefined) zones.set(zone, (zones.get(zone) ?? 0) + siblings);
   }
   const [weightOfHosts, weightOfZones] = [Math.log(candidates.length + 2), Math.log(zones.size + 2)];
   let most = Number.NEGATIVE_INFINITY;
   let least = Number.POSITIVE_INFINITY;
-  const raw = candidates.map(({ node, name }) => {
+  const marks = new Int32Array(candidates.length);
+  for (let at = 0; at < candidates.length; at++) {
+    const { node, siblings } = candidates[at] as NodeInfo;
     const zone = zones.size === 0 ? undefined : node.metadata.labels?.[zoneLabel];
-    const host = (siblings.get(name) ?? 0) * weightOfHosts + (skews.host - 1);
+    const host = siblings * weightOfHosts + (skews.host - 1);
     const score = Math.round(
       host + (zone === undefined ? 0 : (zones.get(zone) ?? 0) * weightOfZones + (skews.zone - 1)),
     );
     if (score > most) most = score;
     if (score < least) least = score;
-    return score;
-  });
-  return raw.map((score) => (most === 0 ? hundred : Math.floor((hundred * (most + least - score)) / most)));
+    marks[at] = score;
+  }
+  for (let at = 0; at < marks.length; at++) {
+    marks[at] = most === 0 ? hundred : Math.floor((hundred * (most + least - (marks[at] ?? 0))) / most);
+  }
+  return marks;
 }
 
 /** Fewer PreferNoSchedule taints that the pod does not tolerate is better; undefined: they are all the same. */

@@ -18,17 +18,25 @@ const assumed = { cpu: 0.1, memory: 200 * 2 ** 20 };
 
 /** What a pod asks for; with `guess`, containers that ask for nothing count as upstream's scoring counts them. */
 export function askedBy(pod: Pod, guess: boolean): Usage {
-  const of = (resource: "cpu" | "memory"): number => {
-    const each = (container: {
-      readonly resources?: { readonly requests?: Readonly<Record<string, string>> };
-    }): number => {
-      const request = container.resources?.requests?.[resource];
-      return request === undefined ? (guess ? assumed[resource] : 0) : quantityValue(request);
-    };
-    const sum = pod.spec.containers.reduce((total, container) => total + each(container), 0);
-    return Math.max(sum, ...(pod.spec.initContainers ?? []).map(each));
-  };
-  return { cpu: of("cpu"), memory: of("memory"), pods: 1 };
+  let [cpu, memory] = [0, 0];
+  for (const container of pod.spec.containers) {
+    cpu += requested(container, "cpu", guess);
+    memory += requested(container, "memory", guess);
+  }
+  for (const container of pod.spec.initContainers ?? []) {
+    cpu = Math.max(cpu, requested(container, "cpu", guess));
+    memory = Math.max(memory, requested(container, "memory", guess));
+  }
+  return { cpu, memory, pods: 1 };
+}
+
+function requested(
+  { resources }: { readonly resources?: { readonly requests?: Readonly<Record<string, string>> } },
+  resource: "cpu" | "memory",
+  guess: boolean,
+): number {
+  const request = resources?.requests?.[resource];
+  return request === undefined ? (guess ? assumed[resource] : 0) : quantityValue(request);
 }
 
 /** What a node has to give; a node that says nothing of a resource gives without end. */
@@ -45,6 +53,8 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 export interface Sums {
   readonly asked: Writable<Usage>;
   readonly guessed: Writable<Usage>;
+  /** Counts up with every change. */
+  version: number;
 }
 
 /** Follows every write of a pod. */
@@ -61,7 +71,7 @@ export class NodeUsage {
   of(node: string): Sums {
     const known = this.#nodes.get(node);
     if (known) return known;
-    const sums = { asked: { ...nothing }, guessed: { ...nothing } };
+    const sums = { asked: { ...nothing }, guessed: { ...nothing }, version: 0 };
     this.#nodes.set(node, sums);
     return sums;
   }
@@ -72,6 +82,7 @@ export class NodeUsage {
     const sums = this.of(node);
     add(sums.asked, askedBy(pod, false), sign);
     add(sums.guessed, askedBy(pod, true), sign);
+    sums.version++;
   }
 }
 
