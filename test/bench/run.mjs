@@ -1,22 +1,4 @@
 /** Owns `npm run bench`: compiles the measurements, runs them one after another and prints each beside its aim. */
-import { rmSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { runMain } from "../compiled.mjs";
 
-const here = dirname(fileURLToPath(import.meta.url));
-const outfile = join(here, "..", "..", ".cache", `bench-${process.pid}.cjs`);
-await build({
-  entryPoints: [join(here, "main.ts")],
-  outfile,
-  bundle: true,
-  platform: "node",
-  packages: "external",
-  logLevel: "warning",
-});
-try {
-  await createRequire(import.meta.url)(outfile).main(process.argv.slice(2));
-} finally {
-  rmSync(outfile, { force: true });
-}
+await runMain(import.meta.url);
