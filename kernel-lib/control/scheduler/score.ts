@@ -19,12 +19,7 @@ const skews = { host: 3, zone: 5 };
  * A score for each candidate; what is used there, and what the pod adds, with guesses for containers that ask for nothing.
  * @param spreads whether the pod is kept apart from those of the same Services and ReplicaSet (`siblings`)
  */
-export function scores(
-  pod: Pod,
-  asked: Usage,
-  candidates: readonly NodeInfo[],
-  spreads: boolean,
-): Int32Array {
+export function scores(pod: Pod, asked: Usage, candidates: readonly NodeInfo[], spreads: boolean): Int32Array {
   const taints = taintScores(pod, candidates);
   const marks = spreads ? spreadScores(candidates) : new Int32Array(candidates.length);
   for (let at = 0; at < candidates.length; at++) {
