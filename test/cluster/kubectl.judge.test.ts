@@ -49,6 +49,19 @@ spec:
     image: nginx
 `;
 
+const head = "apiVersion: v1\nkind: ConfigMap\n";
+const files = {
+  "web.yaml": web,
+  "one.yaml": one,
+  "a.conf": "x: 1\n",
+  "number.yaml": `${head}metadata: {name: 5}\n`,
+  "nameless.yaml": `${head}data: {a: b}\n`,
+  "scalars.yaml": `${head}metadata: {name: e1}
+data:
+  a: [e1, E2, ., "-", -1, 0x1f, 0X1f, 0o17, 017, 08, 0b11, 1_000, .5, 1e3, 1.e3, +1, ~, y, No, off, yEs, 12:30, 2001-01-01]
+`,
+};
+
 /** What the judge prints of its own age and build: each line is a change of kubectl's, or of how this one was built. */
 function asOfToday(text: string): string {
   return (
@@ -94,8 +107,7 @@ function judged(name: string, lines: readonly string[]): void {
   describe(name, () => {
     let both: Duel | undefined;
     beforeAll(async () => {
-      if (version !== undefined)
-        both = await duel({ seed: 3, nodes: 3 }, { "web.yaml": web, "one.yaml": one, "a.conf": "x: 1\n" });
+      if (version !== undefined) both = await duel({ seed: 3, nodes: 3 }, files);
     }, 60_000);
     afterAll(() => both?.close());
     test.each(lines)("%s", async (line) => {
@@ -239,6 +251,19 @@ describe.skipIf(version === undefined)("our kubectl prints what a real one print
     "get pods -o custom-columns=x",
     "get events",
     "get svc nope my-nginx",
+    "get svc my-nginx nope --ignore-not-found",
+    "get all my-nginx",
+    "get svc,deploy,ds my-nginx",
+    "get deployments.nope",
+    "get pods -n kube-system --sort-by=.status.podIPs[0].ip -o name",
+    "get pods --sort-by=.nope -o name",
+    "get svc -o jsonpath='{range .items[*]}{.metadata.name}{\"\\n\"}'",
+    "get svc -o jsonpath=\"{.items[*]['metadata.name','spec.type']}\"",
+    "get svc kube-dns -n kube-system -o jsonpath=\"{.metadata.annotations['prometheus\\.io/port']}\"",
+    "get svc kube-dns -n kube-system -o jsonpath=\"{.metadata.annotations['prometheus.io/port']}\"",
+    "get svc -o jsonpath='{.items[?(@.port==80 && @.x)].y}'",
+    "get svc -o jsonpath='{.items['",
+    "get svc -o custom-columns=N:",
     "get pods nope",
     "get nope",
     "get pods,nope",
@@ -311,6 +336,11 @@ describe.skipIf(version === undefined)("our kubectl prints what a real one print
     "label deployment a=b",
     "label deployment my-nginx a=b a-",
     "label",
+    "label deployment my-nginx a=b=c",
+    "label deployment my-nginx =c",
+    "label deployment my-nginx q=r --resource-version=1",
+    "annotate deployment my-nginx nope-",
+    "annotate deployments,svc --all --list",
     "annotate deployment my-nginx note='hello there'",
     "annotate deployment my-nginx note='other'",
     "annotate deployment my-nginx note-",
@@ -376,6 +406,22 @@ describe.skipIf(version === undefined)("our kubectl prints what a real one print
     "delete svc",
     "delete",
     "delete svc --all x",
+    "delete svc --all -l a=b",
+    "delete --all",
+    "delete svc nope -o yaml",
+    "delete svc -l no=such",
+    "delete svc -l no=such --ignore-not-found",
+    "delete svc nope --cascade=nope",
+    "create -f number.yaml",
+    "create -f scalars.yaml --dry-run=client --validate=false -o json",
+    "apply -f nameless.yaml",
+    "apply -f web.yaml -l no=such",
+    "run p --image=nginx --port=x",
+    "run p --image=nginx -l a --dry-run=client",
+    "run p --image=nginx -it --dry-run=client -- sh",
+    "run p --image=nginx --annotations=a=b --dry-run=client -o yaml",
+    "wait --for=jsonpath=.spec.type=ClusterIP svc/kubernetes",
+    "KUBE_EDITOR=cat edit svc kubernetes -o json",
     "delete -f nope.yaml",
     "delete pod p --grace-period=0 --force --wait=false",
     "delete -f web.yaml --dry-run=client",

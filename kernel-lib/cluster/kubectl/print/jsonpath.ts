@@ -15,7 +15,7 @@ type Step =
       readonly by?: number;
       readonly single: boolean;
     }
-  | { readonly step: "union"; readonly of: readonly Step[][] }
+  | { readonly step: "union"; readonly of: readonly (readonly Step[])[] }
   | { readonly step: "filter"; readonly left: readonly Step[]; readonly operator: string; readonly right: Operand };
 
 type Operand = { readonly path: readonly Step[] } | { readonly value: Value } | undefined;
@@ -64,6 +64,7 @@ export function valuesOf(template: string, root: Value): readonly Value[] {
 
 /** The values that a relaxed path (`.spec.ports[0]`, `{.x}`, `x.y`) leads to; none if a field is missing. */
 export function findValues(path: string, root: Value): readonly Value[] {
+  if (path === "") return [];
   return walk(parsePath(relaxed(path)), [root], root);
 }
 
@@ -108,13 +109,30 @@ function parseTemplate(template: string): readonly Part[] {
       const range = stack.pop();
       if (!range || stack.length === 0) throw new JsonPathError("not in range, nothing to end");
       top().parts.push({ part: "range", steps: range.steps, body: range.parts });
-    } else if (/^range\s/.test(inside)) stack.push({ parts: [], steps: parsePath(inside.slice(5).trim()) });
+    } else if (/^range(\s|$)/.test(inside)) stack.push({ parts: [], steps: parsePath(inside.slice(5).trim()) });
     else if (/^["']/.test(inside)) top().parts.push({ part: "text", text: unquote(inside) });
-    else for (const path of inside.split(/\s+(?=[.$@[])/)) top().parts.push({ part: "path", steps: parsePath(path) });
+    else for (const path of pathsOf(inside)) top().parts.push({ part: "path", steps: parsePath(path) });
   }
-  if (stack.length > 1) throw new JsonPathError("unterminated range");
   if (at < template.length) top().parts.push({ part: "text", text: template.slice(at) });
+  while (stack.length > 1) {
+    // A range without an end goes to the end, and what is in it is filled once more from outside, as in client-go.
+    const { steps, parts: body } = stack.pop() as { parts: Part[]; steps: readonly Step[] };
+    top().parts.push({ part: "range", steps, body }, ...body);
+  }
   return top().parts;
+}
+
+/** The paths of an action, which stand apart by spaces outside of brackets. */
+function pathsOf(inside: string): readonly string[] {
+  const paths = [""];
+  let depth = 0;
+  for (const [at, character] of [...inside].entries()) {
+    if (character === "[") depth++;
+    else if (character === "]") depth--;
+    if (depth === 0 && /\s/.test(character) && /^\s+[.$@[]/.test(inside.slice(at))) paths.push("");
+    else paths[paths.length - 1] += character;
+  }
+  return paths.filter((path) => path !== "").length === 0 ? [""] : paths.filter((path) => path !== "");
 }
 
 function closing(template: string, open: number): number {
@@ -127,7 +145,7 @@ function closing(template: string, open: number): number {
     } else if (character === '"' || character === "'") quoted = character;
     else if (character === "}") return at;
   }
-  throw new JsonPathError("unclosed action");
+  throw new JsonPathError(/\[[^\]]*$/.test(template.slice(open)) ? "unterminated array" : "unclosed action");
 }
 
 function unquote(text: string): string {
@@ -162,11 +180,14 @@ function parsePath(text: string): readonly Step[] {
       continue;
     }
     if (rest === ".") break;
-    throw new JsonPathError(
-      `unrecognized character in action: U+${(rest.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")} '${rest[0]}'`,
-    );
+    throw unrecognized(rest);
   }
   return steps;
+}
+
+function unrecognized(rest: string): JsonPathError {
+  const code = (rest.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
+  return new JsonPathError(`unrecognized character in action: U+${code} '${rest[0]}'`);
 }
 
 function bracketEnd(text: string): number {
@@ -188,7 +209,8 @@ function bracket(inside: string): Step {
   if (filter) return parseFilter((filter[1] ?? "").trim());
   if (inside === "*") return { step: "wildcard" };
   const quoted = /^(['"])([\s\S]*)\1$/.exec(inside);
-  if (quoted && !/['"],/.test(inside)) return { step: "field", name: quoted[2] ?? "" };
+  // What is quoted is a path again: a dot in a key needs its backslash here, too.
+  if (quoted && !/['"],/.test(inside)) return { step: "union", of: [parsePath(`.${quoted[2] ?? ""}`)] };
   if (inside.includes(",")) return { step: "union", of: inside.split(",").map((each) => [bracket(each.trim())]) };
   const slice = /^(-?\d*)(?::(-?\d*))?(?::(-?\d*))?$/.exec(inside);
   if (!slice || inside === "") throw new JsonPathError(`invalid array index ${inside}`);
@@ -211,17 +233,29 @@ function parseFilter(text: string): Step {
   if (/^['"]/.test(right)) operand = { value: unquote(right) };
   else if (/^[@$.]/.test(right)) operand = { path: parsePath(right) };
   else if (/^(true|false)$/.test(right)) operand = { value: right === "true" };
-  else operand = { value: Number(right) };
+  else operand = { value: number(right) };
   return { step: "filter", left: parsePath(match[1] ?? ""), operator: match[2] ?? "==", right: operand };
+}
+
+function number(text: string): number {
+  const [, digits, rest = ""] = /^([-+]?[\d.]*)\s*([\s\S]*)$/.exec(text) ?? [];
+  if (rest !== "") throw unrecognized(rest);
+  return Number(digits);
 }
 
 function walk(steps: readonly Step[], start: readonly Value[], root: Value): readonly Value[] {
   let values = start;
-  for (const step of steps) values = values.flatMap((value) => take(step, value, root));
+  for (const step of steps) {
+    // A union is all that its first path leads to, then all of the second.
+    if (step.step === "union") {
+      const from = values;
+      values = step.of.flatMap((path) => walk(path, from, root));
+    } else values = values.flatMap((value) => take(step, value, root));
+  }
   return values;
 }
 
-function take(step: Step, value: Value, root: Value): readonly Value[] {
+function take(step: Exclude<Step, { step: "union" }>, value: Value, root: Value): readonly Value[] {
   switch (step.step) {
     case "field": {
       if (typeof value !== "object" || value === null || !Object.hasOwn(value, step.name)) return [];
@@ -233,8 +267,6 @@ function take(step: Step, value: Value, root: Value): readonly Value[] {
       return descendants(value);
     case "slice":
       return slice(step, value);
-    case "union":
-      return step.of.flatMap((path) => walk(path, [value], root));
     case "filter":
       return (Array.isArray(value) ? value : children(value)).filter((each) => passes(step, each, root));
   }

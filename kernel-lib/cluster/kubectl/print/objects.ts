@@ -48,7 +48,7 @@ export function printObjects(
       goTemplate(context, format.template, whole);
       break;
     case "columns":
-      context.out(customColumns(format.columns, objects, context.flags.is("no-headers")));
+      context.out(pathsRead(() => customColumns(format.columns, objects, context.flags.is("no-headers"))));
       break;
     case "table":
       break;
@@ -69,6 +69,14 @@ function jsonPath(template: string, whole: unknown, fill: (template: string) => 
     const debugging = `\ttemplate was:\n\t\t${template}\n\tobject given to jsonpath engine was:\n\t\t${goSyntax(whole)}\n\n`;
     const problem = `Error executing template: ${error.message}. Printing more information for debugging the template:`;
     throw new Failed(`error: error executing jsonpath ${JSON.stringify(template)}: ${problem}\n${debugging}`);
+  }
+}
+
+function pathsRead<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw error instanceof JsonPathError ? new Failed(`error: ${error.message}`) : error;
   }
 }
 

@@ -1,6 +1,6 @@
 /** Owns `kubectl apply`: client-side apply with the last-applied annotation and a three-way patch. */
 import { StatusError } from "../../../api/errors";
-import type { KubeObject } from "../../../api/kinds";
+import type { KubeObject, Resource } from "../../../api/kinds";
 import { strategicMerge, threeWayPatch } from "../../../api/patch";
 import { Failed } from "../../shell/tool";
 import type { Context, Verb } from "../context";
@@ -70,6 +70,10 @@ function applyOne(context: Context, { manifest, resource, source }: FromFile): v
       `error: the namespace from the provided object "${meta.namespace}" does not match the namespace "${context.namespace}". You must pass '--namespace=${meta.namespace}' to perform this operation.`,
     );
   }
+  if (!meta.name) {
+    if (meta.generateName) throw new Failed(`error: from ${meta.generateName}: cannot use generate name with apply`);
+    throw new Failed(nameless(resource, namespace, source));
+  }
   const annotations = (meta.annotations ?? {}) as Readonly<Record<string, string>>;
   const { [annotation]: _old, ...others } = annotations;
   const placed = { ...meta, annotations: others, ...(resource.namespaced && { namespace }) };
@@ -116,8 +120,17 @@ function applyOne(context: Context, { manifest, resource, source }: FromFile): v
   const after = sourced("applying patch", source, () =>
     api.patch(resource.kind, namespace, now.metadata.name, "strategic", patch, options),
   );
-  const unchanged = dryRun === "none" && after.metadata.resourceVersion === now.metadata.resourceVersion;
-  tell(context, after, unchanged ? "unchanged" : "configured");
+  tell(context, after, "configured");
+}
+
+/** How kubectl says that it could not ask for an object without a name. */
+function nameless(resource: Resource, namespace: string, source: string): string {
+  const { group, version, plural, kind } = resource;
+  const what = `Resource: "${group}/${version}, Resource=${plural}", GroupVersionKind: "${group}/${version}, Kind=${kind}"`;
+  return `error: error when retrieving current configuration of:
+${what}
+Name: "", Namespace: "${namespace}"
+from server for: ${JSON.stringify(source)}: resource name may not be empty`;
 }
 
 /** An error of the server says which file it is about (cmdutil.AddSourceToErr). */

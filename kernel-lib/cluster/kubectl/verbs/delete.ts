@@ -38,11 +38,15 @@ const propagations = { background: "Background", foreground: "Foreground", orpha
 
 async function deleteObjects(context: Context): Promise<number> {
   const { api, flags } = context;
-  const { objects, failed } = objectsToDelete(context);
+  const output = flags.text("output") ?? "";
+  if (output !== "" && output !== "name") {
+    throw new Failed(`error: unexpected -o output mode: ${output}. We only support '-o name'`);
+  }
   const cascade = flags.text("cascade") ?? "background";
   if (!Object.hasOwn(propagations, cascade)) {
-    throw new Failed(`error: invalid cascade value (${cascade}). Must be "background", "foreground", or "orphan".`);
+    throw new Failed(`error: invalid cascade value (${cascade}). Must be "background", "foreground", or "orphan"`);
   }
+  const { objects, failed } = objectsToDelete(context);
   const force = flags.is("force");
   const grace = flags.is("now") ? 1 : (flags.number("grace-period") ?? (force ? 0 : undefined));
   if (force) {
@@ -67,13 +71,14 @@ async function deleteObjects(context: Context): Promise<number> {
     const how = force && grace === 0 ? "force deleted" : "deleted";
     const suffix = { none: "", client: " (dry run)", server: " (server dry run)" }[dryRun];
     context.out(
-      flags.text("output") === "name"
+      output === "name"
         ? `${typeName(kind)}/${metadata.name}\n`
         : `${typeName(kind)} "${metadata.name}" ${how}${where}${suffix}\n`,
     );
   }
   if (deleted.length === 0 && !failed) {
-    if (!flags.is("ignore-not-found")) context.out("No resources found\n");
+    const named = flags.given("filename") || readArguments(flags.args).every(({ name }) => name !== undefined);
+    if (!named || !flags.is("ignore-not-found")) context.out("No resources found\n");
     return 0;
   }
   if (dryRun === "none" && (!flags.given("wait") || flags.is("wait")) && !force) await waitUntilGone(context, deleted);
@@ -98,8 +103,14 @@ function objectsToDelete(context: Context): { readonly objects: readonly KubeObj
     }
     return { objects, failed };
   }
+  if (flags.is("all") && flags.text("selector")) {
+    throw new Failed("error: setting 'all' parameter but found a non empty selector. ");
+  }
   const asked = readArguments(flags.args);
-  if (asked.length === 0) throw new Failed(nothingNamed);
+  if (asked.length === 0) {
+    const selected = flags.is("all") || flags.given("selector") || flags.given("field-selector");
+    throw new Failed(selected ? "error: at least one resource must be specified to use a selector" : nothingNamed);
+  }
   const unnamed = asked.some(({ name }) => name === undefined);
   if (unnamed && !flags.is("all") && !flags.given("selector") && !flags.given("field-selector")) {
     throw new Failed("error: resource(s) were provided, but no name was specified");

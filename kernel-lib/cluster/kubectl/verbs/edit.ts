@@ -7,6 +7,7 @@ import { threeWayPatch } from "../../../api/patch";
 import { Shell } from "../../shell/shell";
 import { Failed } from "../../shell/tool";
 import type { Context, Verb } from "../context";
+import { printJson } from "../print/json";
 import { printYaml } from "../print/yaml";
 import { statusMessage } from "../resources";
 import { writing } from "../writing";
@@ -46,8 +47,10 @@ async function editObjects(context: Context): Promise<number> {
 
 async function editOne(context: Context, object: KubeObject): Promise<number> {
   const { place } = context.call;
-  const path = `/tmp/kubectl-edit-${String(context.call.shell.random.integer(100_000_000, 4_294_967_295))}.yaml`;
-  const before = explanation + printYaml(object);
+  const json = context.flags.text("output") === "json";
+  const number = context.call.shell.random.integer(100_000_000, 4_294_967_295);
+  const path = `/tmp/kubectl-edit-${String(number)}.${json ? "json" : "yaml"}`;
+  const before = json ? printJson(object) : explanation + printYaml(object);
   place.files.write(path, before, 0o600);
   await openEditor(context, path);
   const after = place.files.read(path) ?? "";
@@ -69,7 +72,7 @@ async function editOne(context: Context, object: KubeObject): Promise<number> {
       context.err("Edit cancelled, no changes made.\n");
     } else {
       const { namespace = "", name } = object.metadata;
-      const options = writing(context, "kubectl-edit");
+      const options = writing(context, "kubectl-edit", true);
       const now = context.api.patch(object.kind, namespace, name, "strategic", patch, options);
       if (context.flags.is("output-patch")) context.out(`Patch: ${JSON.stringify(patch)}\n`);
       tell(context, now, "edited");
@@ -77,19 +80,25 @@ async function editOne(context: Context, object: KubeObject): Promise<number> {
     place.files.remove(path);
     return 0;
   } catch (error) {
+    const what = `${resourceOf(object.kind).plural} "${object.metadata.name}"`;
+    if (error instanceof StatusError && error.reason !== "Invalid") {
+      context.err(`error: ${what} could not be patched: ${error.message}\n`);
+      context.err(`You can run \`kubectl replace -f ${path}\` to try this update again.\n`);
+      return 1;
+    }
     // The real one opens the editor again; what comes out of it unchanged is given up, with the file kept.
-    if (error instanceof StatusError) {
-      const { kind, metadata } = object;
-      context.err(
-        `error: ${resourceOf(kind).plural} "${metadata.name}" ${error.reason === "Invalid" ? "is invalid" : "could not be patched"}\n`,
-      );
-      context.err(`${statusMessage(error)}\n${kept}error: Edit cancelled, no valid changes were saved.\n`);
+    if (error instanceof StatusError || error instanceof Unreadable) {
+      const why = error instanceof StatusError ? `${statusMessage(error)}\n` : "";
+      context.err(`error: ${what} is invalid\n${why}${kept}error: Edit cancelled, no valid changes were saved.\n`);
       return 1;
     }
     if (!(error instanceof Failed)) throw error;
-    throw new Failed(`${error.message}\n${kept}error: Edit cancelled, no valid changes were saved.`);
+    throw new Failed(`${kept}${error.message}`);
   }
 }
+
+/** What the editor left is no YAML. */
+class Unreadable extends Error {}
 
 function withoutComments(text: string): string {
   return text
@@ -102,11 +111,12 @@ function readEdited(text: string, object: KubeObject): unknown {
   let value: unknown;
   try {
     value = parse(withoutComments(text), { version: "1.1" });
-  } catch (error) {
-    throw new Failed(`error: error parsing edited-file: ${error instanceof Error ? error.message.split("\n")[0] : ""}`);
+  } catch {
+    throw new Unreadable();
   }
-  const edited = value as { readonly kind?: string; readonly metadata?: { readonly name?: string } } | null;
-  if (edited?.kind !== object.kind || edited.metadata?.name !== object.metadata.name) {
+  if (typeof value !== "object" || value === null) throw new Unreadable();
+  const edited = value as { readonly kind?: string; readonly metadata?: { readonly name?: string } };
+  if (edited.kind !== object.kind || edited.metadata?.name !== object.metadata.name) {
     throw new Failed("error: At least one of apiVersion, kind and name was changed");
   }
   return value;

@@ -103,7 +103,8 @@ function labelsOf(text: string | undefined): Readonly<Record<string, string>> | 
   return Object.fromEntries(
     pairs.map((pair) => {
       const [key = "", value, ...more] = pair.split("=");
-      if (value === undefined || more.length > 0 || key === "") throw new Failed(`error: invalid label spec: ${pair}`);
+      if (value === undefined || more.length > 0 || key === "")
+        throw new Failed(`error: unexpected label spec: ${pair}`);
       return [key, value];
     }),
   );

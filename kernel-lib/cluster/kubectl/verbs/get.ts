@@ -2,6 +2,7 @@
 import type { Kind, KubeObject, Resource } from "../../../api/kinds";
 import { Failed } from "../../shell/tool";
 import type { Context, Verb } from "../context";
+import { findValues, JsonPathError } from "../print/jsonpath";
 import {
   type Format,
   parseFormat,
@@ -99,8 +100,9 @@ function optionsFor(context: Context, several: boolean, resource: Resource): Tab
 
 /** One table a kind, in the order asked for; several kinds carry their names (`pod/x`), with a blank line between. */
 function printTables(context: Context, asked: readonly Asked[], objects: readonly KubeObject[]): void {
-  const kinds = new Set(asked.map(({ resource }) => resource.kind));
-  const several = kinds.size > 1;
+  const found = new Set<Kind>(objects.map(({ kind }) => kind));
+  const shown = asked.filter(({ name, resource }) => name === undefined || found.has(resource.kind));
+  const several = new Set(shown.map(({ resource }) => resource.kind)).size > 1;
   const order = [...new Set(objects.map((object) => object.kind))];
   for (const [at, kind] of order.entries()) {
     const resource = asked.find((each) => each.resource.kind === kind)?.resource;
@@ -111,20 +113,48 @@ function printTables(context: Context, asked: readonly Asked[], objects: readonl
   }
 }
 
+/** `--sort-by`, as kubectl does it: what has no such field comes first. @throws Failed if none has it */
 function sorted<K extends Kind>(
   context: Context,
   objects: readonly KubeObject[],
 ): readonly Extract<KubeObject, { kind: K }>[] {
   const list = [...objects] as Extract<KubeObject, { kind: K }>[];
   const path = context.flags.text("sort-by");
-  if (path === undefined) return list;
-  const value = (object: KubeObject): string | number => {
-    const names = path.replace(/^\{?\.?|\}$/g, "").split(".");
-    let at: unknown = object;
-    for (const name of names) at = (at as Record<string, unknown> | undefined)?.[name];
-    return typeof at === "number" ? at : String(at ?? "");
-  };
-  return list.sort((one, other) => (value(one) < value(other) ? -1 : value(one) > value(other) ? 1 : 0));
+  if (path === undefined || list.length === 0) return list;
+  const values = new Map<KubeObject, unknown>(list.map((object) => [object, valueAt(path, object)]));
+  if ([...values.values()].every((value) => value === undefined)) {
+    const shown = `{${path.replace(/^\{?\.?|\}$/g, ".").replace(/\.$/, "")}}`;
+    throw new Failed(`error: couldn't find any field with path "${shown}" in the list of objects`);
+  }
+  return list.sort((one, other) => compared(values.get(one), values.get(other)));
+}
+
+function valueAt(path: string, object: KubeObject): unknown {
+  try {
+    return findValues(path, object)[0];
+  } catch (error) {
+    if (error instanceof JsonPathError && !error.parsing) return undefined;
+    throw error instanceof JsonPathError ? new Failed(`error: ${error.message}`) : error;
+  }
+}
+
+/** Numbers by size, quantities too; text by its parts, digits as numbers. */
+function compared(one: unknown, other: unknown): number {
+  if (one === undefined || other === undefined) return (one === undefined ? 0 : 1) - (other === undefined ? 0 : 1);
+  if (typeof one === "number" && typeof other === "number") return one - other;
+  return naturally(String(one), String(other));
+}
+
+function naturally(one: string, other: string): number {
+  const partsOf = (text: string): readonly string[] => text.match(/\d+|\D+/g) ?? [];
+  const [parts, others] = [partsOf(one), partsOf(other)];
+  for (let at = 0; at < Math.min(parts.length, others.length); at++) {
+    const [a = "", b = ""] = [parts[at], others[at]];
+    const bothNumbers = /^\d/.test(a) && /^\d/.test(b);
+    const order = bothNumbers && Number(a) !== Number(b) ? Number(a) - Number(b) : a < b ? -1 : a > b ? 1 : 0;
+    if (order !== 0) return order;
+  }
+  return parts.length - others.length;
 }
 
 /** `-w`: what there is, then a line for every change, until Ctrl-C. */

@@ -1,5 +1,5 @@
 /** Owns `kubectl label` and `kubectl annotate`. */
-import type { KubeObject } from "../../../api/kinds";
+import { type KubeObject, resourceOf } from "../../../api/kinds";
 import { mergePatch } from "../../../api/patch";
 import { labelValue } from "../../../api/validation/names";
 import { Failed } from "../../shell/tool";
@@ -51,7 +51,7 @@ const words = {
 function change(context: Context, field: Field): number {
   const { args } = context.flags;
   const listing = context.flags.is("list");
-  const isPair = (arg: string): boolean => arg.includes("=") || (arg.endsWith("-") && arg.length > 1);
+  const isPair = (arg: string): boolean => arg.indexOf("=") > 0 || (arg.endsWith("-") && arg.length > 1);
   const first = args.findIndex(isPair);
   const pairs = first < 0 ? [] : args.slice(first);
   const named = first < 0 ? args : args.slice(0, first);
@@ -65,7 +65,7 @@ function change(context: Context, field: Field): number {
   for (const object of objects) {
     const problem = conflict(context, object, field, changes);
     if (problem !== undefined) taken.push(problem);
-    else if (listing) list(context, object, field, changes);
+    else if (listing) list(context, object, field, changes, objects.length > 1);
     else write(context, object, field, changes);
   }
   if (taken.length === 1) throw new Failed(`error: ${taken[0]}`);
@@ -81,6 +81,7 @@ function changesOf(pairs: readonly string[], field: Field): Readonly<Record<stri
     const key = equals < 0 ? pair.slice(0, -1) : pair.slice(0, equals);
     const value = equals < 0 ? null : pair.slice(equals + 1);
     if (equals < 0 && !pair.endsWith("-")) throw new Failed(`error: unexpected args: [${pair}]`);
+    if (field === "labels" && value?.includes("=")) throw new Failed(`error: invalid label spec: ${pair}`);
     if (Object.hasOwn(changes, key) && (changes[key] === null) !== (value === null)) {
       throw new Failed(
         `error: can not both modify and remove ${field === "labels" ? "a label" : "an annotation"} in the same command`,
@@ -119,9 +120,15 @@ function list(
   object: KubeObject,
   field: Field,
   changes: Readonly<Record<string, string | null>>,
+  ofSeveral: boolean,
 ): void {
   const after = mergePatch(object, { metadata: { [field]: changes } }) as KubeObject;
-  for (const [key, value] of Object.entries(after.metadata[field] ?? {}).sort()) context.out(`${key}=${value}\n`);
+  const { kind, group } = resourceOf(object.kind);
+  if (ofSeveral) context.out(`Listing ${field} for ${kind}.${group}/${object.metadata.name}:\n`);
+  const indent = ofSeveral ? " " : "";
+  for (const [key, value] of Object.entries(after.metadata[field] ?? {}).sort()) {
+    context.out(`${indent}${key}=${value}\n`);
+  }
 }
 
 function write(
@@ -132,9 +139,10 @@ function write(
 ): void {
   const now = object.metadata[field] ?? {};
   const absent = Object.keys(changes).filter((key) => changes[key] === null && !Object.hasOwn(now, key));
-  for (const key of absent) context.out(`${words[field].one} "${key}" not found.\n`);
+  for (const key of field === "labels" ? absent : []) context.out(`${words[field].one} "${key}" not found.\n`);
   const patch = Object.fromEntries(Object.entries(changes).filter(([key]) => !absent.includes(key)));
-  const change = { metadata: { [field]: patch } };
+  const resourceVersion = context.flags.text("resource-version");
+  const change = { metadata: { [field]: patch, ...(resourceVersion && { resourceVersion }) } };
   const changed = Object.keys(patch).some((key) => (now[key] ?? null) !== patch[key]);
   const removed = Object.values(patch).every((value) => value === null);
   // `annotate` has one printer for all objects, `label` one for each.

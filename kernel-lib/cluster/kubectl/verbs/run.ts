@@ -27,6 +27,7 @@ export const run: Verb = {
     { name: "port", type: "string" },
     { name: "labels", short: "l", type: "string" },
     { name: "command", type: "bool" },
+    { name: "annotations", type: "list" },
     { name: "image-pull-policy", type: "string" },
     { name: "quiet", short: "q", type: "bool" },
     { name: "attach", type: "bool" },
@@ -65,7 +66,11 @@ async function runPod(context: Context): Promise<number> {
   const attach = flags.given("attach") ? flags.is("attach") : flags.is("stdin") || flags.is("tty");
   if (flags.is("tty") && !flags.is("stdin"))
     throw new Failed("error: -i/--stdin is required for containers with -t/--tty=true");
-  if (flags.is("rm") && !attach) throw new Failed("error: --rm should only be used for attached containers");
+  if (flags.is("rm") && !attach) throw new Failed(`error: --rm should only be used for attached containers${usage}`);
+  if (attach && dryRunOf(flags) !== "none") {
+    const attached = "attached containers options (--attach, --stdin, or --tty)";
+    throw new Failed(`error: --dry-run=[server|client] can't be used with ${attached}${usage}`);
+  }
   const draft = overridden(podFor(context, name, image, restart), flags);
   if (flags.is("expose")) createOrPrint(context, "Service", serviceOf(draft, Number(flags.text("port"))), "created");
   if (dryRunOf(flags) !== "none" || !attach) {
@@ -99,7 +104,7 @@ function serviceOf(pod: object, port: number): object {
 function podFor(context: Context, name: string, image: string, restart: string): object {
   const { flags } = context;
   const words = flags.args.filter((_, at) => at >= Math.max(1, Math.min(flags.beforeDash, 1)));
-  const port = flags.number("port");
+  const port = flags.text("port") === undefined ? undefined : portOf(flags.text("port") ?? "");
   const labels = flags.text("labels");
   const env = flags.texts("env").map((text) => {
     const equals = text.indexOf("=");
@@ -119,15 +124,40 @@ function podFor(context: Context, name: string, image: string, restart: string):
     ...(flags.is("stdin") && restart === "Never" && { stdinOnce: true }),
     ...(flags.is("tty") && { tty: true }),
   };
-  const pairs =
-    labels === undefined ? { run: name } : Object.fromEntries(labels.split(",").map((pair) => pair.split("=")));
+  const pairs = labels === undefined ? { run: name } : labelsOf(labels);
+  const annotations = Object.fromEntries(
+    flags.texts("annotations").map((pair) => keyAndValue(pair, "invalid annotations format")),
+  );
   return {
     apiVersion: "v1",
     kind: "Pod",
-    metadata: { labels: pairs, name, ...(flags.given("namespace") && { namespace: context.namespace }) },
+    metadata: {
+      ...(flags.given("annotations") && { annotations }),
+      labels: pairs,
+      name,
+      ...(flags.given("namespace") && { namespace: context.namespace }),
+    },
     spec: { containers: [container], dnsPolicy: "ClusterFirst", restartPolicy: restart },
     status: {},
   };
+}
+
+function labelsOf(text: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(text.split(",").map((pair) => keyAndValue(pair, "unexpected label spec")));
+}
+
+/** @throws Failed unless it is `key=value` */
+function keyAndValue(pair: string, problem: string): readonly [string, string] {
+  const equals = pair.indexOf("=");
+  if (equals <= 0) throw new Failed(`error: ${problem}: ${pair}`);
+  return [pair.slice(0, equals), pair.slice(equals + 1)];
+}
+
+/** Go's strconv.Atoi. */
+function portOf(text: string): number {
+  if (!/^[-+]?\d+$/.test(text))
+    throw new Failed(`error: strconv.Atoi: parsing ${JSON.stringify(text)}: invalid syntax`);
+  return Number(text);
 }
 
 /** Waits until the pod runs (or has ended), and connects the terminal to its first program. */

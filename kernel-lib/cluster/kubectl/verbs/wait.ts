@@ -96,7 +96,7 @@ function conditionOf(text: string | undefined): { holds: Holds; forDelete: boole
     const [, type = "", wanted = "true"] = condition;
     return { ...none, holds: (object) => object !== undefined && hasCondition(object, type, wanted) };
   }
-  const path = /^jsonpath=(\{[\s\S]*?\}|'[\s\S]*?')(?:={1,2}([\s\S]*))?$/.exec(text);
+  const path = /^jsonpath=(\{[\s\S]*?\}|'[\s\S]*?'|[^={}']+)(?:={1,2}([\s\S]*))?$/.exec(text);
   if (path) {
     const [, expression = "", wanted] = path;
     return {

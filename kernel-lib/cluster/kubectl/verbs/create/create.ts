@@ -26,10 +26,20 @@ export const create: Verb = {
   run: fromFiles,
 };
 
+/** Generators that kubectl has for kinds that this cluster has not. */
+const notSimulated = new Set(
+  "clusterrole clusterrolebinding cronjob ingress job poddisruptionbudget pdb priorityclass pc quota resourcequota role rolebinding token".split(
+    " ",
+  ),
+);
+
 function fromFiles(context: Context): number {
   const { flags } = context;
   if (!flags.given("filename")) {
     if (flags.args.length > 0) {
+      if (notSimulated.has(flags.args[0] ?? "")) {
+        throw new Failed(`error: "kubectl create ${flags.args[0]}" is not simulated in this cluster`);
+      }
       const unexpected = `error: Unexpected args: [${flags.args.join(" ")}]`;
       throw new Failed(`${unexpected}\nSee 'kubectl create -h' for help and examples`);
     }
