@@ -15,6 +15,7 @@ import { type Api, createApi } from "../api/rest";
 import { Store } from "../api/store";
 import { rfc3339 } from "../api/time";
 import type { App } from "../apps/app";
+import type { BgpRouter } from "../apps/bgp/router";
 import { Files } from "../apps/files";
 import { createRegistry } from "../apps/images";
 import { bootstrap, type NetworkAddon } from "../control/bootstrap";
@@ -37,12 +38,14 @@ import { displayable } from "./display";
 import { type DnsQueries, dnsQueries } from "./dnsqueries";
 import { Driver, parseDuration } from "./driver";
 import { type ExplainQuestion, type Explanation, explain } from "./explain";
-import { serveLanDns } from "./landns";
+import { type LanHost, serveLanDns } from "./landns";
 import { type Load, type LoadOptions, load } from "./load";
+import { externalIpOf, firstPool, installLoadBalancer, metallbApps } from "./loadbalancer";
 import { ipv6Of, type Machine, machinesOf, nodesPrefix } from "./machines";
 import { type CheckedOptions, type ClusterOptions, checkOptions } from "./options";
 import { createOutside, createWorkstation, outsideAddresses } from "./outside";
 import { clientPlace, nodePlace, workstationPlace } from "./places";
+import { Power } from "./power";
 import { processRunner } from "./processes";
 import { checkNetwork, type NetworkCheck } from "./requirements";
 import { proxyModes, setMode } from "./setmode";
@@ -80,12 +83,15 @@ export class Cluster {
   readonly router: Netns;
   /** What is no node, and is logged in to by ssh: `router`, and `client`, somebody outside the nodes' network. */
   readonly machines: readonly { readonly name: string; readonly place: Place }[];
+  /** BGP on the router, with MetalLB. */
+  readonly bgp: BgpRouter | undefined;
   /** The learner's own machine, outside the cluster. */
   readonly workstation: Netns;
   readonly prompt: Place;
   readonly tools: ReadonlyMap<string, Tool> = tools;
   /** First processes that wait for what is typed, and how to end each. */
   readonly attachable = new Map<Container, (exitCode: number) => void>();
+  readonly #power: Power;
   #shells = 0;
 
   /** @throws Error if an option is unknown or wrong */
@@ -97,6 +103,7 @@ export class Cluster {
       serviceCidrs: this.options.ipFamilies.map((family) => serviceCidrs[family]),
     });
     this.network = new Network(this.sim);
+    this.#power = new Power(this.sim, this.store);
     this.driver = new Driver(this.sim);
     const lan = this.network.segment("lan");
     const machines = machinesOf(this.options.nodes);
@@ -110,10 +117,10 @@ export class Cluster {
     this.router = world.router;
     const outside = { router: "192.168.1.1", workstation: "192.168.1.100" };
     const lanHosts = [...Object.entries(outside), ...machines.map(({ name, address }) => [name, address] as const)];
-    serveLanDns(
-      this.router,
-      lanHosts.map(([name, ip]) => ({ name, ips: dualStack ? [ip, ipv6Of(ip)] : [ip] })),
-    );
+    const names = lanHosts.map(([name, ip]): LanHost => ({ name, ips: dualStack ? [ip, ipv6Of(ip)] : [ip] }));
+    const publicNames: LanHost[] = [{ name: "client", ips: [outsideAddresses.client] }];
+    serveLanDns(world.upstream, publicNames);
+    serveLanDns(this.router, names, publicNames);
     const routerPlace = nodePlace("router", { netns: this.router, files: new Files(this.sim.clock) }, hosts, toolNames);
     const client = clientPlace(this.sim, world.client, outsideAddresses.resolver);
     this.machines = [
@@ -121,6 +128,9 @@ export class Cluster {
       { name: "client", place: client },
     ];
     this.nodes = this.#startNodes(lan, machines, hosts);
+    const { sim, store } = this;
+    const around = { ...{ sim, store, lan, prefix, world, machines }, names: publicNames };
+    this.bgp = installLoadBalancer(this.options.lb, around);
     this.workstation = createWorkstation(this.network, lan, prefix, dualStack);
     this.prompt = workstationPlace(this.sim, this.workstation, "https://192.168.1.10:6443", hosts);
     displayable(
@@ -157,6 +167,16 @@ export class Cluster {
     if (!found)
       throw new Error(`there is no node ${JSON.stringify(name)}: the nodes are ${[...this.nodes.keys()].join(", ")}`);
     return found;
+  }
+
+  /** Switches a node's machine off: nothing of it is heard any more, and what is left of the cluster finds out. */
+  powerOff(node: string): void {
+    this.#power.off(this.node(node));
+  }
+
+  /** Switches it on again. */
+  powerOn(node: string): void {
+    this.#power.on(this.node(node));
   }
 
   /** A pod as it is now: `my-pod`, or `namespace/my-pod`. */
@@ -284,6 +304,7 @@ export class Cluster {
       scheduler: scheduler === "rr" ? "" : scheduler,
       apiServer: "192.168.1.10",
       network: addonOf(this.options),
+      ...(this.options.lb === "metallb" && { metallb: firstPool }),
     });
   }
 
@@ -308,10 +329,13 @@ export class Cluster {
     const cni = createCni(this.options.cni, parts);
     for (const controller of cni.beside ?? []) runController(sim, store, controller);
     const prefix = nodesPrefix(this.options.nodes);
-    const registry = createRegistry({ dns: { store }, kubeProxy: this.#kubeProxy() });
+    const metallb = metallbApps({ sim, store }, (node) => this.#power.isOff(node));
+    const registry = createRegistry({ dns: { store }, kubeProxy: this.#kubeProxy(), metallb });
     const runner = processRunner(this);
     const nodes = new Map<string, ClusterNode>();
-    for (const [at, { name, address, controlPlane }] of machines.entries()) {
+    for (const [at, machine] of machines.entries()) {
+      const { name, address, controlPlane } = machine;
+      const externalIp = externalIpOf(this.options.lb, machine);
       // The control plane stands in the first zone, beside the first worker.
       const zone = zones.length > 0 ? zones[Math.max(0, at - 1) % zones.length] : undefined;
       const ipv6 = ipFamilies.includes("IPv6") ? { ipv6: parseIp(ipv6Of(address)) } : {};
@@ -323,6 +347,7 @@ export class Cluster {
         ...ipv6,
         controlPlane,
         ...(zone !== undefined && { zone }),
+        ...(externalIp !== undefined && { externalIp }),
         lazy: machines.length > fewMachines,
       };
       const net = createNode(sim, network, lan, about);

@@ -43,6 +43,10 @@ export interface NodeHandle {
   readonly name: string;
   /** Runs lines on the node: await node("node-1").sh`ip route`. */
   readonly sh: ShellTag;
+  /** Switches its machine off: nothing of it is heard any more. */
+  powerOff(): Promise<void>;
+  /** Switches it on again. */
+  powerOn(): Promise<void>;
 }
 
 interface Lab {
@@ -170,7 +174,12 @@ export function node(name: string): NodeHandle {
     nodes.set(name, session);
     return session;
   };
-  return { name, sh: (strings, ...values) => command(textOf(strings, values, quoted), open) };
+  return {
+    name,
+    sh: (strings, ...values) => command(textOf(strings, values, quoted), open),
+    powerOff: async () => (await lab()).cluster.powerOff(name),
+    powerOn: async () => (await lab()).cluster.powerOn(name),
+  };
 }
 
 function textOf(strings: TemplateStringsArray, values: readonly unknown[], shown: (value: unknown) => string): string {

@@ -9,9 +9,12 @@ export interface LanHost {
   readonly ips: readonly string[];
 }
 
-/** Answers for the hosts, both ways. There is no Internet: every other name is said not to be. */
-export function serveLanDns(router: Netns, hosts: readonly LanHost[]): void {
-  const answer = (question: Question): DnsAnswer => answerOf(hosts, question);
+/**
+ * Answers for the hosts, both ways. There is no Internet: every other name is said not to be.
+ * @param more hosts of elsewhere, that may come and go
+ */
+export function serveLanDns(router: Netns, hosts: readonly LanHost[], more: readonly LanHost[] = []): void {
+  const answer = (question: Question): DnsAnswer => answerOf([...hosts, ...more], question);
   const owner = "dnsmasq";
   router.sockets.openUdp(
     { port: 53, owner },

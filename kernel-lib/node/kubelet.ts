@@ -53,6 +53,7 @@ export class Kubelet implements Controller {
   #hadNetwork = false;
   #knowsPeers = false;
   #tellsPeers = false;
+  #off = false;
 
   constructor(sim: Sim, parts: KubeletParts) {
     const { node } = parts;
@@ -75,6 +76,7 @@ export class Kubelet implements Controller {
       hostIps: node.ips.map(formatIp),
       numbers: new KernelNumbers(() => node.later.catchUp()),
       files: node.files,
+      isOff: () => this.#off,
       removed: (worker) => this.#removed(worker),
     };
     parts.cni.prepare?.(node);
@@ -98,7 +100,31 @@ export class Kubelet implements Controller {
     });
   }
 
+  /** Whether its machine is off. */
+  get off(): boolean {
+    return this.#off;
+  }
+
+  /** The machine goes off: all containers are gone, and nothing is heard of this kubelet. */
+  powerOff(): void {
+    this.#parts.node.later.look();
+    this.#off = true;
+    for (const worker of [...this.#workers.values()]) worker.halt();
+  }
+
+  /** The machine is on again: the kubelet says so, and brings its pods to what they should be. */
+  powerOn(): void {
+    this.#off = false;
+    this.#reportReady(true);
+    for (const worker of [...this.#workers.values()]) worker.resume();
+    for (const { metadata } of this.#parts.store.list("Pod", { node: this.#parts.node.name })) {
+      this.reconcile(`${metadata.namespace}/${metadata.name}`);
+    }
+    this.#syncNodes();
+  }
+
   reconcile(key: Key): Again | undefined {
+    if (this.#off) return undefined;
     if (key === nodesKey) {
       this.#syncNodes();
       return undefined;
@@ -232,6 +258,7 @@ export class Kubelet implements Controller {
 
   #reportReady(heartbeat: boolean): void {
     const { store, node } = this.#parts;
+    if (this.#off) return;
     const { now } = this.#sim.clock;
     const condition = readyCondition(this.#wasReady, now);
     store.update(

@@ -19,6 +19,8 @@ export interface NodeOptions {
   readonly gateway?: Ip;
   /** Its second InternalIP, in a dual-stack cluster: of a /64 whose first address is the gateway. */
   readonly ipv6?: Ip;
+  /** Its address for others than its neighbours, which something on the way translates. */
+  readonly externalIp?: Ip;
   readonly zone?: string;
   /** A control-plane node: tainted, with the role's label. */
   readonly controlPlane?: boolean;

@@ -11,7 +11,7 @@ const controlPlane = "node-role.kubernetes.io/control-plane";
 
 /** A Node as a kubelet that has just started registers it, and as kubeadm marks a control plane. */
 export function newNode(options: NodeOptions, now: Time): Draft<"Node"> {
-  const { name, ip, ipv6, zone } = options;
+  const { name, ip, ipv6, externalIp, zone } = options;
   const cpu = String(options.cpus ?? 4);
   const memory = options.memoryKib ?? 8 * 1024 * 1024;
   const resources = (kib: number) => ({ cpu, "ephemeral-storage": "61202244Ki", memory: `${kib}Ki`, pods: "110" });
@@ -41,6 +41,7 @@ export function newNode(options: NodeOptions, now: Time): Draft<"Node"> {
       addresses: [
         { type: "InternalIP", address: formatIp(ip) },
         ...(ipv6 === undefined ? [] : [{ type: "InternalIP", address: formatIp(ipv6) }]),
+        ...(externalIp === undefined ? [] : [{ type: "ExternalIP", address: formatIp(externalIp) }]),
         { type: "Hostname", address: name },
       ],
       capacity: resources(memory),

@@ -34,6 +34,8 @@ export interface PodHost extends ContainerHost {
   readonly random: Random;
   /** The node's own addresses as text. */
   readonly hostIps: readonly string[];
+  /** The machine is off: nothing is told to anybody. */
+  isOff(): boolean;
   /** The pod is gone from the node. */
   removed(worker: PodWorker): void;
 }
@@ -144,6 +146,27 @@ export class PodWorker implements LivesOwner {
     this.#removal = sim.clock.after(figures.notice, () => this.#renewSandbox());
   }
 
+  /** The machine goes off: whatever ran is gone at once, and nobody is told. */
+  halt(): void {
+    this.#removal?.cancel();
+    this.#graceTimer?.cancel();
+    if (this.#over) return;
+    this.#sandbox.remove();
+    for (const { container } of this.lives) container?.signal("SIGKILL");
+    this.#lives.cancel();
+  }
+
+  /** The machine is on again: what should run begins anew, what was deleted meanwhile goes. */
+  resume(): void {
+    if (this.#over) return;
+    if (!this.#ending) {
+      this.#renewSandbox();
+      return;
+    }
+    this.#removing = true;
+    this.#remove();
+  }
+
   /** computePodActions in pkg/kubelet/kuberuntime: without a sandbox everything begins anew, init containers too. */
   #renewSandbox(): void {
     const phase = phaseOf(this.#pod, this.lives);
@@ -220,6 +243,7 @@ export class PodWorker implements LivesOwner {
 
   #remove(): void {
     const { store } = this.host;
+    if (this.host.isOff()) return;
     this.#over = true;
     this.#sandbox.remove();
     const current = store.get("Pod", this.key);
@@ -239,7 +263,7 @@ export class PodWorker implements LivesOwner {
   changed(): void {
     const { store, sim, hostIps } = this.host;
     const current = store.get("Pod", this.key);
-    if (this.#over || current?.metadata.uid !== this.uid) return;
+    if (this.#over || this.host.isOff() || current?.metadata.uid !== this.uid) return;
     // The pod's worker looks at the runtime after its turn, and a turn lasts until the pulls are over: what the sandbox
     // has is told only then (pkg/kubelet/pod_workers.go).
     this.#looked ||= this.lives.some(({ stage }) => !firstTurn.has(stage));
@@ -252,18 +276,16 @@ export class PodWorker implements LivesOwner {
       now: sim.clock.now,
     };
     const status = this.#reports.next(current, facts);
-    if (status !== current.status) store.update("Pod", this.key, (pod) => ({ ...pod, status }), "kubelet");
+    if (status !== current.status) store.setStatus("Pod", this.key, status, "kubelet");
   }
 
   tell(note: Note, life?: Life): void {
     const { sim, store, node } = this.host;
-    const list = life?.init ? "initContainers" : "containers";
+    if (this.host.isOff()) return;
+    const fieldPath = life && `spec.${life.init ? "initContainers" : "containers"}{${life.spec.name}}`;
+    const { type, reason, message } = note;
     recordEvent(sim, store, {
-      ...note,
-      about: this.#pod,
-      component: "kubelet",
-      host: node.name,
-      ...(life && { fieldPath: `spec.${list}{${life.spec.name}}` }),
+      ...{ about: this.#pod, type, reason, message, component: "kubelet", host: node.name, fieldPath },
     });
   }
 

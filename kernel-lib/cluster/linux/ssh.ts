@@ -25,6 +25,9 @@ export const ssh: Tool = async (call) => {
   if (!node || place.kind === "container") {
     throw new Failed(`ssh: Could not resolve hostname ${host}: Name or service not known`, 255);
   }
+  if (cluster.nodes.get(node.name)?.kubelet.off) {
+    throw new Failed(`ssh: connect to host ${host} port 22: No route to host`, 255);
+  }
   const shell = new Shell(cluster, node.place, `ssh/${node.name}/${cluster.nextShell()}`, cluster.tools);
   const output = (stream: "stdout" | "stderr", text: string): void =>
     stream === "stdout" ? call.out(text) : call.err(text);

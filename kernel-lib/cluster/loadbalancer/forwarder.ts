@@ -1,0 +1,84 @@
+/**
+ * Owns a cloud's packet forwarder (as Google's passthrough load balancer): packets reach a healthy node as they came, and
+ * the node answers the client itself.
+ */
+import type { Kinds } from "../../api/kinds";
+import type { Key } from "../../api/meta";
+import type { CloudBalancer, Ingress } from "../../control/loadbalancer/service";
+import { formatIp, type Ip } from "../../net/address";
+import type { Netns } from "../../net/netns";
+import { second } from "../../sim/clock";
+import type { PublicAddresses } from "./addresses";
+import { type HealthCheck, HealthChecks } from "./health";
+
+/** Google's figures (legacy-cloud-providers/gce, gce_healthchecks.go). */
+const figures = { period: 8 * second, timeout: second, healthy: 1, unhealthy: 3, path: "/healthz" } as const;
+/** kube-proxy's own health, where the Service has no port for it. */
+const proxyHealthPort = 10256;
+
+interface Forwarded {
+  readonly vip: Ip;
+  readonly checks: HealthChecks;
+  nodes: ReadonlyMap<string, Ip>;
+}
+
+/** What a balancer stands on. */
+export interface Ground {
+  readonly netns: Netns;
+  readonly addresses: PublicAddresses;
+  /** A node's own address. */
+  addressOf(node: string): Ip;
+  /** Sends an address that clients ask for to this machine, or does not any more. */
+  attract(vip: Ip, on: boolean): void;
+}
+
+export class Forwarder implements CloudBalancer {
+  readonly creation = 30 * second;
+  readonly #ground: Ground;
+  readonly #all = new Map<Key, Forwarded>();
+
+  constructor(ground: Ground) {
+    this.#ground = ground;
+    // The five-tuple decides (session affinity NONE).
+    ground.netns.sysctl.ipForward = true;
+    ground.netns.sysctl.fibMultipathHashPolicy = 1;
+  }
+
+  ensure(key: Key, service: Kinds["Service"], names: readonly string[]): readonly Ingress[] {
+    const vip = this.#ground.addresses.give(key, service.spec.loadBalancerIP);
+    const nodes = new Map(names.map((name) => [name, this.#ground.addressOf(name)]));
+    const known = this.#all.get(key) ?? { vip, nodes, checks: this.#checks(key) };
+    known.nodes = nodes;
+    if (!this.#all.has(key)) this.#ground.attract(vip, true);
+    this.#all.set(key, known);
+    const check: HealthCheck = { ...figures, port: service.spec.healthCheckNodePort ?? proxyHealthPort };
+    known.checks.set(check, nodes);
+    this.#route(key);
+    return [{ ip: formatIp(vip), ipMode: "VIP" }];
+  }
+
+  remove(key: Key): void {
+    const known = this.#all.get(key);
+    if (!known) return;
+    known.checks.stop();
+    this.#all.delete(key);
+    this.#ground.netns.routes.delete({ ip: known.vip, length: 32 });
+    this.#ground.attract(known.vip, false);
+    this.#ground.addresses.release(key);
+  }
+
+  #checks(key: Key): HealthChecks {
+    return new HealthChecks(this.#ground.netns, () => this.#route(key));
+  }
+
+  /** To the healthy nodes; where none is, to all: that is better than to none. */
+  #route(key: Key): void {
+    const known = this.#all.get(key);
+    if (!known) return;
+    const healthy = known.checks.healthy.map(({ ip }) => ip);
+    const ips = healthy.length > 0 ? healthy : [...known.nodes.values()];
+    const to = { ip: known.vip, length: 32 };
+    if (ips.length === 0) this.#ground.netns.routes.replace({ to, type: "blackhole" });
+    else this.#ground.netns.routes.replace({ to, nexthops: ips.map((via) => ({ via })) });
+  }
+}

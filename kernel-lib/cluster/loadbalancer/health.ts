@@ -1,0 +1,123 @@
+/** Owns a load balancer's health checks: which of its nodes answer, asked again and again over the network. */
+import { HttpReader } from "../../apps/http";
+import type { Ip } from "../../net/address";
+import type { Netns } from "../../net/netns";
+import type { Time, Timer } from "../../sim/clock";
+
+/** What is asked of each node, and how often. */
+export interface HealthCheck {
+  readonly port: number;
+  /** `/healthz`; without one, that a connection is taken is enough. */
+  readonly path?: string;
+  readonly period: Time;
+  readonly timeout: Time;
+  /** So many failures in a row and a node is left out, so many answers and it is back. */
+  readonly unhealthy: number;
+  readonly healthy: number;
+}
+
+interface Checked {
+  readonly ip: Ip;
+  isHealthy: boolean;
+  /** The length of the present run of answers that say otherwise. */
+  against: number;
+}
+
+/** The nodes of one load balancer. */
+export class HealthChecks {
+  readonly #netns: Netns;
+  readonly #changed: () => void;
+  #check: HealthCheck | undefined;
+  #nodes = new Map<string, Checked>();
+  #timer: Timer | undefined;
+
+  constructor(netns: Netns, changed: () => void) {
+    this.#netns = netns;
+    this.#changed = changed;
+  }
+
+  /** The nodes that answer, by name. */
+  get healthy(): readonly { readonly name: string; readonly ip: Ip }[] {
+    const found = [...this.#nodes].filter(([, { isHealthy }]) => isHealthy);
+    return found.map(([name, { ip }]) => ({ name, ip }));
+  }
+
+  /** Asks these nodes from now on; who is new, or is asked something else, must answer first. */
+  set(check: HealthCheck, nodes: ReadonlyMap<string, Ip>): void {
+    const same = this.#check?.port === check.port;
+    this.#check = check;
+    const before = this.#nodes;
+    this.#nodes = new Map(
+      [...nodes].map(([name, ip]) => [
+        name,
+        (same && before.get(name)) || { ip, isHealthy: before.get(name)?.isHealthy ?? false, against: 0 },
+      ]),
+    );
+    if (this.#timer && same) return;
+    this.#timer?.cancel();
+    this.#round();
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#check = undefined;
+    this.#nodes = new Map();
+  }
+
+  #round(): void {
+    const check = this.#check;
+    if (!check) return;
+    this.#timer = this.#netns.network.sim.clock.after(check.period, () => this.#round(), "background");
+    for (const node of this.#nodes.values()) this.#ask(check, node);
+  }
+
+  #ask(check: HealthCheck, node: Checked): void {
+    let over = false;
+    const done = (well: boolean): void => {
+      if (over) return;
+      over = true;
+      timer.cancel();
+      this.#answered(check, node, well);
+    };
+    const reader = HttpReader.responses();
+    const request = `GET ${check.path} HTTP/1.1\r\nHost: loadbalancer\r\nConnection: close\r\n\r\n`;
+    const socket = this.#netns.sockets.connectTcp(
+      { ip: node.ip, port: check.port, owner: "health-check", timeout: check.timeout },
+      {
+        connected: (made) => {
+          if (check.path !== undefined) made.write(request);
+          else {
+            made.end();
+            done(true);
+          }
+        },
+        data: (made, text) => {
+          reader.feed(text);
+          const response = reader.next();
+          if (response === undefined) return;
+          made.end();
+          done(response !== "bad" && response.status === 200);
+        },
+        closed: () => done(false),
+        failed: () => done(false),
+      },
+    );
+    const late = (): void => {
+      done(false);
+      socket.abort();
+    };
+    const timer = this.#netns.network.sim.clock.after(check.timeout, late, "background");
+  }
+
+  #answered(check: HealthCheck, node: Checked, well: boolean): void {
+    if (well === node.isHealthy) {
+      node.against = 0;
+      return;
+    }
+    node.against++;
+    if (node.against < (well ? check.healthy : check.unhealthy)) return;
+    node.isHealthy = well;
+    node.against = 0;
+    this.#changed();
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * Owns a cloud's proxy (as Amazon's classic load balancer): it takes the client's connection itself, and opens one of its
+ * own to a healthy node's port. It has a name instead of an address.
+ */
+import { sha256 } from "@noble/hashes/sha2";
+import { bytesToHex } from "@noble/hashes/utils";
+import type { Kinds } from "../../api/kinds";
+import type { Key } from "../../api/meta";
+import { type CloudBalancer, CloudError, type Ingress } from "../../control/loadbalancer/service";
+import { formatIp, type Ip, type SocketAddress } from "../../net/address";
+import type { PassesOn, TcpListener } from "../../net/socket";
+import { second } from "../../sim/clock";
+import type { Ground } from "./forwarder";
+import { type HealthCheck, HealthChecks } from "./health";
+import { type Preface, splice } from "./splice";
+
+/** Amazon's figures (cloud-provider-aws, aws_loadbalancer.go). */
+const figures = { period: 10 * second, timeout: 5 * second, healthy: 2, unhealthy: 6 } as const;
+const annotation = "service.beta.kubernetes.io/aws-load-balancer-";
+const region = "us-east-1";
+/** How many nodes are tried before the client's connection is closed. */
+const tries = 3;
+
+interface Proxied {
+  readonly ip: Ip;
+  readonly host: string;
+  readonly checks: HealthChecks;
+  listeners: readonly TcpListener[];
+  turn: number;
+}
+
+/** Where names become addresses: a cloud's DNS. */
+export interface Names {
+  set(host: string, ip: Ip | undefined): void;
+}
+
+export class ElasticProxy implements CloudBalancer {
+  readonly creation = 30 * second;
+  readonly #ground: Ground;
+  readonly #names: Names;
+  readonly #all = new Map<Key, Proxied>();
+
+  constructor(ground: Ground, names: Names) {
+    this.#ground = ground;
+    this.#names = names;
+  }
+
+  ensure(key: Key, service: Kinds["Service"], names: readonly string[]): readonly Ingress[] {
+    const { spec, metadata } = service;
+    for (const { port, protocol, nodePort } of spec.ports ?? []) {
+      if (protocol !== "TCP") throw new CloudError(`Protocol ${protocol} not supported by load balancer`);
+      if (!nodePort) throw new CloudError(`port ${port} has no node port: a proxy sends to node ports only`);
+    }
+    const proxied = this.#all.get(key) ?? this.#make(key, metadata.uid);
+    this.#all.set(key, proxied);
+    for (const listener of proxied.listeners) listener.close();
+    const preface = prefaceOf(metadata.annotations ?? {});
+    proxied.listeners = (spec.ports ?? []).map(({ port, nodePort = 0 }) =>
+      this.#listen(proxied, port, nodePort, preface),
+    );
+    const nodes = new Map(names.map((name) => [name, this.#ground.addressOf(name)]));
+    proxied.checks.set(checkOf(service), nodes);
+    return [{ hostname: proxied.host }];
+  }
+
+  remove(key: Key): void {
+    const proxied = this.#all.get(key);
+    if (!proxied) return;
+    for (const listener of proxied.listeners) listener.close();
+    proxied.checks.stop();
+    this.#names.set(proxied.host, undefined);
+    this.#ground.attract(proxied.ip, false);
+    this.#ground.netns.deleteAddress("eth0", { ip: proxied.ip, length: 32 });
+    this.#ground.addresses.release(key);
+    this.#all.delete(key);
+  }
+
+  #make(key: Key, uid: string): Proxied {
+    const { netns, addresses, attract } = this.#ground;
+    const ip = addresses.give(key, undefined);
+    netns.addAddress("eth0", { ip, length: 32 });
+    attract(ip, true);
+    // Its name begins with the Service's uid (cloudprovider.DefaultLoadBalancerName).
+    const name = `a${uid.replaceAll("-", "")}`.slice(0, 32);
+    const number = Number.parseInt(bytesToHex(sha256(uid)).slice(0, 8), 16);
+    const host = `${name}-${number}.${region}.elb.amazonaws.com`;
+    this.#names.set(host, ip);
+    return { ip, host, checks: new HealthChecks(netns, () => {}), listeners: [], turn: 0 };
+  }
+
+  #listen(proxied: Proxied, port: number, nodePort: number, preface: Preface): TcpListener {
+    const { netns } = this.#ground;
+    const served = new Map<string, SocketAddress>();
+    const backends = (): readonly SocketAddress[] => proxied.checks.healthy.map(({ ip }) => ({ ip, port: nodePort }));
+    const next = (tried: number): SocketAddress | undefined => {
+      const all = backends();
+      return tried < tries && all.length > 0 ? all[proxied.turn++ % all.length] : undefined;
+    };
+    const passesOn: PassesOn = {
+      asked: (_, choose) => {
+        const all = backends();
+        const chosen = all.length > 0 ? choose(all.map(() => 1)) : 0;
+        return all.slice(chosen, chosen + 1);
+      },
+      taken: (_, tried) => next(tried),
+      towards: ({ ip, port: from }) => served.get(`${formatIp(ip)}:${from}`),
+    };
+    return netns.sockets.listenTcp({ ip: proxied.ip, port, owner: "load-balancer", passesOn }, () =>
+      splice({ netns, next, preface, served }),
+    );
+  }
+}
+
+/** What the backend is told of the client, by the Service's annotations. */
+function prefaceOf(annotations: Readonly<Record<string, string>>): Preface {
+  if (annotations[`${annotation}proxy-protocol`] === "*") return "proxy-protocol";
+  return annotations[`${annotation}backend-protocol`] === "http" ? "x-forwarded-for" : "none";
+}
+
+/** Under Local the port that says whether a node has endpoints, else that the first node port takes connections. */
+function checkOf({ spec }: Kinds["Service"]): HealthCheck {
+  const { healthCheckNodePort, ports = [] } = spec;
+  if (healthCheckNodePort) return { ...figures, port: healthCheckNodePort, path: "/healthz" };
+  return { ...figures, port: ports[0]?.nodePort ?? 0 };
+}

@@ -1,0 +1,181 @@
+/**
+ * Owns what becomes of a node that is not heard of any more (pkg/controller/nodelifecycle, pkg/controller/tainteviction):
+ * Unknown, tainted, its pods not ready, and after five minutes evicted.
+ */
+import type { Again, Controller } from "../api/controller";
+import { recordEvent } from "../api/events";
+import type { Kinds } from "../api/kinds";
+import { type Key, keyOf } from "../api/meta";
+import { rfc3339 } from "../api/time";
+import { second, type Time } from "../sim/clock";
+import type { Context } from "./context";
+import { tolerates } from "./scheduler/filter";
+
+type Node = Kinds["Node"];
+type Pod = Kinds["Pod"];
+
+/** --node-monitor-grace-period and --node-monitor-period. */
+export const gracePeriod: Time = 50 * second;
+export const monitorPeriod: Time = 5 * second;
+const unreachable = "node.kubernetes.io/unreachable";
+const component = "node-controller";
+
+/** Who renews its Lease: when it was last heard of. */
+export interface Heard {
+  /** Undefined: it is heard of all the time. */
+  silentSince(node: string): Time | undefined;
+}
+
+/** Keys are names of nodes. Enqueue a node that has fallen silent, and one that is back. */
+export function nodeLifecycleControllerOf(context: Context, heard: Heard): Controller {
+  return new NodeLifecycle(context, heard);
+}
+
+class NodeLifecycle implements Controller {
+  readonly name = component;
+  readonly watches = {};
+  readonly #context: Context;
+  readonly #heard: Heard;
+  readonly #unknownSince = new Map<string, Time>();
+
+  constructor(context: Context, heard: Heard) {
+    this.#context = context;
+    this.#heard = heard;
+  }
+
+  reconcile(name: Key): Again | undefined {
+    const { sim, store } = this.#context;
+    const node = store.get("Node", name);
+    if (!node) return undefined;
+    const silent = this.#heard.silentSince(name);
+    if (silent === undefined) {
+      this.#back(node);
+      return undefined;
+    }
+    const again = { after: monitorPeriod, kind: "background" } as const;
+    if (sim.clock.now < silent + gracePeriod) return again;
+    if (!this.#unknownSince.has(name)) {
+      this.#unknownSince.set(name, sim.clock.now);
+      this.#lost(node);
+    }
+    this.#evict(name);
+    return again;
+  }
+
+  /** Nothing is known of it: that is said of the node and of its pods, which get no traffic any more. */
+  #lost(node: Node): void {
+    const { sim, store } = this.#context;
+    const { name } = node.metadata;
+    const lastTransitionTime = rfc3339(sim.clock.now);
+    const unknown = {
+      status: "Unknown",
+      reason: "NodeStatusUnknown",
+      message: "Kubelet stopped posting node status.",
+      lastTransitionTime,
+    } as const;
+    const timeAdded = lastTransitionTime;
+    const taints = (["NoSchedule", "NoExecute"] as const).map((effect) => ({ key: unreachable, effect, timeAdded }));
+    store.update(
+      "Node",
+      name,
+      (now) => ({
+        ...now,
+        spec: { ...now.spec, taints: [...withoutOurs(now), ...taints] },
+        status: { ...now.status, conditions: now.status.conditions?.map((each) => ({ ...each, ...unknown })) ?? [] },
+      }),
+      component,
+    );
+    const message = `Node ${name} status is now: NodeNotReady`;
+    recordEvent(sim, store, { about: node, type: "Normal", reason: "NodeNotReady", message, component });
+    for (const pod of store.list("Pod", { node: name })) this.#markNotReady(pod, lastTransitionTime);
+  }
+
+  #markNotReady(pod: Pod, lastTransitionTime: string): void {
+    const { sim, store } = this.#context;
+    if (!pod.status.conditions?.some(({ type, status }) => type === "Ready" && status === "True")) return;
+    store.update(
+      "Pod",
+      keyOf(pod),
+      (now) => ({
+        ...now,
+        status: {
+          ...now.status,
+          conditions:
+            now.status.conditions?.map((each) =>
+              each.type === "Ready" ? { ...each, status: "False", lastTransitionTime } : each,
+            ) ?? [],
+        },
+      }),
+      component,
+    );
+    const note = { type: "Warning", reason: "NodeNotReady", message: "Node is not ready", component } as const;
+    recordEvent(sim, store, { about: pod, ...note });
+  }
+
+  /** Pods that tolerate the taint no longer are deleted; whether they have gone nobody can say. */
+  #evict(name: string): void {
+    const { sim, store } = this.#context;
+    const since = this.#unknownSince.get(name) ?? sim.clock.now;
+    for (const pod of store.list("Pod", { node: name })) {
+      if (pod.metadata.deletionTimestamp !== undefined) continue;
+      const delay = tolerance(pod);
+      if (delay === undefined || sim.clock.now < since + delay) continue;
+      const message = `Marking for deletion Pod ${keyOf(pod)}`;
+      const note = { type: "Normal", reason: "TaintManagerEviction", message } as const;
+      recordEvent(sim, store, { about: pod, ...note, component: "taint-eviction-controller" });
+      store.delete("Pod", keyOf(pod), component);
+    }
+  }
+
+  /** Heard of again: the kubelet has said what it is now, and the taints go. */
+  #back(node: Node): void {
+    const { sim, store } = this.#context;
+    const { name } = node.metadata;
+    if (!this.#unknownSince.delete(name)) return;
+    const lastTransitionTime = rfc3339(sim.clock.now);
+    const fine = (each: NonNullable<Node["status"]["conditions"]>[number]) =>
+      each.status === "Unknown" ? { ...each, ...wellOf(each.type), status: "False", lastTransitionTime } : each;
+    store.update(
+      "Node",
+      name,
+      (now) => ({
+        ...now,
+        spec: specWith(now, withoutOurs(now)),
+        status: { ...now.status, conditions: now.status.conditions?.map(fine) ?? [] },
+      }),
+      component,
+    );
+  }
+}
+
+function specWith({ spec }: Node, taints: readonly NonNullable<Node["spec"]["taints"]>[number][]): Node["spec"] {
+  const { taints: _, ...rest } = spec;
+  return taints.length > 0 ? { ...rest, taints } : rest;
+}
+
+function withoutOurs({ spec }: Node) {
+  return (spec.taints ?? []).filter(({ key }) => key !== unreachable);
+}
+
+const well: Readonly<Record<string, { readonly reason: string; readonly message: string }>> = {
+  MemoryPressure: {
+    reason: "KubeletHasSufficientMemory",
+    message: "kubelet has sufficient memory available",
+  },
+  DiskPressure: { reason: "KubeletHasNoDiskPressure", message: "kubelet has no disk pressure" },
+  PIDPressure: { reason: "KubeletHasSufficientPID", message: "kubelet has sufficient PID available" },
+};
+
+function wellOf(type: string): { readonly reason: string; readonly message: string } | undefined {
+  return well[type];
+}
+
+/** How long a pod stays on a node that is unreachable; undefined: for ever. */
+function tolerance({ spec }: Pod): Time | undefined {
+  const taint = { key: unreachable, effect: "NoExecute" };
+  const fitting = (spec.tolerations ?? []).filter((each) => tolerates([each], taint));
+  if (fitting.length === 0) return 0;
+  const seconds = fitting.flatMap(({ tolerationSeconds }) => tolerationSeconds ?? []);
+  if (seconds.length === 0) return undefined;
+  return Math.max(0, Math.min(...seconds)) * second;
+}
