@@ -112,6 +112,8 @@ function translateNodes(router: Netns, machines: readonly Machine[], lb: LoadBal
   });
   const rules = [
     "*nat",
+    ":PREROUTING ACCEPT [0:0]",
+    ":POSTROUTING ACCEPT [0:0]",
     ...pairs.map(([own, ip]) => `-A PREROUTING -d ${ip}/32 -j DNAT --to-destination ${own}`),
     ...pairs.map(([own, ip]) => `-A POSTROUTING -s ${own}/32 -o eth1 -j SNAT --to-source ${ip}`),
     // Who asks from the nodes' own network would be answered past the router.
