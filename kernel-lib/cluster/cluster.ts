@@ -118,7 +118,7 @@ export class Cluster {
     const outside = { router: "192.168.1.1", workstation: "192.168.1.100" };
     const lanHosts = [...Object.entries(outside), ...machines.map(({ name, address }) => [name, address] as const)];
     const names = lanHosts.map(([name, ip]): LanHost => ({ name, ips: dualStack ? [ip, ipv6Of(ip)] : [ip] }));
-    const publicNames: LanHost[] = [{ name: "client", ips: [outsideAddresses.client] }];
+    const publicNames: LanHost[] = [{ name: "client.example.net", ips: [outsideAddresses.client] }];
     serveLanDns(world.upstream, publicNames);
     serveLanDns(this.router, names, publicNames);
     const routerPlace = nodePlace("router", { netns: this.router, files: new Files(this.sim.clock) }, hosts, toolNames);
