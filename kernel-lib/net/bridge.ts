@@ -5,6 +5,7 @@ import { second } from "../sim/clock";
 import { isGroupMac, type Mac } from "./address";
 import type { Device } from "./device";
 import { frameLost, noteFrame, noteReceived } from "./framenotes";
+import { crowdedOut } from "./neighbor";
 import { type Frame, fitsIn } from "./packet";
 import type { Passage } from "./passage";
 import { isBeyond } from "./wire";
@@ -149,7 +150,8 @@ export class Bridge {
       netns.enter(passage, bridge);
       return;
     }
-    netns.neighbors.resolve(bridge, route.nextHop, (mac) => {
+    netns.neighbors.resolve(bridge, route.nextHop, (mac, crowded) => {
+      if (crowded) return netns.end(passage, "drop", bridge.name, crowdedOut);
       if (mac === undefined) return netns.unreachable(passage, "host-unreachable", bridge.name);
       this.#forward({ type: "ip", source: frame.source, target: mac, packet: passage.packet }, bridge, port, passage);
     });

@@ -3,6 +3,7 @@ import { formatIp, type Mac, zeroMac } from "./address";
 import { type Device, loopbackDelay } from "./device";
 import { cutUp } from "./fragments";
 import { sendError } from "./local";
+import { crowdedOut } from "./neighbor";
 import type { Netns } from "./netns";
 import { type Frame, fitsIn, frameSize, type Packet } from "./packet";
 import { describePacket } from "./packetdata";
@@ -50,9 +51,10 @@ function transmit(netns: Netns, passage: Passage, route: RouteResult, device: De
     neighbors.resolve(
       device,
       route.nextHop,
-      (mac) => {
-        if (mac === undefined) netns.unreachable(passage, "host-unreachable", device.name);
-        else out(passage, route, device, mac);
+      (mac, crowded) => {
+        if (mac !== undefined) out(passage, route, device, mac);
+        else if (crowded) netns.end(passage, "drop", device.name, crowdedOut);
+        else netns.unreachable(passage, "host-unreachable", device.name);
       },
       source,
     );

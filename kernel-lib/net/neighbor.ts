@@ -21,6 +21,9 @@ import { farEnds } from "./wire";
 
 export type { Neighbor, NeighborState } from "./neighborstate";
 
+/** What is done when it is known where a neighbour is, or that nobody says. */
+type Resolved = (mac: Mac | undefined, crowded?: "crowded") => void;
+
 interface Entry {
   readonly device: Device;
   readonly ip: Ip;
@@ -31,7 +34,7 @@ interface Entry {
   used: Time;
   updated: Time;
   /** Packets that wait for the address. */
-  readonly waiting: ((mac: Mac | undefined) => void)[];
+  readonly waiting: Resolved[];
   asked: number;
   timer: Timer | undefined;
 }
@@ -43,6 +46,8 @@ const questions = 3;
 const questionPeriod = second;
 /** unres_qlen_bytes (212992) holds about so many packets while their neighbour is asked for. */
 const waitingLimit = 101;
+/** What is said of a packet that had to make room (SKB_DROP_REASON_NEIGH_QUEUEFULL). */
+export const crowdedOut = "dropped: too many packets wait for the neighbour's address";
 /** An answer that comes within a second of another does not change the address (locktime). */
 const lockTime = second;
 /** gc_stale_time, and gc_thresh1: below so many entries none is thrown out. */
@@ -135,10 +140,11 @@ export class Neighbors {
   }
 
   /**
-   * Calls `then` with the MAC address of a neighbour: at once if it is known, else when it answers, or with undefined.
+   * Calls `then` with the MAC address of a neighbour: at once if it is known, else when it answers, or with undefined
+   * when it does not; `crowded` if so many packets wait that the first of them is dropped, of which nobody is told.
    * @param source whose packet it is: who asks says this address if it is its own
    */
-  resolve(device: Device, ip: Ip, then: (mac: Mac | undefined) => void, source?: Ip): void {
+  resolve(device: Device, ip: Ip, then: Resolved, source?: Ip): void {
     const mac = this.known(device, ip);
     if (mac !== undefined) {
       then(mac);
@@ -157,7 +163,7 @@ export class Neighbors {
     }
     entry.used = now;
     entry.waiting.push(then);
-    if (entry.waiting.length > waitingLimit) entry.waiting.shift()?.(undefined);
+    if (entry.waiting.length > waitingLimit) entry.waiting.shift()?.(undefined, "crowded");
     if (entry.state === "INCOMPLETE" && entry.timer) return;
     entry.asked = 0;
     entry.mac = undefined;

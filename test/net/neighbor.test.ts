@@ -119,3 +119,22 @@ test("with proxy_arp a router answers for whom it would forward to, and for nobo
   expect(heard).toEqual(["192.168.9.1"]);
   expect(stateOf(one, "192.168.9.77")).toBe("FAILED");
 });
+
+test("of many packets that wait for one address the first are dropped, and nobody is told that it cannot be reached", () => {
+  const { sim, hosts } = twoHosts();
+  const [one, other] = hosts;
+  const received: string[] = [];
+  other.sockets.openUdp({ port: 9 }, { received: (_, { payload }) => received.push(String(payload)) });
+  const failed: string[] = [];
+  const sockets = Array.from({ length: 150 }, (_, at) => {
+    const peer = { ip: parseIp("192.168.9.2"), port: 9 };
+    const socket = one.sockets.openUdp({ peer }, { failed: (_, { outcome }) => failed.push(outcome) });
+    socket.send(`${at}`);
+    return socket;
+  });
+  sim.clock.settle();
+  for (const socket of sockets) socket.close();
+  // unres_qlen_bytes is 212992: so many small packets of 2 KiB each, and one more that has come since.
+  expect(received).toEqual(Array.from({ length: 101 }, (_, at) => `${49 + at}`));
+  expect(failed).toEqual([]);
+});
