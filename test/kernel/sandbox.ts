@@ -24,7 +24,7 @@ interface Request extends Omit<CommandOptions, "netns"> {
 }
 
 /** What the machine lacks, each with its reason; `base` missing means that no sandbox can be made. */
-export type Abilities = { readonly [Ability in "base" | "iptables" | "conntrack" | "nft"]?: string };
+export type Abilities = { readonly [Ability in "base" | "iptables" | "legacy" | "conntrack" | "nft"]?: string };
 
 /** As an ordinary user if that is allowed, else as root. */
 const ways = [
@@ -159,6 +159,7 @@ async function lacking(sandbox: Sandbox): Promise<Abilities> {
     "nsenter --net=/run/netns/a -- iptables-nft-restore && cat /proc/sys/net/bridge/bridge-nf-call-iptables",
     "*nat\n:A - [0:0]\n-A A -m statistic --mode random --probability 0.5 -j MASQUERADE\nCOMMIT\n",
   );
+  const legacy = await try_("ip netns add b && nsenter --net=/run/netns/b -- iptables-legacy -t nat -N A");
   const nft = await try_(
     "nsenter --net=/run/netns/a -- nft -f -",
     "table ip a { chain b { meta l4proto tcp dnat ip to numgen random mod 1 map { 0 : 10.0.0.1 . 80 }\n }\n }\n",
@@ -166,6 +167,7 @@ async function lacking(sandbox: Sandbox): Promise<Abilities> {
   const conntrack = iptables ?? (await try_("nsenter --net=/run/netns/a -- conntrack -L"));
   return {
     ...(iptables === undefined ? {} : { iptables }),
+    ...(legacy === undefined ? {} : { legacy }),
     ...(conntrack === undefined ? {} : { conntrack }),
     ...(nft === undefined ? {} : { nft }),
   };

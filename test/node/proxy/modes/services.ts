@@ -211,6 +211,11 @@ export const features: readonly Feature[] = [
   },
   { title: "Endpoints on the host's network", rows: inside, endpoints: [{ pod: "a1" }, { pod: "h2" }] },
   {
+    title: "Three endpoints",
+    rows: inside,
+    endpoints: [{ pod: "a1" }, { pod: "b2" }, { pod: "h2" }],
+  },
+  {
     title: "Affinity",
     spec: { sessionAffinity: "ClientIP" },
     nodePort: 30_089,
@@ -247,7 +252,7 @@ export function addressesOf(
 ): { readonly [kind in "cluster" | "external" | "balancer"]: string } {
   const n = index + 1;
   return family === "IPv4"
-    ? { cluster: `10.96.100.${n}`, external: `198.51.100.${n}`, balancer: `192.0.2.${n}` }
+    ? { cluster: `10.96.100.${n}`, external: `198.18.5.${n}`, balancer: `192.0.2.${n}` }
     : { cluster: `fd00:10:96::1${hex(n)}`, external: `2001:db8:51::${hex(n)}`, balancer: `2001:db8:2::${hex(n)}` };
 }
 

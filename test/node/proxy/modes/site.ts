@@ -53,6 +53,7 @@ export function asked(
   row: Row,
   place: PlaceName,
   family: Family,
+  client: Ip = outside[family],
 ): readonly FlowResult[] | undefined {
   const from = placeOf(site, place);
   const target = targetOf(site, index, row, place, family);
@@ -62,7 +63,7 @@ export function asked(
     target: parseIp(target),
     targetPort: row.port,
   };
-  const sent = from.input === undefined ? flow : { ...flow, source: outside[family], input: from.input };
+  const sent = from.input === undefined ? flow : { ...flow, source: client, input: from.input };
   return explainFlow(from.netns, sent).map(({ outcome }) => outcome);
 }
 

@@ -62,7 +62,12 @@ function endOf(site: Site, result: FlowResult, family: Family, sent: string, mod
   return result.end === "dropped" ? (result.why.startsWith("dropped by") ? "drop" : `lost`) : "node itself";
 }
 
-function endpointNamed(site: Site, { target, targetPort, netns }: FlowResult, family: Family): string | undefined {
+/** The endpoint that got it, if one did. */
+export function endpointNamed(
+  site: Site,
+  { target, targetPort, netns }: FlowResult,
+  family: Family,
+): string | undefined {
   if (targetPort !== 80) return undefined;
   const name = ["a1", "b2", "h2"].find(
     (each) => formatSocketAddress(target, 80) === formatSocketAddress(parseIp(site.address(each, family)), 80),

@@ -1,0 +1,171 @@
+/** Owns the table of modes before a real kernel: a mode's cluster as namespaces, with the rules loaded by one of the kernel's tools. */
+import { formatIp, parseIp } from "../../kernel-lib/net/address";
+import type { FlowResult } from "../../kernel-lib/net/flow";
+import type { PacketEvent } from "../../kernel-lib/net/passage";
+import type { Entry } from "../../kernel-lib/sim/journal";
+import { addressesOf, features, type Row } from "../node/proxy/modes/services";
+import { asked, type PlaceName, placeOf, places, type Site, targetOf } from "../node/proxy/modes/site";
+import { endpointNamed } from "../node/proxy/modes/table";
+import { buildKernel } from "./kernel";
+import { loadRules } from "./kernelbuild";
+import type { Sandbox } from "./sandbox";
+import { type Addresses, readNetwork, type Topology, type Version, withNames } from "./topology";
+import type { World } from "./world";
+
+/** What loads rules into a kernel. */
+export const backends = ["iptables-legacy", "iptables-nft", "nft"] as const;
+export type Backend = (typeof backends)[number];
+
+const own = ["a1", "b2", "c1", "c3"] as const;
+const machines = ["node-1", "node-2", "node-3", "control-plane", "router", "workstation", "internet"];
+
+/** The cluster of the table, as data; addresses have the names that the table gives them. */
+export function topologyOf(site: Site): Topology {
+  const naming = (netns: string): string | undefined => {
+    if (machines.includes(netns)) return netns;
+    return own.find((pod) => netns === `default/${pod}`);
+  };
+  const names: { [name: string]: Addresses } = {};
+  for (const name of [...own, "node-1", "node-2", "node-3"]) {
+    names[name] = { 4: site.address(name, "IPv4"), 6: site.address(name, "IPv6") };
+  }
+  const read = readNetwork(site.cluster.network, naming);
+  return { name: "the table of modes", ...read, names };
+}
+
+/** A kernel with the cluster in it, its servers started and its rules loaded. */
+export async function kernelOf(site: Site, version: Version, backend: Backend, sandbox: Sandbox): Promise<World> {
+  const topology = topologyOf(site);
+  const world = await buildKernel(topology, version, sandbox);
+  for (const at of ["a1", "b2", "node-2"]) await world.change({ step: "serve", at });
+  if (backend !== "iptables-legacy") await loadRules(topology, version, sandbox);
+  else {
+    const tool = version === 4 ? "iptables-legacy-restore" : "ip6tables-legacy-restore";
+    for (const { name, rules } of topology.machines) {
+      const input = rules[version];
+      if (input !== undefined) await sandbox.must([tool], { netns: name, input });
+    }
+  }
+  return world;
+}
+
+/** One question of the table, for a kernel. */
+export interface Question {
+  readonly about: string;
+  readonly from: string;
+  readonly to: string;
+  readonly port: number;
+  /** The source that the client's packets begin with. */
+  readonly sent: string;
+  /** Everything that may become of it, with what a client may see of that. */
+  readonly results: readonly FlowResult[];
+  readonly may: readonly string[];
+}
+
+/** The table's TCP questions: those of pods and nodes, and the workstation's by way of one node. */
+export function questions(site: Site, version: Version, by: PlaceName | undefined): readonly Question[] {
+  const family = version === 4 ? "IPv4" : "IPv6";
+  const found: Question[] = [];
+  const client = outsideClient(site, version);
+  const senders = by === undefined ? places.filter((place) => !place.startsWith("outside")) : [by];
+  for (const [index, feature] of features.entries()) {
+    for (const row of feature.rows.filter(({ protocol }) => protocol === undefined)) {
+      for (const place of senders) {
+        const to = targetOf(site, index, row, place, family);
+        if (to === undefined) continue;
+        const results = asked(site, index, row, place, family, client) ?? [];
+        const from = by === undefined ? place : "workstation";
+        const sent = by === undefined ? (placeOf(site, place).netns.sourceFor(parseIp(to)) ?? 0) : client;
+        const may = [...new Set(results.flatMap((result) => answersOf(site, result, formatIp(sent), version)))];
+        found.push({
+          about: `${feature.title}: ${words(row)} from ${place}`,
+          from,
+          to,
+          port: row.port,
+          sent: formatIp(sent),
+          results,
+          may,
+        });
+      }
+    }
+  }
+  return found;
+}
+
+function words({ to, port }: Row): string {
+  return `${to}, ${port}`;
+}
+
+export function outsideClient(site: Site, version: Version): ReturnType<typeof parseIp> {
+  const ip = site.cluster.workstation.sourceFor(parseIp(addressesOf(0, version === 4 ? "IPv4" : "IPv6").cluster));
+  if (ip === undefined) throw new Error(`the workstation has no IPv${version} address`);
+  return ip;
+}
+
+/** What a client may see of what the simulator says. `a1*`: a server that saw another source than the client's. */
+function answersOf(site: Site, result: FlowResult, sent: string, version: Version): readonly string[] {
+  const name = endpointNamed(site, result, version === 4 ? "IPv4" : "IPv6");
+  if (name !== undefined) return [formatIp(result.source) === sent ? name : `${name}*`];
+  // What leaves the cluster is lost, or somebody outside knows no way.
+  if (!site.cluster.nodes.has(result.netns)) return ["timeout", "no route to host", "network is unreachable"];
+  return [result.end === "dropped" ? "timeout" : "refused"];
+}
+
+/** Asks a kernel, a good many at a time; answers are in the words of `may`. */
+export async function askKernel(
+  topology: Topology,
+  world: World,
+  all: readonly Question[],
+): Promise<readonly string[]> {
+  const answers: string[] = [];
+  for (let at = 0; at < all.length; at += atOnce) {
+    const some = all.slice(at, at + atOnce);
+    const said = await world.ask(some.map(({ from, to, port }) => ({ ask: "tcp", from, to, port })));
+    answers.push(...said.map((answer, index) => inWords(topology, answer, some[index]?.sent ?? "")));
+  }
+  return answers;
+}
+
+const atOnce = 120;
+
+function inWords(topology: Topology, answer: string, sent: string): string {
+  const [, server = "", saw] = /^(\S+) saw (\S+)$/.exec(answer) ?? [];
+  if (server === "") return answer;
+  return `${server === "node-2" ? "h2" : server}${saw === withNames(topology, sent) ? "" : "*"}`;
+}
+
+/** Rules chain by chain, as no tool's order of chains and no counter matters. */
+export function rulesByChain(text: string): readonly string[] {
+  const lines = text.split(/^(?=\*)/m).flatMap((table) => {
+    const name = /^\*\w+/m.exec(table)?.[0] ?? "";
+    const bare = table.split("\n").filter((line) => /^[:-]/.test(line));
+    return bare.map((line, at) => {
+      const [, chain = ""] = /^(?::|-A )(\S+)/.exec(line) ?? [];
+      return { key: `${name} ${chain}`, at, line: `${name} ${line.replace(/ \[\d+:\d+\]$/, "")}` };
+    });
+  });
+  const order = (one: (typeof lines)[number], other: (typeof lines)[number]): number =>
+    one.key === other.key ? one.at - other.at : one.key < other.key ? -1 : 1;
+  return lines.sort(order).map(({ line }) => line);
+}
+
+/**
+ * The rules of the nat table that a question's packet meets on a node, for each thing that may become of it. Undefined
+ * where it goes through a tunnel: a kernel counts the outer packets too.
+ */
+export function natPaths(
+  node: string,
+  { results, sent }: Question,
+  answer: string,
+  site: Site,
+): readonly string[] | undefined {
+  const fitting = results.filter((result) => answersOf(site, result, sent, 4).includes(answer));
+  const isCarried = ({ detail }: Entry): boolean => (detail as PacketEvent | undefined)?.packet.vni !== undefined;
+  if (fitting.some(({ entries }) => entries.some(isCarried))) return undefined;
+  return fitting.map(({ rules }) => {
+    const own = rules.filter(
+      ({ table, netns, tool = "iptables" }) => table === "nat" && netns === node && tool === "iptables",
+    );
+    return [...new Set(own.map(({ text }) => text))].sort().join("\n");
+  });
+}
