@@ -4,7 +4,9 @@
  */
 import type { Controller } from "../api/controller";
 import { type Kind, resources } from "../api/kinds";
-import { type Key, keyFor, keyOf } from "../api/meta";
+import { keyFor, keyOf } from "../api/meta";
+import { parseTime } from "../api/time";
+import { second } from "../sim/clock";
 import type { Context } from "./context";
 import { namespaceController, serviceAccountController } from "./names";
 
@@ -43,24 +45,23 @@ export function serviceAccountControllerOf({ store }: Context, caCertificate: st
   };
 }
 
-/** Empties a namespace that is being deleted, then lets it go. */
-export function namespaceControllerOf({ store }: Context): Controller {
+/** After anything of an ending namespace changes, it is looked at so much later (namespaceDeletionGracePeriod). */
+const deletionGrace = 5 * second;
+
+/**
+ * Empties a namespace that is being deleted, then lets it go. As upstream it first waits, so that every API server
+ * knows of the end, and looks again after as long while pods take their time: it is `Terminating` for 5 s at least.
+ */
+export function namespaceControllerOf({ sim, store }: Context): Controller {
   const by = namespaceController;
-  const ending = (namespace: string): readonly Key[] => {
-    return store.get("Namespace", namespace)?.metadata.deletionTimestamp === undefined ? [] : [namespace];
-  };
-  const gone = (
-    _key: Key,
-    now: unknown,
-    before: { readonly metadata: { readonly namespace?: string } } | undefined,
-  ) => {
-    return now ? [] : ending(before?.metadata.namespace ?? "");
-  };
   return {
     name: by,
-    watches: { Namespace: (key) => [key], ...Object.fromEntries(content.map((kind) => [kind, gone])) },
+    watches: { Namespace: (key) => [key] },
     reconcile(namespace) {
-      if (ending(namespace).length === 0) return undefined;
+      const ends = store.get("Namespace", namespace)?.metadata.deletionTimestamp;
+      if (ends === undefined) return undefined;
+      const wait = (parseTime(ends) ?? 0) + deletionGrace - sim.clock.now;
+      if (wait > 0) return { after: wait };
       let left = 0;
       for (const kind of content) {
         for (const object of store.list(kind, { namespace })) {
@@ -68,7 +69,7 @@ export function namespaceControllerOf({ store }: Context): Controller {
           if (store.get(kind, keyOf(object))) left++;
         }
       }
-      if (left > 0) return undefined;
+      if (left > 0) return { after: deletionGrace };
       store.update("Namespace", namespace, (now) => ({ ...now, spec: { ...now.spec, finalizers: [] } }), by);
       return undefined;
     },

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { StatusError } from "../../kernel-lib/api/errors";
 import type { Kinds } from "../../kernel-lib/api/kinds";
+import { second } from "../../kernel-lib/sim/clock";
 import { deployment, testCluster } from "./cluster";
 
 const service = {
@@ -234,6 +235,9 @@ test("a namespace goes with all that is in it", () => {
   expect(() => cluster.api.create("ConfigMap", { metadata: { name: "late" } }, { namespace: "shop" })).toThrow(
     'configmaps "late" is forbidden: unable to create new content in namespace shop because it is being terminated',
   );
+  // Upstream's namespaceDeletionGracePeriod: nothing in it goes before.
+  cluster.sim.clock.advance(4 * second);
+  expect(cluster.api.list("Pod", { namespace: "shop" })).toHaveLength(2);
   cluster.sim.clock.settle();
   expect(() => cluster.api.get("Namespace", "", "shop")).toThrow(StatusError);
   expect(cluster.api.list("Pod", { namespace: "shop" })).toEqual([]);

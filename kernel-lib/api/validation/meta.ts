@@ -34,10 +34,10 @@ export function validateMeta(resource: Resource, meta: Fresh<"Pod">["metadata"])
   for (const [at, owner] of (meta.ownerReferences ?? []).entries()) {
     const field = `metadata.ownerReferences[${at}]`;
     if (!owner.apiVersion)
-      errors.push(invalidValue(`${field}.apiVersion`, owner.apiVersion, "version must not be empty"));
-    if (!owner.kind) errors.push(invalidValue(`${field}.kind`, owner.kind, "must not be empty"));
-    if (!owner.name) errors.push(invalidValue(`${field}.name`, owner.name, "must not be empty"));
-    if (!owner.uid) errors.push(invalidValue(`${field}.uid`, owner.uid, "must not be empty"));
+      errors.push(invalidValue(`${field}.apiVersion`, owner.apiVersion ?? "", "version must not be empty"));
+    if (!owner.kind) errors.push(invalidValue(`${field}.kind`, owner.kind ?? "", "must not be empty"));
+    if (!owner.name) errors.push(invalidValue(`${field}.name`, owner.name ?? "", "must not be empty"));
+    if (!owner.uid) errors.push(invalidValue(`${field}.uid`, owner.uid ?? "", "must not be empty"));
   }
   return errors;
 }

@@ -1,5 +1,6 @@
 /** Owns `helm install` and `helm template`. */
 
+import { millisecond } from "../../../sim/clock";
 import { durationOf } from "../../kubectl/flags";
 import { Failed } from "../../shell/tool";
 import { chartAt, chartFlags, draftRelease, dryRunOf, nameAndChart, withStatus } from "../action";
@@ -55,6 +56,8 @@ async function doInstall(context: HelmContext): Promise<Release> {
   }
   if (flags.is("create-namespace") && !api.store.get("Namespace", namespace)) {
     api.create("Namespace", { metadata: { name: namespace, labels: { name: namespace } } }, { by: "helm" });
+    // The next request takes its time, and meanwhile the namespace gets what every one has.
+    await call.process.sleep(requestTime, "foreground");
   }
   if (!flags.is("take-ownership")) checkOwnership(context, objects, release, "install");
   if (last) storeRelease(api, withStatus(last, "superseded"), call.cluster.now);
@@ -65,6 +68,9 @@ async function doInstall(context: HelmContext): Promise<Release> {
   }
   return finish(context, release, objects, [], flags.text("description") ?? "Install complete");
 }
+
+/** From one answer of the API server to the next. */
+const requestTime = 20 * millisecond;
 
 /** Brings a stored release about, and says how it went. @throws Failed, the release being stored as failed */
 export async function finish(
