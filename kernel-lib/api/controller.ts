@@ -114,6 +114,9 @@ function own(store: Store, kind: Kind, key: Key): readonly KubeObject[] {
 /** Keys that wait for work, each once; a key that fails comes back later and later. */
 class WorkQueue {
   readonly #waiting = new Set<Key>();
+  /** The same keys in the order in which they came, from `#first` on: a Set is slow at giving up its first one. */
+  #order: Key[] = [];
+  #first = 0;
   readonly #failures = new Map<Key, number>();
   readonly #later = new Map<Key, { at: Time; cancel(): void }>();
   #busy = false;
@@ -127,7 +130,10 @@ class WorkQueue {
 
   add(key: Key): void {
     if (this.#stopped) return;
-    this.#waiting.add(key);
+    if (!this.#waiting.has(key)) {
+      this.#waiting.add(key);
+      this.#order.push(key);
+    }
     if (this.#busy) return;
     this.#busy = true;
     this.sim.clock.after(this.work, () => this.#next());
@@ -136,20 +142,31 @@ class WorkQueue {
   stop(): void {
     this.#stopped = true;
     this.#waiting.clear();
+    this.#order.length = 0;
+    this.#first = 0;
     for (const timer of this.#later.values()) timer.cancel();
     this.#later.clear();
   }
 
   #next(): void {
     this.#busy = false;
-    for (const key of this.#waiting) {
-      this.#waiting.delete(key);
-      this.#run(key);
-      break;
-    }
+    const key = this.#take();
+    if (key !== undefined) this.#run(key);
     if (this.#waiting.size === 0 || this.#busy) return;
     this.#busy = true;
     this.sim.clock.after(this.work, () => this.#next());
+  }
+
+  #take(): Key | undefined {
+    const key = this.#order[this.#first];
+    if (key === undefined) return undefined;
+    this.#first++;
+    this.#waiting.delete(key);
+    if (this.#first === this.#order.length || this.#first >= 1_000) {
+      this.#order = this.#order.slice(this.#first);
+      this.#first = 0;
+    }
+    return key;
   }
 
   #run(key: Key): void {

@@ -25,6 +25,30 @@ export type Meta = DraftMeta & {
   readonly creationTimestamp: string;
 };
 
+/**
+ * A copy that may be written to. Its fields are named, for a copy by `{ ...meta }` costs several times as much where
+ * objects of many shapes pass.
+ */
+export function copyOfMeta(meta: DraftMeta): { -readonly [K in keyof DraftMeta]: DraftMeta[K] } {
+  const copy: { -readonly [K in keyof DraftMeta]: DraftMeta[K] } = {};
+  if (meta.name !== undefined) copy.name = meta.name;
+  if (meta.namespace !== undefined) copy.namespace = meta.namespace;
+  if (meta.uid !== undefined) copy.uid = meta.uid;
+  if (meta.resourceVersion !== undefined) copy.resourceVersion = meta.resourceVersion;
+  if (meta.creationTimestamp !== undefined) copy.creationTimestamp = meta.creationTimestamp;
+  if (meta.generation !== undefined) copy.generation = meta.generation;
+  if (meta.generateName !== undefined) copy.generateName = meta.generateName;
+  if (meta.labels !== undefined) copy.labels = meta.labels;
+  if (meta.ownerReferences !== undefined) copy.ownerReferences = meta.ownerReferences;
+  if (meta.annotations !== undefined) copy.annotations = meta.annotations;
+  if (meta.finalizers !== undefined) copy.finalizers = meta.finalizers;
+  if (meta.deletionTimestamp !== undefined) copy.deletionTimestamp = meta.deletionTimestamp;
+  if (meta.deletionGracePeriodSeconds !== undefined) copy.deletionGracePeriodSeconds = meta.deletionGracePeriodSeconds;
+  if (meta.managedFields !== undefined) copy.managedFields = meta.managedFields;
+  if (meta.selfLink !== undefined) copy.selfLink = meta.selfLink;
+  return copy;
+}
+
 export type OwnerReference = Immutable<RawOwner>;
 export type LabelSelector = Immutable<RawLabelSelector>;
 export type Labels = { readonly [name: string]: string };

@@ -64,7 +64,21 @@ export class NodeImages {
 }
 
 /** A spec's image in full, or the kubelet's sentence why it is none. */
-export function fullReference(image: string): { readonly reference: string } | { readonly problem: string } {
+export function fullReference(image: string): FullReference {
+  const known = read.get(image);
+  if (known) return known;
+  if (read.size >= remembered) read.clear();
+  const full = readReference(image);
+  read.set(image, full);
+  return full;
+}
+
+type FullReference = { readonly reference: string } | { readonly problem: string };
+
+const read = new Map<string, FullReference>();
+const remembered = 1_000;
+
+function readReference(image: string): FullReference {
   const parsed = parseReference(image);
   if (!("problem" in parsed)) return { reference: formatReference(parsed) };
   return {

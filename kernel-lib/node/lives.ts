@@ -44,7 +44,6 @@ export class Lives {
   /** Init containers first. */
   readonly all: readonly Life[];
   readonly #owner: LivesOwner;
-  readonly #timers = new Map<Life, { cancel(): void }>();
 
   constructor(owner: LivesOwner) {
     this.#owner = owner;
@@ -65,8 +64,7 @@ export class Lives {
 
   /** Nothing that waits happens any more. */
   cancel(): void {
-    for (const timer of this.#timers.values()) timer.cancel();
-    this.#timers.clear();
+    for (const life of this.all) cancelTimer(life);
   }
 
   /** All are before their first start again. */
@@ -87,7 +85,7 @@ export class Lives {
         this.#owner.tell({ type: "Normal", reason: "Killing", message }, life);
         container.signal(container.facts.image.stopSignal);
       } else if (life.stage !== "done") {
-        this.#timers.get(life)?.cancel();
+        life.timer?.cancel();
         this.#enter(life, "done");
       }
     }
@@ -96,8 +94,7 @@ export class Lives {
   #enter(life: Life, stage: Stage, why: { readonly reason?: string; readonly message?: string } = {}): void {
     const { host, over, ending } = this.#owner;
     if (over || (ending && stage !== "ended" && stage !== "done")) return;
-    this.#timers.get(life)?.cancel();
-    this.#timers.delete(life);
+    cancelTimer(life);
     life.stage = stage;
     life.reason = why.reason;
     life.message = why.message;
@@ -116,7 +113,7 @@ export class Lives {
   }
 
   #after(life: Life, delay: Time, run: () => void, kind: "background" | undefined): void {
-    this.#timers.set(life, this.#owner.host.sim.clock.after(delay, run, kind));
+    life.timer = this.#owner.host.sim.clock.after(delay, run, kind);
   }
 
   /** What a stage does when it begins. */
@@ -177,7 +174,7 @@ export class Lives {
       case "pull": {
         const again = life.pullFailures > 0 || life.crashes > 1 ? "background" : undefined;
         const pulled = (result: Pulled | PullFailure): void => this.#pulled(life, result);
-        this.#timers.set(life, images.pull(decision.reference, pulled, again));
+        life.timer = images.pull(decision.reference, pulled, again);
         return;
       }
       case "refuse":
@@ -214,7 +211,9 @@ export class Lives {
     const { image } = life;
     const { sandbox } = owner;
     if (!image || !sandbox.connected || !sandbox.begun) return;
-    const later = owner.lazy && image.quiet && node.later.asleep ? node.later : undefined;
+    // What is mounted may be a configuration that it cannot live with: that must be seen at once.
+    const plain = !(life.spec.volumeMounts ?? []).length;
+    const later = owner.lazy && image.quiet && plain && node.later.asleep ? node.later : undefined;
     try {
       if (!later) node.later.catchUp();
       const [id, services] = [owner.hex(64), serviceEnv(store, owner.pod)];
@@ -265,7 +264,7 @@ export class Lives {
   #ended(life: Life, container: Container): void {
     const { over, sandbox, ending, host } = this.#owner;
     if (life.container !== container || over || (sandbox.stopped !== undefined && !ending)) return;
-    this.#timers.get(life)?.cancel();
+    life.timer?.cancel();
     const kind = life.crashes > 0 ? "background" : undefined;
     this.#after(life, host.figures.notice, () => this.#afterEnd(life, container), ending ? undefined : kind);
   }
@@ -290,4 +289,9 @@ export class Lives {
     life.until = next.until;
     this.#enter(life, next.stage);
   }
+}
+
+function cancelTimer(life: Life): void {
+  life.timer?.cancel();
+  life.timer = undefined;
 }

@@ -78,7 +78,15 @@ export class PodWorker implements LivesOwner {
     const { sim, node, cni, figures, numbers } = this.host;
     const { key, uid, lazy } = this;
     const parts = {
-      ...{ sim, node, cni, figures, numbers, key, uid, attempt, lazy },
+      sim,
+      node,
+      cni,
+      figures,
+      numbers,
+      key,
+      uid,
+      attempt,
+      lazy,
       hostNetwork: this.#pod.spec.hostNetwork ?? false,
       portMappings: portMappingsOf(this.#pod),
       newId: () => this.hex(64),
@@ -284,9 +292,8 @@ export class PodWorker implements LivesOwner {
     if (this.host.isOff()) return;
     const fieldPath = life && `spec.${life.init ? "initContainers" : "containers"}{${life.spec.name}}`;
     const { type, reason, message } = note;
-    recordEvent(sim, store, {
-      ...{ about: this.#pod, type, reason, message, component: "kubelet", host: node.name, fieldPath },
-    });
+    const about = this.#pod;
+    recordEvent(sim, store, { about, type, reason, message, component: "kubelet", host: node.name, fieldPath });
   }
 
   hex(length: number): string {

@@ -8,7 +8,7 @@ import type { Netns } from "../net/netns";
 import type { Time } from "../sim/clock";
 import { hexDigits } from "../sim/random";
 import type { Sim } from "../sim/sim";
-import { type Cni, CniError, type PortMapping } from "./cni/cni";
+import { type Cni, CniError, type PodToConnect, type PortMapping } from "./cni/cni";
 import type { NodeFigures } from "./figures";
 import { hostNamespaces, type KernelNumbers, type Namespaces } from "./kernelnumbers";
 import type { NodeNet } from "./node";
@@ -158,20 +158,9 @@ export class Sandbox {
     // A pod of the same name may still be ending on another node.
     const taken = node.network.namespaces.has(key);
     const own = new OwnNetns(node, taken ? `${key}.${uid.slice(0, 8)}` : key, lazy);
-    const pod = {
-      ...{ key, uid, id: this.id, lazy, portMappings },
-      get netns() {
-        return own.netns;
-      },
-    };
     try {
-      const ips = cni.addPod(pod, node);
-      this.#connected = {
-        get netns() {
-          return own.netns;
-        },
-        ips,
-      };
+      const ips = cni.addPod(new ConnectingPod(key, uid, this.id, lazy, portMappings, own), node);
+      this.#connected = new ConnectedPod(own, ips);
     } catch (error) {
       own.delete();
       if (!(error instanceof CniError)) throw error;
@@ -204,6 +193,33 @@ export class Sandbox {
       ...(!hostNetwork && { net: own("net") }),
     };
     this.#pause = { shimPid: numbers.nextPid(), pid: numbers.nextPid(), namespaces, started };
+  }
+}
+
+/** What the network plugin is handed: the namespace is made when it asks for it. */
+class ConnectingPod implements PodToConnect {
+  constructor(
+    readonly key: Key,
+    readonly uid: string,
+    readonly id: string,
+    readonly lazy: boolean,
+    readonly portMappings: readonly PortMapping[],
+    readonly own: OwnNetns,
+  ) {}
+
+  get netns(): Netns {
+    return this.own.netns;
+  }
+}
+
+class ConnectedPod implements Connected {
+  constructor(
+    readonly own: OwnNetns,
+    readonly ips: readonly Ip[],
+  ) {}
+
+  get netns(): Netns {
+    return this.own.netns;
   }
 }
 

@@ -50,6 +50,8 @@ export interface Life {
   crashes: number;
   /** When the present back-off is over. */
   until: Time;
+  /** What ends the present stage. */
+  timer: { cancel(): void } | undefined;
 }
 
 /** One row of the table. */
@@ -111,6 +113,7 @@ export function newLife(spec: SpecContainer, init: boolean): Life {
     pullFailures: 0,
     crashes: 0,
     until: 0,
+    timer: undefined,
   };
 }
 

@@ -24,7 +24,7 @@ export interface VolumeTree {
 export class PodVolumes {
   readonly #clock: Clock;
   readonly #nodeFiles: Files | undefined;
-  readonly #empty = new Map<string, Files>();
+  #empty: Map<string, Files> | undefined;
 
   /** @param nodeFiles what hostPath volumes show */
   constructor(clock: Clock, nodeFiles: Files | undefined) {
@@ -36,6 +36,7 @@ export class PodVolumes {
   tree(pod: Pod, name: string): VolumeTree | undefined {
     const volume = pod.spec.volumes?.find((one) => one.name === name);
     if (volume?.emptyDir) {
+      this.#empty ??= new Map();
       const files = this.#empty.get(name) ?? new Files(this.#clock);
       this.#empty.set(name, files);
       return { files, base: "" };

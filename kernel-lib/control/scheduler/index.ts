@@ -17,6 +17,7 @@ import { askedBy } from "./usage";
 type Pod = Kinds["Pod"];
 type Node = Kinds["Node"];
 type Condition = NonNullable<Pod["status"]["conditions"]>[number];
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 export function schedulerOf({ sim, store }: Context): Controller {
   const random = sim.random.fork(by);
@@ -86,16 +87,13 @@ export function schedulerOf({ sim, store }: Context): Controller {
   function bind(pod: Pod, node: Node): void {
     const time = rfc3339(sim.clock.now);
     const scheduled = { type: "PodScheduled", status: "True", lastProbeTime: null, lastTransitionTime: time };
-    store.update(
-      "Pod",
-      keyOf(pod),
-      (now) => ({
-        ...now,
-        spec: { ...now.spec, nodeName: node.metadata.name },
-        status: { ...now.status, conditions: replaced(now.status.conditions, scheduled as unknown as Condition) },
-      }),
-      by,
-    );
+    const change = ({ apiVersion, kind, metadata, spec: unbound, status: waiting }: Pod): Pod => {
+      const [spec, status]: [Writable<Pod["spec"]>, Writable<Pod["status"]>] = [{ ...unbound }, { ...waiting }];
+      spec.nodeName = node.metadata.name;
+      status.conditions = replaced(waiting.conditions, scheduled as unknown as Condition);
+      return { apiVersion, kind, metadata, spec, status };
+    };
+    store.update("Pod", keyOf(pod), change, by);
     const message = `Successfully assigned ${keyOf(pod)} to ${node.metadata.name}`;
     recordEvent(sim, store, { about: pod, type: "Normal", reason: "Scheduled", message, component: by });
   }

@@ -15,7 +15,7 @@ export interface PluginCall {
   /** Its part of the configuration. */
   readonly config: JsonObject;
   /** What the plugins before it gave. */
-  readonly previous?: CniResult;
+  readonly previous?: CniResult | undefined;
   /** Calls another plugin in this one's stead. @throws PluginError */
   delegate(type: string, config: JsonObject): Plugin;
 }

@@ -85,11 +85,8 @@ export class PodNetworks {
     plugin: PluginConfig,
     previous: CniResult | undefined,
   ): PluginCall {
-    return {
-      ...{ pod, node, device: "eth0", network: network.name, config: plugin.config },
-      ...(previous && { previous }),
-      delegate: (type: string, _config: JsonObject) => this.#find(type),
-    };
+    const delegate = (type: string, _config: JsonObject): Plugin => this.#find(type);
+    return { pod, node, device: "eth0", network: network.name, config: plugin.config, previous, delegate };
   }
 
   #find(type: string): Plugin {
