@@ -122,7 +122,7 @@ export class Cluster {
     serveLanDns(world.upstream, publicNames);
     serveLanDns(this.router, names, publicNames);
     const routerPlace = nodePlace("router", { netns: this.router, files: new Files(this.sim.clock) }, hosts, toolNames);
-    const client = clientPlace(this.sim, world.client, outsideAddresses.resolver);
+    const client = clientPlace(this.sim, world.client, outsideAddresses.resolver, toolNames);
     this.machines = [
       { name: "router", place: routerPlace },
       { name: "client", place: client },

@@ -4,6 +4,7 @@ import type { Netns } from "../net/netns";
 import type { Container } from "../node/container";
 import type { Sim } from "../sim/sim";
 import { homeCharts } from "./helm/charts";
+import { httpsExample } from "./httpsexample";
 import type { Place } from "./shell/tool";
 
 const path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -23,7 +24,9 @@ export function workstationPlace(sim: Sim, netns: Netns, server: string, hosts: 
     "/etc/os-release": osRelease,
     "/etc/resolv.conf": "nameserver 192.168.1.1\n",
     [`${home}/.kube/config`]: kubeconfig(server),
-    ...Object.fromEntries(Object.entries(homeCharts).map(([path, text]) => [`${home}/${path}`, text])),
+    ...Object.fromEntries(
+      Object.entries({ ...homeCharts, ...httpsExample }).map(([path, text]) => [`${home}/${path}`, text]),
+    ),
   });
   files.makeFolder("/tmp");
   const env = new Map([
@@ -116,8 +119,8 @@ export function nodePlace(
   };
 }
 
-/** A machine outside, which knows nothing of the cluster: no kubeconfig, no names of its nodes. */
-export function clientPlace(sim: Sim, netns: Netns, resolver: string): Place {
+/** A machine outside, which knows nothing of the cluster: no kubectl, no names of its nodes. */
+export function clientPlace(sim: Sim, netns: Netns, resolver: string, tools: readonly string[]): Place {
   const home = "/root";
   const files = new Files(sim.clock, {
     "/etc/hostname": "client\n",
@@ -134,7 +137,7 @@ export function clientPlace(sim: Sim, netns: Netns, resolver: string): Place {
     ["LANG", "C.UTF-8"],
   ]);
   const about = { name: "client", kind: "workstation", hostname: "client", user: "root" } as const;
-  return { ...about, files, netns, env, folder: home, tools: undefined };
+  return { ...about, files, netns, env, folder: home, tools: onNodes(tools) };
 }
 
 /** A container, as `kubectl exec` finds it. */
