@@ -136,7 +136,8 @@ export class HttpReader<M extends HttpRequest | HttpResponse> {
     if (this.#head) return true;
     const end = this.#rest.indexOf("\r\n\r\n");
     if (end < 0) {
-      this.#bad = this.#rest.length > headLimit;
+      // What does not begin with a method is seen at once to be no request: a TLS hello, for one.
+      this.#bad = this.#rest.length > headLimit || (!this.#untilEnd && /^[^A-Z\r\n]/.test(this.#rest));
       return false;
     }
     const [start = "", ...fields] = this.#rest.slice(0, end).split("\r\n");

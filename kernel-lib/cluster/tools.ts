@@ -11,8 +11,10 @@ import { ip } from "./linux/ip/ip";
 import { ipset } from "./linux/ipset";
 import { iptablesTools } from "./linux/iptables";
 import { ipvsadm } from "./linux/ipvsadm";
+import { make } from "./linux/make";
 import { nc } from "./linux/nc";
 import { nft } from "./linux/nft";
+import { openssl } from "./linux/openssl/index";
 import { arping } from "./linux/probe/arping";
 import { ping } from "./linux/probe/ping";
 import { tracepath } from "./linux/probe/tracepath";
@@ -47,8 +49,10 @@ export const tools: ReadonlyMap<string, Tool> = new Map(
     ip,
     ipset,
     ipvsadm,
+    make,
     nc,
     nft,
+    openssl,
     ...redisTools,
     ...socketTools,
     sysctl,

@@ -58,7 +58,7 @@ export class Certificate implements Signed {
 
   /** Hexadecimal, lower case, whole octets. */
   get serial(): string {
-    return this.#inside.serialNumber;
+    return this.#inside.serialNumber.replace(/^00(?=.)/, "");
   }
 
   get notBefore(): Time {
@@ -258,7 +258,6 @@ export interface Issue {
   readonly serial?: string;
   /** In the order in which they are written; `self` and `authority` stand for the two key identifiers. */
   readonly extensions: readonly (forge.Extension | Extension | "self" | "authority")[];
-  readonly version?: 1 | 3;
 }
 
 /** A new certificate, signed with SHA-256. */
@@ -267,7 +266,7 @@ export function issueCertificate(issue: Issue, random: Random): Certificate {
   const certificate = forge.pki.createCertificate();
   const own = key instanceof PrivateKey ? forge.pki.setRsaPublicKey(key.inside.n, key.inside.e) : key.publicKey;
   certificate.publicKey = own;
-  certificate.version = (issue.version ?? 3) - 1;
+  certificate.version = issue.extensions.length > 0 ? 2 : 0;
   certificate.serialNumber = issue.serial ?? drawSerial(random);
   certificate.validity.notBefore.setTime(Math.floor(issue.notBefore / second) * 1000);
   certificate.validity.notAfter.setTime(Math.floor(issue.notAfter / second) * 1000);
@@ -295,8 +294,8 @@ function isExtension(extension: forge.Extension | Extension): extension is Exten
   return "oid" in extension && "der" in extension;
 }
 
-/** 159 random bits, as OpenSSL draws them: a positive number of at most 20 octets. */
+/** A random number of 20 octets, positive, and none shorter: the first octet is 0x40 to 0x7f. */
 export function drawSerial(random: Random): string {
   const digits = hexDigits(random, 40);
-  return `${(Number.parseInt(digits[0] ?? "0", 16) & 7).toString(16)}${digits.slice(1)}`;
+  return `${((Number.parseInt(digits[0] ?? "0", 16) & 3) | 4).toString(16)}${digits.slice(1)}`;
 }

@@ -153,7 +153,7 @@ function valueLines(name: ExtensionName | undefined, extension: Extension): read
     case "subjectAltName":
       return [
         altNames([extension])
-          .map(({ kind, value }) => `${kind}:${value}`)
+          .map(({ kind, value }) => `${kind}:${kind === "IP Address" ? wholeAddress(value) : value}`)
           .join(", "),
       ];
     case "keyUsage":
@@ -174,6 +174,15 @@ function valueLines(name: ExtensionName | undefined, extension: Extension): read
     default:
       return [Array.from(der, (octet) => (/[\x20-\x7e]/.test(octet) ? octet : ".")).join("")];
   }
+}
+
+/** An IPv6 address with all its zeros, as OpenSSL prints it. */
+function wholeAddress(text: string): string {
+  if (!text.includes(":")) return text;
+  const [before = "", after = ""] = text.split("::").map((part) => part.split(":").filter(Boolean).join(" "));
+  const [first, last] = [before, after].map((part) => part.split(" ").filter(Boolean)) as [string[], string[]];
+  const zeros = Array<string>(8 - first.length - last.length).fill("0");
+  return [...first, ...zeros, ...last].join(":").toUpperCase();
 }
 
 function authorityLines(extension: Extension): readonly string[] {

@@ -76,9 +76,10 @@ function escaped(value: string): string {
   const quoted = /^[ #]| $|[,+"<>;]/.test(value);
   const octets = Array.from(binaryOf(value), (octet) => {
     const code = octet.charCodeAt(0);
+    if (octet === '"' || octet === "\\") return `\\${octet}`;
     return code < 32 || code > 126 ? `\\${code.toString(16).toUpperCase().padStart(2, "0")}` : octet;
-  }).join("");
-  return quoted ? `"${octets.replace(/["\\]/g, "\\$&")}"` : octets;
+  });
+  return quoted ? `"${octets.join("")}"` : octets.join("");
 }
 
 /** `-subj`: `/CN=my-nginx/O=my-nginx`. Or what is wrong with it, in OpenSSL's words. */

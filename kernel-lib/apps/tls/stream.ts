@@ -68,8 +68,8 @@ export interface ClientSide {
   readonly padded: boolean;
   /** Looks at the chain that the server shows (DER); gives the alert by which it is refused, if it is. */
   check(chain: readonly string[]): number | undefined;
-  /** The handshake is done. */
-  secured(protocol: string | undefined): void;
+  /** The handshake is done; false: this side wants no such server after all. */
+  secured(protocol: string | undefined): boolean;
   broken(why: TlsFailure): void;
   step?(step: Step): void;
 }
@@ -353,8 +353,12 @@ class ClientEnd {
     this.#tell("OUT", "handshake", message.finished, finished.length);
     this.#ends.send(recordOf(record.changeCipherSpec, "\x01"), this.#ends.sealed(record.handshake, finished));
     this.done = true;
-    this.#side.secured(this.#protocol);
-    this.#inner.connected?.(this.socket);
+    if (this.#side.secured(this.#protocol)) this.#inner.connected?.(this.socket);
+    else {
+      this.#tell("OUT", "alert", 0x100, 2);
+      this.socket.end();
+      this.stop({ failure: "refused" });
+    }
   }
 
   /** There is no more to come of it. */

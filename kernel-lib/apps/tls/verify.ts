@@ -124,7 +124,8 @@ function checkSignatures(chain: readonly Certificate[], now: Time, tell: Tell): 
 
 /** How a certificate answers to the name by which somebody called: by which of its names, or not at all. */
 export type NameMatch =
-  | { readonly by: "alternative" | "common name"; readonly name: string }
+  | { readonly by: "alternative"; readonly name: string }
+  | { readonly by: "common name"; readonly name: string }
   | { readonly by: "none"; readonly has: "alternatives" | "common name" | "nothing"; readonly name: string };
 
 /**

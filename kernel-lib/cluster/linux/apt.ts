@@ -59,6 +59,7 @@ const packages: Readonly<Record<string, Package>> = {
     commands: ["arp", "ifconfig", "netstat", "route"],
   },
   "netcat-openbsd": { version: "1.226-1ubuntu2", section: "main", size: 44, unpacked: 110, commands: ["nc"] },
+  openssl: { version: "3.0.13-0ubuntu3.6", section: "main", size: 1003, unpacked: 2085, commands: ["openssl"] },
   "redis-tools": {
     version: "5:7.0.15-1ubuntu0.24.04.2",
     section: "universe",

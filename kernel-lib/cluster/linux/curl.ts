@@ -3,6 +3,8 @@ import type { HttpResponse } from "../../apps/http";
 import { millisecond, second, type Time } from "../../sim/clock";
 import { resolvePath } from "../shell/filesystem";
 import { type Call, Failed, type Tool } from "../shell/tool";
+import { isDefaultPort, progress, writeOut } from "./curltext";
+import { CurlTls, type Problem } from "./curltls";
 import { exchange, type Outcome, parseUrl, type Request, type Url } from "./http";
 
 const version = "8.14.1";
@@ -17,6 +19,8 @@ interface Options {
   verbose: boolean;
   fail: boolean;
   location: boolean;
+  insecure: boolean;
+  authorities: string | undefined;
   output: string | undefined;
   writeOut: string | undefined;
   connectTimeout: Time | undefined;
@@ -27,6 +31,8 @@ interface Options {
   data: string | undefined;
   readonly headers: (readonly [string, string])[];
   readonly resolve: Map<string, string>;
+  /** `--connect-to`: from whom (either may be empty: any), and to whom (empty: the same). */
+  readonly connectTo: (readonly [host: string, port: string, toHost: string, toPort: string])[];
   readonly urls: string[];
 }
 
@@ -54,7 +60,9 @@ const flags: Readonly<Record<string, (options: Options) => void>> = {
   L: (o) => {
     o.location = true;
   },
-  k: () => {},
+  k: (o) => {
+    o.insecure = true;
+  },
   4: () => {},
   N: () => {},
   g: () => {},
@@ -72,6 +80,9 @@ const longFlags: Readonly<Record<string, string>> = {
   ipv4: "4",
   "no-buffer": "N",
   globoff: "g",
+  "http1.1": "N",
+  "tlsv1.2": "N",
+  "tlsv1.3": "N",
 };
 
 const takers: Readonly<Record<string, Take>> = {
@@ -105,6 +116,14 @@ const longTakers: Readonly<Record<string, Take>> = {
   data: takers.d as Take,
   header: takers.H as Take,
   "user-agent": takers.A as Take,
+  cacert: (o, value) => {
+    o.authorities = value;
+  },
+  "connect-to": (o, value) => {
+    const parts = value.match(/\[[^\]]*\]|[^:]+|(?<=^|:)(?=:|$)/g) ?? [];
+    const [host = "", port = "", toHost = "", toPort = ""] = parts.map((part) => part.replace(/^\[|\]$/g, ""));
+    o.connectTo.push([host, port, toHost, toPort]);
+  },
   "connect-timeout": (o, value) => {
     o.connectTimeout = timeOf(value, "--connect-timeout");
   },
@@ -116,8 +135,8 @@ const longTakers: Readonly<Record<string, Take>> = {
   interface: () => {},
   url: (o, value) => void o.urls.push(value),
   resolve: (o, value) => {
-    const [host = "", port = "", ip = ""] = value.split(":");
-    o.resolve.set(`${host}:${port}`, ip);
+    const [, host = "", port = "", ip = ""] = /^\+?([^:]*):([^:]*):(.*)$/.exec(value) ?? [];
+    o.resolve.set(`${host}:${port}`, ip.replace(/^\[|\]$/g, ""));
   },
 };
 
@@ -137,6 +156,8 @@ function readOptions(args: readonly string[]): Options {
     verbose: false,
     fail: false,
     location: false,
+    insecure: false,
+    authorities: undefined,
     output: undefined,
     writeOut: undefined,
     connectTimeout: undefined,
@@ -147,6 +168,7 @@ function readOptions(args: readonly string[]): Options {
     data: undefined,
     headers: [],
     resolve: new Map(),
+    connectTo: [],
     urls: [],
   };
   const rest = [...args];
@@ -212,14 +234,12 @@ async function fetchOne(call: Call, options: Options, text: string): Promise<num
         : "URL rejected: Malformed input to a URL function",
     );
   }
-  if (url.scheme !== "http") {
-    return url.scheme === "https"
-      ? fail(35, "TLS connect error: TLS is not simulated here")
-      : fail(1, `Protocol "${url.scheme}" not supported`);
-  }
+  if (url.scheme !== "http" && url.scheme !== "https") return fail(1, `Protocol "${url.scheme}" not supported`);
   for (let tries = 0; ; tries++) {
-    const outcome = await once(call, options, url);
-    const problem = problemOf(outcome, url, options);
+    const tls = url.scheme === "https" ? CurlTls.prepare(call, url.host, options) : undefined;
+    if (tls && !(tls instanceof CurlTls)) return fail(...tls);
+    const outcome = await once(call, options, url, tls);
+    const problem = problemOf(outcome, url, options, tls);
     if (!problem && outcome.result === "response") return finish(call, options, url, outcome);
     const [code, message] = problem ?? [52, "Empty reply from server"];
     const transient =
@@ -239,9 +259,9 @@ async function fetchOne(call: Call, options: Options, text: string): Promise<num
   }
 }
 
-async function once(call: Call, options: Options, url: Url): Promise<Outcome> {
+async function once(call: Call, options: Options, url: Url, tls: CurlTls | undefined): Promise<Outcome> {
   const named = (name: string): boolean => options.headers.some(([each]) => each.toLowerCase() === name);
-  const host = url.port === 80 ? url.host : `${url.host}:${url.port}`;
+  const host = isDefaultPort(url) ? url.host : `${url.host}:${url.port}`;
   const headers: (readonly [string, string])[] = [];
   if (!named("host")) headers.push(["Host", host]);
   if (!named("user-agent")) headers.push(["User-Agent", `curl/${version}`]);
@@ -252,34 +272,44 @@ async function once(call: Call, options: Options, url: Url): Promise<Outcome> {
     if (!named("content-type")) headers.push(["Content-Type", "application/x-www-form-urlencoded"]);
   }
   const method = options.method ?? (options.head ? "HEAD" : options.data === undefined ? "GET" : "POST");
-  const given = options.resolve.get(`${url.host}:${url.port}`);
+  const to = options.connectTo.find(
+    ([name, port]) => (name === "" || name === url.host) && (port === "" || Number(port) === url.port),
+  );
+  const asked = { ...url, host: to?.[2] || url.host, port: Number(to?.[3] || url.port) };
+  const given = options.resolve.get(`${asked.host}:${asked.port}`);
   const request: Request = {
-    url: given ? { ...url, host: given } : url,
+    url: given ? { ...asked, host: given } : asked,
     method,
     headers,
     body: options.data ?? "",
     connectTimeout: options.connectTimeout,
     timeout: options.maxTime,
+    ...(tls && { tls: tls.side }),
   };
   const outcome = await exchange(call, request);
-  if (options.verbose) tellConnection(call, url, request, outcome);
+  if (options.verbose) tellConnection(call, url, request, outcome, tls);
   return outcome;
 }
 
-function tellConnection(call: Call, url: Url, request: Request, outcome: Outcome): void {
+function tellConnection(call: Call, url: Url, request: Request, outcome: Outcome, tls: CurlTls | undefined): void {
   const ip = "ip" in outcome ? outcome.ip : undefined;
   if (ip !== undefined) {
     if (ip !== url.host) call.err(`* Host ${url.host}:${url.port} was resolved.\n* IPv6: (none)\n* IPv4: ${ip}\n`);
-    call.err(`*   Trying ${ip}:${url.port}...\n`);
+    call.err(`*   Trying ${ip}:${request.url.port}...\n`);
+  }
+  if (tls && ip !== undefined && (outcome.result !== "failed" || outcome.connected)) {
+    for (const line of tls.lines) call.err(`* ${line}\n`);
   }
   if (outcome.result !== "response") {
     if (outcome.result === "failed") call.err(`* connect to ${ip} port ${url.port} failed: ${wordOf(outcome)}\n`);
+    else if (outcome.result === "tls") call.err("* closing connection #0\n");
     return;
   }
   call.err(`* Connected to ${url.host} (${ip}) port ${url.port}\n* using HTTP/1.x\n`);
   call.err(`> ${request.method} ${request.url.path} HTTP/1.1\n`);
   for (const [name, value] of request.headers) call.err(`> ${name}: ${value}\n`);
   call.err("> \n* Request completely sent off\n");
+  for (const line of tls?.later ?? []) call.err(`* ${line}\n`);
   for (const line of headOf(outcome.response)) call.err(`< ${line}\n`);
   call.err("< \n");
   call.err(`* Connection #0 to host ${url.host} left intact\n`);
@@ -302,7 +332,7 @@ function wordOf(outcome: Extract<Outcome, { result: "failed" }>): string {
 }
 
 /** curl's exit code and message (lib/connect.c, lib/strerror.c); undefined if all went well. */
-function problemOf(outcome: Outcome, url: Url, options: Options): readonly [number, string] | undefined {
+function problemOf(outcome: Outcome, url: Url, options: Options, tls: CurlTls | undefined): Problem | undefined {
   const took = `${Math.floor(outcome.took / millisecond)} ms`;
   switch (outcome.result) {
     case "response":
@@ -327,11 +357,13 @@ function problemOf(outcome: Outcome, url: Url, options: Options): readonly [numb
       return [28, `Operation timed out after ${late} milliseconds with 0 bytes received`];
     }
     case "failed":
-      if (outcome.connected) return [56, "Recv failure: Connection reset by peer"];
+      if (outcome.connected) return [tls && !tls.done ? 35 : 56, "Recv failure: Connection reset by peer"];
       return [
         outcome.failure.outcome === "timeout" ? 28 : 7,
         `Failed to connect to ${url.host} port ${url.port} after ${took}: Could not connect to server`,
       ];
+    case "tls":
+      return tls?.problem(outcome.why);
     case "empty":
       return [52, "Empty reply from server"];
     case "bad":
@@ -350,36 +382,4 @@ function finish(call: Call, options: Options, url: Url, outcome: Extract<Outcome
   if (options.output !== undefined && !options.silent) call.err(progress(response));
   if (options.writeOut !== undefined) call.out(writeOut(options.writeOut, url, outcome));
   return 0;
-}
-
-/** The meter, as it stands when all has come. */
-function progress(response: HttpResponse): string {
-  const size = String(new TextEncoder().encode(response.body).length).padStart(5);
-  return `  % Total    % Received % Xferd  Average Speed   Time    Time     Time  Current
-                                 Dload  Upload   Total   Spent    Left  Speed
-100 ${size}  100 ${size}    0     0   ${size.trim().padStart(4)}      0 --:--:-- --:--:-- --:--:--  ${size.trim().padStart(4)}
-`;
-}
-
-function writeOut(format: string, url: Url, outcome: Extract<Outcome, { result: "response" }> | undefined): string {
-  const seconds = ((outcome?.took ?? 0) / second).toFixed(6);
-  const header = outcome?.response.headers.find(([name]) => name.toLowerCase() === "content-type")?.[1] ?? "";
-  const values: Readonly<Record<string, string>> = {
-    http_code: String(outcome?.response.status ?? 0).padStart(3, "0"),
-    response_code: String(outcome?.response.status ?? 0).padStart(3, "0"),
-    time_total: seconds,
-    time_connect: seconds,
-    remote_ip: outcome?.ip ?? "",
-    remote_port: String(url.port),
-    local_port: outcome?.local ?? "0",
-    size_download: String(outcome ? new TextEncoder().encode(outcome.response.body).length : 0),
-    content_type: header,
-    url_effective: `${url.scheme}://${url.host}${url.port === 80 ? "" : `:${url.port}`}${url.path}`,
-    exitcode: outcome ? "0" : "7",
-  };
-  return format
-    .replace(/%\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole)
-    .replaceAll("\\n", "\n")
-    .replaceAll("\\t", "\t")
-    .replaceAll("%%", "%");
 }

@@ -1,8 +1,9 @@
-/** Owns one HTTP exchange on the simulated network, as the clients (curl, wget) make it. */
+/** Owns one HTTP exchange on the simulated network, over TLS or not, as the clients (curl, wget) make it. */
 import { formatRequest, HttpReader, type HttpResponse } from "../../apps/http";
 import { lookupHost } from "../../apps/resolver";
+import { type ClientSide, clientOverTls, type TlsFailure } from "../../apps/tls/stream";
 import { parseIp, tryParseIp } from "../../net/address";
-import type { Failure } from "../../net/socket";
+import type { Failure, TcpHandlers, TcpSocket } from "../../net/socket";
 import type { Time } from "../../sim/clock";
 import type { Call } from "../shell/tool";
 
@@ -38,6 +39,8 @@ export interface Request {
   readonly connectTimeout: Time | undefined;
   /** The whole exchange may take so long. */
   readonly timeout: Time | undefined;
+  /** Set if the exchange is over TLS. */
+  readonly tls?: Omit<ClientSide, "random" | "broken" | "padded">;
 }
 
 /** How an exchange ended. `took` is the time since its beginning. */
@@ -63,6 +66,7 @@ export type Outcome =
       readonly ip: string | undefined;
       readonly took: Time;
     }
+  | { readonly result: "tls"; readonly why: TlsFailure; readonly ip: string; readonly took: Time }
   | { readonly result: "empty"; readonly ip: string; readonly took: Time }
   | { readonly result: "bad"; readonly ip: string; readonly took: Time }
   | { readonly result: "stopped"; readonly took: Time };
@@ -71,6 +75,7 @@ type Event =
   | { readonly event: "connected"; readonly local: string }
   | { readonly event: "response"; readonly response: HttpResponse }
   | { readonly event: "failed"; readonly failure: Failure }
+  | { readonly event: "tls"; readonly why: TlsFailure }
   | { readonly event: "ended" | "bad" };
 
 /** Resolves the host and does the exchange, as one process of the driver. */
@@ -106,6 +111,8 @@ export async function exchange(call: Call, request: Request): Promise<Outcome> {
       return { result: "response", response: event.response, ip, local, took: took() };
     } else if (event?.event === "failed") {
       return { result: "failed", failure: event.failure, ip, connected: local !== "", took: took() };
+    } else if (event?.event === "tls") {
+      return { result: "tls", why: event.why, ip, took: took() };
     } else if (event) {
       socket.abort();
       return { result: event.event === "bad" ? "bad" : "empty", ip, took: took() };
@@ -132,7 +139,7 @@ function connect(
   ip: string,
   request: Request,
   tell: (event: Event) => void,
-): ReturnType<Call["place"]["netns"]["sockets"]["connectTcp"]> {
+): Pick<TcpSocket, "end" | "abort"> {
   const reader = HttpReader.responses();
   reader.expectsNoBody = request.method === "HEAD";
   let answered = false;
@@ -145,28 +152,31 @@ function connect(
     else if (message === "bad") tell({ event: "bad" });
     else tell({ event: "response", response: message });
   };
-  return call.place.netns.sockets.connectTcp(
-    { ip: parseIp(ip), port: request.url.port, owner: call.name },
-    {
-      connected(socket) {
-        tell({ event: "connected", local: `${socket.local.port}` });
-        socket.write(
-          formatRequest({
-            method: request.method,
-            target: request.url.path,
-            headers: request.headers,
-            body: request.body,
-          }),
-        );
-      },
-      data(_socket, text) {
-        reader.feed(text);
-        look(false);
-      },
-      ended: () => look(true),
-      failed: (_socket, failure) => tell({ event: "failed", failure }),
+  const { url, method, headers, body, tls } = request;
+  const handlers: TcpHandlers = {
+    connected(socket) {
+      if (!tls) tell({ event: "connected", local: `${socket.local.port}` });
+      socket.write(formatRequest({ method, target: url.path, headers, body }));
     },
+    data(_socket, text) {
+      reader.feed(text);
+      look(false);
+    },
+    ended: () => look(true),
+    failed: (_socket, failure) => tell({ event: "failed", failure }),
+  };
+  const { random } = call.shell;
+  const secure = tls && { ...tls, random, padded: true, broken: (why: TlsFailure) => tell({ event: "tls", why }) };
+  let sending: Pick<TcpSocket, "end" | "abort"> | undefined;
+  const opened = (socket: TcpSocket): void => {
+    sending = socket;
+    tell({ event: "connected", local: `${socket.local.port}` });
+  };
+  const raw = call.place.netns.sockets.connectTcp(
+    { ip: parseIp(ip), port: url.port, owner: call.name },
+    secure ? clientOverTls(secure, { ...handlers, opened }) : handlers,
   );
+  return { end: () => (sending ?? raw).end(), abort: () => raw.abort() };
 }
 
 type Found = { readonly ip: string } | { readonly problem: string } | "timeout" | "stopped";

@@ -32,17 +32,22 @@ export const wget: Tool = async (call) => {
   if (text === undefined) throw new Failed("wget: missing URL\nUsage: wget [OPTION]... [URL]...");
   const url = parseUrl(text);
   if (!url || url.host === "") throw new Failed(`wget: bad address '${text}'`);
+  if (url.scheme !== "http" && url.scheme !== "https") throw new Failed(`wget: not an http or ftp url: ${text}`);
+  const secure = url.scheme === "https";
+  // BusyBox's has TLS, but looks at no certificate, and says so.
+  if (secure && !quiet) call.err("wget: note: TLS certificate validation not implemented\n");
   const outcome = await exchange(call, {
     url,
     method: "GET",
     headers: [
-      ["Host", url.port === 80 ? url.host : `${url.host}:${url.port}`],
+      ["Host", url.port === (secure ? 443 : 80) ? url.host : `${url.host}:${url.port}`],
       ["User-Agent", "Wget"],
       ["Connection", "close"],
     ],
     body: "",
     connectTimeout: undefined,
     timeout: timeout ?? 900 * second,
+    ...(secure && { tls: { host: url.host, protocols: [], check: () => undefined, secured: () => true } }),
   });
   if (outcome.result === "stopped") return 130;
   const name = output ?? (/([^/?]+)(\?.*)?$/.exec(url.path)?.[1] || "index.html");
@@ -74,6 +79,9 @@ function problemOf(outcome: Outcome, url: Url): string | undefined {
       const { status, reason } = outcome.response;
       return status >= 400 ? `server returned error: HTTP/1.1 ${status} ${reason ?? ""}`.trimEnd() : undefined;
     }
+    case "tls":
+      if (outcome.why.failure === "alert") return `TLS error from peer (alert code ${outcome.why.alert})`;
+      return outcome.why.failure === "closed" ? "connection closed prematurely" : "error getting response";
     case "no-host":
       return `bad address '${url.host}'`;
     case "timeout":

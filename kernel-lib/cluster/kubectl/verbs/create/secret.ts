@@ -1,4 +1,6 @@
 /** Owns `kubectl create secret generic|tls|docker-registry`. */
+import { readCertificates } from "../../../../apps/tls/certificate";
+import { readPrivateKey } from "../../../../apps/tls/keys";
 import { resolvePath } from "../../../shell/filesystem";
 import { Failed } from "../../../shell/tool";
 import { type Context, type Verb, verbOfVerbs } from "../../context";
@@ -34,15 +36,44 @@ const tls: Verb = {
     const name = oneName(context, "secret tls");
     const [cert, key] = [flags.text("cert") ?? "", flags.text("key") ?? ""];
     const data = { "tls.crt": fileAt(context, cert), "tls.key": fileAt(context, key) };
-    if (!/-----BEGIN CERTIFICATE-----/.test(data["tls.crt"])) {
-      throw new Failed(`error: tls: failed to find any PEM data in certificate input`);
-    }
-    if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(data["tls.key"])) {
-      throw new Failed(`error: tls: failed to find any PEM data in key input`);
-    }
+    checkPair(data["tls.crt"], data["tls.key"]);
     return make(context, name, data, "kubernetes.io/tls");
   },
 };
+
+/** What crypto/tls's X509KeyPair refuses, in its words. */
+function checkPair(cert: string, key: string): void {
+  const certificates = readCertificates(cert);
+  if (certificates.length === 0) {
+    const other = /-----BEGIN ([A-Z ]+)-----/.exec(cert)?.[1];
+    if (other?.endsWith("PRIVATE KEY")) {
+      throw new Failed(
+        "error: tls: failed to find certificate PEM data in certificate input, but did find a private key; PEM inputs may have been switched",
+      );
+    }
+    throw new Failed(
+      other === undefined
+        ? "error: tls: failed to find any PEM data in certificate input"
+        : `error: tls: failed to find "CERTIFICATE" PEM block in certificate input after skipping PEM blocks of the following types: [${other}]`,
+    );
+  }
+  if (!/-----BEGIN ([A-Z]+ )?PRIVATE KEY-----/.test(key)) {
+    const other = /-----BEGIN ([A-Z ]+)-----/.exec(key)?.[1];
+    if (other === "CERTIFICATE") {
+      throw new Failed("error: tls: found a certificate rather than a key in the PEM for the private key");
+    }
+    throw new Failed(
+      other === undefined
+        ? "error: tls: failed to find any PEM data in key input"
+        : `error: tls: failed to find PEM block with type ending in "PRIVATE KEY" in key input after skipping PEM blocks of the following types: [${other}]`,
+    );
+  }
+  const [leaf] = certificates;
+  const secret = readPrivateKey(key);
+  if (!leaf) throw new Failed("error: x509: malformed certificate");
+  if (!secret) throw new Failed("error: tls: failed to parse private key");
+  if (!leaf.belongsTo(secret)) throw new Failed("error: tls: private key does not match public key");
+}
 
 const registry: Verb = {
   name: "docker-registry",
