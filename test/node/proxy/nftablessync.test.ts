@@ -73,10 +73,14 @@ function list({ netns }: NodeNet): string {
     .join("");
 }
 
-/** Chains and sets in any order: they stand in the order in which they came to be. */
+/**
+ * Chains and sets in any order: they stand in the order in which they came to be. An element that leads where it led
+ * before stays as it is, with the comment of the Service that it was made for (nftElementStorage in upstream's proxier).
+ */
 function sorted(text: string): readonly string[] {
   return text
     .replace(/\n}\n$/, "")
+    .replace(/ comment "[^"]*" : /g, " : ")
     .split("\n\n")
     .sort();
 }
