@@ -2,7 +2,7 @@
 import type { Time, Timer } from "../sim/clock";
 import { second } from "../sim/clock";
 import type { Random } from "../sim/random";
-import { formatIp, type Ip, isLinkLocal, isLoopback, type Mac } from "./address";
+import { formatIp, type Ip, isLinkLocal, type Mac } from "./address";
 import type { Device } from "./device";
 import type { Neighbor, NeighborState } from "./neighborstate";
 import type { Netns } from "./netns";
@@ -16,7 +16,7 @@ import {
   type Solicitation,
   solicitation,
 } from "./solicit";
-import { standsIn } from "./standin";
+import { answersFor } from "./standin";
 import { farEnds } from "./wire";
 
 export type { Neighbor, NeighborState } from "./neighborstate";
@@ -199,13 +199,7 @@ export class Neighbors {
   /** Who asks me, or whom I stand in for, is remembered too, as STALE: it will speak to me next. */
   #askedFor(asked: Solicitation & { readonly kind: "ask" }, device: Device): void {
     const { senderIp, senderMac, target } = asked;
-    const { routes } = this.#netns;
-    // ARP answers for any address of the host (arp_ignore 0), neighbour discovery only for those of the device asked.
-    const mine =
-      typeof target === "number"
-        ? routes.isLocal(target) && !isLoopback(target)
-        : device.addresses.some(({ ip }) => ip === target);
-    if (mine || this.#proxies(target, device)) {
+    if (answersFor(this.#netns, device, target)) {
       if (senderIp === 0 || senderIp === 0n) return;
       this.#update(this.#entry(device, senderIp), senderMac, "STALE");
       const frame = advertisement(device, target, asked);
@@ -221,19 +215,6 @@ export class Neighbors {
   #told({ ip, mac, solicited }: Advertisement, device: Device): void {
     const known = this.#entries.get(device)?.get(ip);
     if (known) this.#update(known, mac, solicited ? "REACHABLE" : "STALE");
-  }
-
-  /**
-   * Answers for others: for whom a program of this host says so, and where this host would forward to by another device
-   * (net.ipv4.conf.NAME.proxy_arp).
-   */
-  #proxies(target: Ip, device: Device): boolean {
-    if (standsIn(device, target)) return true;
-    const { routes, sysctl } = this.#netns;
-    const forwards = typeof target === "number" ? sysctl.ipForward : sysctl.ipv6Forward;
-    if (!device.proxyArp || !forwards) return false;
-    const found = routes.lookup(target);
-    return found !== undefined && found.route.type === "unicast" && found.device !== device.name;
   }
 
   #update(entry: Entry, mac: Mac, state: "REACHABLE" | "STALE"): void {
@@ -337,7 +318,7 @@ export class Neighbors {
   /** A dry walk asks nobody: it looks who on the link has the address. */
   #look(device: Device, ip: Ip): Mac | undefined {
     for (const end of farEnds(device)) {
-      if (!end.master && (end.netns.routes.isLocal(ip) || end.netns.neighbors.#proxies(ip, end))) return end.mac;
+      if (!end.master && answersFor(end.netns, end, ip)) return end.mac;
     }
     return undefined;
   }

@@ -20,6 +20,8 @@ export interface Sysctl {
   vsExpireNodestConn: boolean;
   /** net.ipv4.vs.expire_quiescent_template: clients do not stay with a real server of weight 0. */
   vsExpireQuiescentTemplate: boolean;
+  /** net.ipv4.conf.all.arp_ignore 1: ARP answers only for addresses of the device that it is asked on. */
+  arpIgnore: boolean;
   /** net.ipv4.fib_multipath_hash_policy: what a flow is, of several next hops: 0 its addresses, 1 its ports, too. */
   fibMultipathHashPolicy: 0 | 1;
   /** net.ipv6.conf.all.disable_ipv6: no link-local addresses */
@@ -38,6 +40,7 @@ export function freshSysctl(): Sysctl {
     vsConnReuse: true,
     vsExpireNodestConn: false,
     vsExpireQuiescentTemplate: false,
+    arpIgnore: false,
     fibMultipathHashPolicy: 0,
     disableIpv6: false,
   };

@@ -4,6 +4,8 @@
  */
 import { describe, expect, it, test } from "vitest";
 import type { Cluster } from "../../kernel-lib/cluster/cluster";
+import { parseIp } from "../../kernel-lib/net/address";
+import { answersFor } from "../../kernel-lib/net/standin";
 import { addressOf, balanced, outcomes, run } from "./balanced";
 
 const places = ["client", "workstation", "node/node-1", "node/node-3", "pod/curl-1", "pod/curl-3"];
@@ -96,6 +98,23 @@ describe("--lb metallb, by ARP", () => {
     expect(await answers()).toBe(true);
     // Its hash is the smallest again.
     expect(outcomes(cluster, "client", "192.168.1.240:80")).toContain("10.244.3.0");
+  });
+
+  it("needs strictARP with IPVS: else every node answers, for its dummy device has the address", async () => {
+    const cluster = await balanced({ lb: "metallb", mode: "ipvs" });
+    const answering = (): string[] =>
+      [...cluster.nodes.values()].flatMap(({ name, net }) =>
+        answersFor(net.netns, net.netns.device("eth0"), parseIp("192.168.1.240")) ? [name] : [],
+      );
+    expect(answering()).toHaveLength(4);
+    const config = cluster.store.get("ConfigMap", "kube-system/kube-proxy")?.data?.["config.conf"] ?? "";
+    const data = { "config.conf": config.replace("strictARP: false", "strictARP: true") };
+    cluster.prompt.files.write("/tmp/patch.json", JSON.stringify({ data }));
+    await run(cluster, "kubectl patch cm kube-proxy -n kube-system --patch-file /tmp/patch.json");
+    await run(cluster, "kubectl rollout restart ds kube-proxy -n kube-system");
+    await cluster.advance("60s");
+    expect(answering()).toEqual(["node-3"]);
+    expect(await run(cluster, "ssh node-1 sysctl -n net.ipv4.conf.all.arp_ignore")).toBe("1\n");
   });
 
   it("takes addresses back, gives them on, and says what it cannot give", async () => {

@@ -10,6 +10,7 @@ const settings: Readonly<
 > = {
   "net.bridge.bridge-nf-call-ip6tables": "bridgeNfCallIp6tables",
   "net.bridge.bridge-nf-call-iptables": "bridgeNfCallIptables",
+  "net.ipv4.conf.all.arp_ignore": "arpIgnore",
   "net.ipv4.conf.all.forwarding": "ipForward",
   "net.ipv4.conf.all.route_localnet": "routeLocalnet",
   "net.ipv4.fib_multipath_hash_policy": "fibMultipathHashPolicy",

@@ -89,12 +89,14 @@ function begin(node: NodeNet, family: Family, grace: GracefulTermination, option
 }
 
 /** Settings of the kernel that the mode needs (NewProxier); `conn_reuse_mode` is left as it is since Linux 5.9. */
-function setUp(netns: Netns, { tcpTimeout, tcpFinTimeout, udpTimeout }: IpvsOptions): void {
+function setUp(netns: Netns, { strictArp, tcpTimeout, tcpFinTimeout, udpTimeout }: IpvsOptions): void {
   const { sysctl } = netns;
   sysctl.vsConntrack = true;
   sysctl.vsExpireNodestConn = true;
   sysctl.vsExpireQuiescentTemplate = true;
   sysctl.ipForward = true;
+  // Else every node answers ARP for the addresses of Services that its dummy device has.
+  if (strictArp) sysctl.arpIgnore = true;
   const { timeouts } = netns.ipvs.connections;
   if (tcpTimeout) timeouts.tcp = tcpTimeout;
   if (tcpFinTimeout) timeouts.tcpFin = tcpFinTimeout;
