@@ -109,7 +109,16 @@ export class Lives {
       const kind = row.background || life.pullFailures + life.crashes > 1 ? "background" : undefined;
       this.#after(life, lasts, () => this.#leave(life, stage, next), kind);
     }
-    this.#owner.changed();
+    if (stage === "running") this.#look(life);
+    else this.#owner.changed();
+  }
+
+  /** What has been started is told when the kubelet next looks; what has ended by then was never seen to run. */
+  #look(life: Life): void {
+    const { sim, figures } = this.#owner.host;
+    sim.clock.after(figures.look, () => {
+      if (life.stage === "running") this.#owner.changed();
+    });
   }
 
   #after(life: Life, delay: Time, run: () => void, kind: "background" | undefined): void {
@@ -212,7 +221,8 @@ export class Lives {
     const { sandbox } = owner;
     if (!image || !sandbox.connected || !sandbox.begun) return;
     // What is mounted may be a configuration that it cannot live with: that must be seen at once.
-    const plain = !(life.spec.volumeMounts ?? []).length;
+    // Every pod has its account's token, which no program here reads.
+    const plain = !life.spec.volumeMounts?.some(({ mountPath }) => !mountPath.startsWith("/var/run/secrets/"));
     const later = owner.lazy && image.quiet && plain && node.later.asleep ? node.later : undefined;
     try {
       if (!later) node.later.catchUp();
@@ -265,6 +275,7 @@ export class Lives {
     const { over, sandbox, ending, host } = this.#owner;
     if (life.container !== container || over || (sandbox.stopped !== undefined && !ending)) return;
     life.timer?.cancel();
+    if (host.sim.clock.now - (container.started ?? 0) <= host.figures.look) life.stage = "starting";
     const kind = life.crashes > 0 ? "background" : undefined;
     this.#after(life, host.figures.notice, () => this.#afterEnd(life, container), ending ? undefined : kind);
   }
