@@ -206,7 +206,18 @@ export function deploymentControllerOf({ sim, store }: Context): Controller {
   }
 }
 
+/** Templates of ReplicaSets that were found to be those of a Deployment: neither is ever changed, only replaced. */
+const sameTemplates = new WeakMap<object, object>();
+
 function sameTemplate(set: ReplicaSet, deployment: Deployment): boolean {
+  const { template } = set.spec;
+  if (template && sameTemplates.get(template) === deployment.spec.template) return true;
+  const is = hasSameTemplate(set, deployment);
+  if (is && template) sameTemplates.set(template, deployment.spec.template);
+  return is;
+}
+
+function hasSameTemplate(set: ReplicaSet, deployment: Deployment): boolean {
   const { [hashLabel]: _hash, ...labels } = set.spec.template?.metadata?.labels ?? {};
   const { metadata, ...rest } = set.spec.template ?? {};
   return same(

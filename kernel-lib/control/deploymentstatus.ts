@@ -11,21 +11,24 @@ type Condition = NonNullable<Status["conditions"]>[number];
 
 /** The counts, without conditions; zeros are left out, as the API leaves them out. */
 export function deploymentStatus(deployment: Deployment, current: ReplicaSet, all: readonly ReplicaSet[]): Status {
-  const total = (count: (set: ReplicaSet) => number): number => all.reduce((sum, set) => sum + count(set), 0);
-  const replicas = total((set) => set.status.replicas);
-  const available = total((set) => set.status.availableReplicas ?? 0);
-  const counts = {
-    replicas,
-    updatedReplicas: current.status.replicas,
-    readyReplicas: total((set) => set.status.readyReplicas ?? 0),
-    availableReplicas: available,
-    unavailableReplicas: Math.max(0, total((set) => set.spec.replicas ?? 0) - available),
-  };
-  return {
-    ...(deployment.metadata.generation !== undefined && { observedGeneration: deployment.metadata.generation }),
-    ...(deployment.status.collisionCount !== undefined && { collisionCount: deployment.status.collisionCount }),
-    ...Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)),
-  };
+  let [replicas, ready, available, wanted] = [0, 0, 0, 0];
+  for (const { status, spec } of all) {
+    replicas += status.replicas;
+    ready += status.readyReplicas ?? 0;
+    available += status.availableReplicas ?? 0;
+    wanted += spec.replicas ?? 0;
+  }
+  const { generation } = deployment.metadata;
+  const { collisionCount } = deployment.status;
+  const status: { -readonly [K in keyof Status]: Status[K] } = {};
+  if (generation !== undefined) status.observedGeneration = generation;
+  if (collisionCount !== undefined) status.collisionCount = collisionCount;
+  if (replicas > 0) status.replicas = replicas;
+  if (current.status.replicas > 0) status.updatedReplicas = current.status.replicas;
+  if (ready > 0) status.readyReplicas = ready;
+  if (available > 0) status.availableReplicas = available;
+  if (wanted > available) status.unavailableReplicas = wanted - available;
+  return status;
 }
 
 /** Available and Progressing, with the times of their last change. */
@@ -104,7 +107,7 @@ function dated(bare: Bare, before: Condition | undefined, now: Status, then: Sta
   const stamp = rfc3339(time);
   const moved = bare.type === "Progressing" && bare.reason !== "ProgressDeadlineExceeded" && advanced(now, then);
   const unchanged = before && before.status === bare.status && before.reason === bare.reason;
-  if (unchanged && !moved) return { ...before, message: bare.message ?? "" };
+  if (unchanged && !moved) return before.message === bare.message ? before : { ...before, message: bare.message ?? "" };
   return {
     type: bare.type,
     status: bare.status,

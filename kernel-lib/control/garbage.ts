@@ -61,8 +61,8 @@ export function garbageCollectorOf({ store }: Context): Controller {
       return undefined;
     }
     const owners = object.metadata.ownerReferences ?? [];
-    if (owners.length === 0) return undefined;
     const meta = object.metadata as Meta;
+    if (owners.every((owner) => find(owner, meta) !== undefined)) return undefined;
     const solid = owners.filter((owner) => find(owner, meta) !== undefined);
     if (solid.length === 0) store.delete(kind, keyOf(object), by, { propagation: "Background", uid: meta.uid });
     else if (solid.length < owners.length) setOwners(object, solid);
