@@ -23,6 +23,8 @@ export interface NodeFigures {
   readonly crashForgiven: Time;
   /** How often a container whose configuration names what is not there is tried again. */
   readonly configRetry: Time;
+  /** From a container's start until the kubelet has looked: what ends sooner is never told as running. */
+  readonly look: Time;
   /** From a container's end until the kubelet has noticed and reported it. */
   readonly notice: Time;
   /** What a pod that was deleted by force gets to stop. */
@@ -55,6 +57,7 @@ export const defaultFigures: NodeFigures = {
   crashBackOff: { first: 10 * second, longest: 5 * minute },
   crashForgiven: 10 * minute,
   configRetry: 12 * second,
+  look: 0,
   notice: 700 * millisecond,
   orphanGrace: 2 * second,
   removeSandbox: 250 * millisecond,

@@ -111,3 +111,20 @@ test("what is mounted at a folder hides what was there, is listed, and cannot be
   expect(files.remove("/m/deep")).toBe(true);
   expect(volume.paths()).toEqual(["/sub/new"]);
 });
+
+test("what ends as soon as it starts was never ready: a rollout of it stops, and what was there before goes on", async () => {
+  const ends = `{"spec":{"template":{"spec":{"containers":[{"name":"nginx","command":["sh","-c","exit 1"]}]}}}}`;
+  const { run } = await bench(two);
+  await run("kubectl create deployment web --image=nginx --replicas=3; kubectl rollout status deployment web");
+  await run(`kubectl patch deployment web -p '${ends}'; sleep 60`);
+  expect((await run("kubectl get pods -l app=web --no-headers | awk '{print $2, $3}' | sort")).split("\n")).toEqual([
+    ...["0/1 CrashLoopBackOff", "1/1 Running", "1/1 Running", "1/1 Running", ""],
+  ]);
+  await run(
+    "kubectl -n kube-system get cm kube-proxy -o yaml | sed 's/mode: iptables/mode: ebpf/' | kubectl replace -f -",
+  );
+  await run("kubectl -n kube-system rollout restart daemonset kube-proxy; sleep 60");
+  const proxies = await run("kubectl -n kube-system get pods -l k8s-app=kube-proxy --no-headers");
+  expect(proxies.match(/1\/1 +Running/g)).toHaveLength(1);
+  expect(proxies.match(/CrashLoopBackOff/g)).toHaveLength(1);
+});
