@@ -1,6 +1,7 @@
 /** Owns reading the data of ConfigMaps and Secrets as text. */
 import { keyFor } from "../api/meta";
 import type { Store } from "../api/store";
+import { textOf } from "../apps/octets";
 
 /** Key → text; undefined if there is no such object. */
 export function dataOf(
@@ -22,9 +23,9 @@ export function dataOf(
 
 const base64Letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/** RFC 4648 base64 of UTF-8 text. */
+/** RFC 4648 base64; octets that are no UTF-8 stay what they are (`textOf`). */
 function fromBase64(text: string): string {
-  let escaped = "";
+  let binary = "";
   let bits = 0;
   let held = 0;
   for (const letter of text.replace(/[=\s]/g, "")) {
@@ -32,7 +33,7 @@ function fromBase64(text: string): string {
     bits += 6;
     if (bits < 8) continue;
     bits -= 8;
-    escaped += `%${((held >> bits) & 255).toString(16).padStart(2, "0")}`;
+    binary += String.fromCharCode((held >> bits) & 255);
   }
-  return decodeURIComponent(escaped);
+  return textOf(binary);
 }

@@ -1,3 +1,7 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { binaryOf, streamOf, textOf } from "../../kernel-lib/apps/octets";
 import {
@@ -15,8 +19,10 @@ import { matchName, verifyChain } from "../../kernel-lib/apps/tls/verify";
 import { parseIp } from "../../kernel-lib/net/address";
 import { utf8 } from "../../kernel-lib/net/bytes";
 import { utf8Length } from "../../kernel-lib/net/packet";
+import { type CapturedFrame, pcapFile } from "../../kernel-lib/net/pcap";
 import { hour, second } from "../../kernel-lib/sim/clock";
 import { Random } from "../../kernel-lib/sim/random";
+import { requireOrSkip } from "../judges";
 import { overlay } from "../net/topology";
 
 const day = 24 * hour;
@@ -172,6 +178,7 @@ describe("a connection", () => {
   interface Talk {
     readonly heard: string[];
     readonly wire: string[];
+    readonly frames: CapturedFrame[];
     failure?: TlsFailure;
   }
 
@@ -179,7 +186,7 @@ describe("a connection", () => {
     const { sim, nodes } = overlay(2);
     const [client, server] = nodes;
     if (!client || !server) throw new Error("two nodes were asked for");
-    const done: Talk = { heard: [], wire: [] };
+    const done: Talk = { heard: [], wire: [], frames: [] };
     const accept = (): object => ({
       data: (socket: SecureSocket, text: string) => {
         done.heard.push(`server ${socket.secure ?? "plain"} ${text.slice(0, 20)}`);
@@ -212,7 +219,8 @@ describe("a connection", () => {
         },
       ),
     );
-    client.device("eth0").tap((frame) => {
+    client.device("eth0").tap((frame, _direction, at) => {
+      done.frames.push({ frame, at });
       if (frame.type !== "ip" || frame.packet.body.protocol !== "tcp") return;
       const { payload } = frame.packet.body;
       if (payload !== "") done.wire.push(payload);
@@ -236,6 +244,29 @@ describe("a connection", () => {
     expect(sizes[0]).toBe(517);
     expect(sizes).toContain(80);
     expect(sizes).toContain("the secret".length + 22);
+  });
+
+  test("is TLS 1.3 to Wireshark's eyes: a hello with the server's name, its answer, and data that is no more than that", (context) => {
+    const probe = spawnSync("tshark", ["--version"], { encoding: "utf8" });
+    requireOrSkip(context, probe.status === 0, "no tshark here");
+    const file = join(mkdtempSync(join(tmpdir(), "kubebook-tls-")), "talk.pcap");
+    try {
+      writeFileSync(file, pcapFile(talk(() => undefined).frames));
+      const fields = [
+        "tls.handshake.type",
+        "tls.handshake.extensions_server_name",
+        "tls.record.opaque_type",
+        "_ws.malformed",
+      ];
+      const asked = fields.flatMap((field) => ["-e", field]);
+      const options = ["-r", file, "-Y", "tls || _ws.malformed", "-T", "fields", ...asked];
+      const lines = spawnSync("tshark", options, { encoding: "utf8" }).stdout.trimEnd().split("\n");
+      expect(lines[0]?.trimEnd()).toBe("1\tweb");
+      expect(lines[1]?.trimEnd()).toMatch(/^2\t\t23(,23)*$/);
+      for (const line of lines.slice(2)) expect(line.trimEnd()).toMatch(/^\t\t23(,23)*$/);
+    } finally {
+      rmSync(dirname(file), { recursive: true, force: true });
+    }
   });
 
   test("is refused for the certificate, and told apart from one that is none of TLS", () => {

@@ -3,7 +3,7 @@
 import { md5, sha1 } from "@noble/hashes/legacy";
 import { sha256, sha384, sha512 } from "@noble/hashes/sha2";
 import { bytesToHex } from "@noble/hashes/utils";
-import { binaryOf, streamOf } from "../../../apps/octets";
+import { binaryOf } from "../../../apps/octets";
 import { generateKey, readPrivateKey } from "../../../apps/tls/keys";
 import { hexDigits } from "../../../sim/random";
 import { type Call, Failed } from "../../shell/tool";
@@ -69,7 +69,7 @@ export function rand(call: Call, args: readonly string[]): number {
   const octets = hex.replace(/../g, (pair) => String.fromCharCode(Number.parseInt(pair, 16)));
   if (options.has("hex")) write(call, options.text("out"), `${hex}\n`);
   else if (options.has("base64")) write(call, options.text("out"), `${btoa(octets).replace(/.{64}(?=.)/g, "$&\n")}\n`);
-  else write(call, options.text("out"), streamOf(octets));
+  else throw new Failed("rand: octets that are no text cannot be printed here: add -hex or -base64");
   return 0;
 }
 
