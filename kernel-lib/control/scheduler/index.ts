@@ -38,32 +38,35 @@ export function schedulerOf({ sim, store }: Context): Controller {
     return mine ? [key] : freed;
   }
 
-  /** Enough of the nodes that the pod may have. */
-  function fitting(pod: Pod, all: readonly NodeInfo[]): readonly NodeInfo[] {
+  /** Enough of the nodes that the pod may have, by their places. */
+  function fitting(pod: Pod, all: readonly NodeInfo[]): readonly number[] {
     const asked = askedBy(pod, false);
-    const fits = (info: NodeInfo): boolean => mayHave(pod, info, asked);
     const only = pinnedTo(pod);
     if (only !== undefined) {
       const info = nodes.get(only);
-      return info && fits(info) ? [info] : [];
+      return info && mayHave(pod, info, asked) ? [info.at] : [];
     }
+    const columns = nodes.columns();
+    const { plain } = columns;
+    const choosy = Boolean(pod.spec.nodeSelector ?? pod.spec.affinity);
     const enough = enoughOf(all.length);
-    const found: NodeInfo[] = [];
+    const found: number[] = [];
     let looked = 0;
     for (let at = start % all.length; looked < all.length && found.length < enough; looked++) {
-      const info = all[at] as NodeInfo;
-      if (fits(info)) found.push(info);
+      const simple = !choosy && plain[at] === 1;
+      if (simple ? columns.hasRoom(at, asked) : mayHave(pod, all[at] as NodeInfo, asked)) found.push(at);
       if (++at === all.length) at = 0;
     }
     start = (start + looked) % all.length;
     return found;
   }
 
-  function choose(pod: Pod, candidates: readonly NodeInfo[]): Node {
+  function choose(pod: Pod, candidates: readonly number[], all: readonly NodeInfo[]): Node {
     const siblings = spread.of(pod);
-    for (const [name, count] of siblings ?? []) nodes.setSiblings(name, count);
-    const marks = scores(pod, askedBy(pod, true), candidates, siblings !== undefined);
-    for (const [name] of siblings ?? []) nodes.setSiblings(name, 0);
+    const columns = nodes.columns();
+    for (const [name, count] of siblings ?? []) columns.siblings[nodes.get(name)?.at ?? -1] = count;
+    const marks = scores(pod, askedBy(pod, true), candidates, { all, columns, spreads: siblings !== undefined });
+    columns.siblings.fill(0);
     let best = Number.NEGATIVE_INFINITY;
     let ties = 0;
     for (const mark of marks) {
@@ -71,7 +74,8 @@ export function schedulerOf({ sim, store }: Context): Controller {
       if (mark > best) best = mark;
     }
     let left = ties === 1 ? 0 : random.integer(0, ties - 1);
-    return (candidates.find((_, at) => marks[at] === best && left-- === 0) as NodeInfo).node;
+    const chosen = candidates.find((_, at) => marks[at] === best && left-- === 0) as number;
+    return (all[chosen] as NodeInfo).node;
   }
 
   function reconcile(key: Key): Again | undefined {
@@ -79,7 +83,7 @@ export function schedulerOf({ sim, store }: Context): Controller {
     if (!pod || !waiting.has(key)) return undefined;
     const all = nodes.all();
     const candidates = all.length === 0 ? [] : fitting(pod, all);
-    if (candidates.length > 0) bind(pod, choose(pod, candidates));
+    if (candidates.length > 0) bind(pod, choose(pod, candidates, all));
     else refuse(pod, all.length, reasonsAgainst(pod, all));
     return undefined;
   }

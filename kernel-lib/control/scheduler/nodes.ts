@@ -1,6 +1,7 @@
 /** Owns the scheduler's picture of the nodes: what each has to give and what is used of it, and which are looked at. */
 import type { Kinds } from "../../api/kinds";
 import type { Store } from "../../api/store";
+import { NodeColumns } from "./columns";
 import { allocatable, NodeUsage, type Sums, type Usage } from "./usage";
 
 type Node = Kinds["Node"];
@@ -14,19 +15,8 @@ export interface NodeInfo {
   /** No taints, and open for pods: only its room decides. */
   plain: boolean;
   readonly used: Sums;
-  /** Pods of the kind that is being placed, while it is being placed. */
-  siblings: number;
-  /** What the node was worth to the last pod, as long as it is as it was; most pods ask for the same. */
-  worth: Worth | undefined;
-}
-
-/** The marks for how full a node would be with a pod that asks for this. */
-export interface Worth {
-  readonly cpu: number;
-  readonly memory: number;
-  readonly room: Usage;
-  readonly version: number;
-  readonly marks: number;
+  /** Its place among all. */
+  at: number;
 }
 
 export class SchedulerNodes {
@@ -34,6 +24,7 @@ export class SchedulerNodes {
   readonly #usage = new NodeUsage();
   readonly #byName = new Map<string, NodeInfo>();
   #list: readonly NodeInfo[] | undefined;
+  #columns: NodeColumns | undefined;
 
   constructor(store: Store) {
     this.#store = store;
@@ -41,17 +32,27 @@ export class SchedulerNodes {
 
   /** In the order of their creation. */
   all(): readonly NodeInfo[] {
-    this.#list ??= this.#store.list("Node").flatMap((node) => this.#byName.get(node.metadata.name) ?? []);
+    if (!this.#list) {
+      this.#list = this.#store.list("Node").flatMap((node) => this.#byName.get(node.metadata.name) ?? []);
+      for (const [at, info] of this.#list.entries()) info.at = at;
+      this.#columns = undefined;
+    }
     return this.#list;
+  }
+
+  /** The figures of all of them, each at its place. */
+  columns(): NodeColumns {
+    const all = this.all();
+    this.#columns ??= new NodeColumns(all);
+    return this.#columns;
   }
 
   get(name: string): NodeInfo | undefined {
     return this.#byName.get(name);
   }
 
-  setSiblings(name: string, count: number): void {
-    const info = this.#byName.get(name);
-    if (info) info.siblings = count;
+  #changed(info: NodeInfo | undefined): void {
+    if (info && this.#list) this.#columns?.fill(info.at, info);
   }
 
   /** Follows every write of a node. */
@@ -68,16 +69,18 @@ export class SchedulerNodes {
       if (known.node.status !== now.status) known.room = allocatable(now);
       known.node = now;
       known.plain = plain;
+      this.#changed(known);
       return;
     }
     const used = this.#usage.of(name);
-    this.#byName.set(name, { name, node: now, room: allocatable(now), plain, used, siblings: 0, worth: undefined });
+    this.#byName.set(name, { name, node: now, room: allocatable(now), plain, used, at: 0 });
     this.#list = undefined;
   }
 
   /** Follows every write of a pod. */
   seePod(now: Pod | undefined, before: Pod | undefined): void {
-    this.#usage.see(now, before);
+    if (!this.#usage.see(now, before)) return;
+    for (const pod of [now, before]) this.#changed(this.#byName.get(pod?.spec.nodeName ?? ""));
   }
 }
 

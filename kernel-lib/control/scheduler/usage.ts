@@ -53,25 +53,25 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 export interface Sums {
   readonly asked: Writable<Usage>;
   readonly guessed: Writable<Usage>;
-  /** Counts up with every change. */
-  version: number;
 }
 
 /** Follows every write of a pod. */
 export class NodeUsage {
   readonly #nodes = new Map<string, Sums>();
 
-  see(now: Pod | undefined, before: Pod | undefined): void {
-    if (now && before && now.spec === before.spec && hasEnded(now) === hasEnded(before)) return;
+  /** @returns whether any sum may have changed */
+  see(now: Pod | undefined, before: Pod | undefined): boolean {
+    if (now && before && now.spec === before.spec && hasEnded(now) === hasEnded(before)) return false;
     if (before) this.#add(before, -1);
     if (now) this.#add(now, 1);
+    return true;
   }
 
   /** The same object for as long as there is the scheduler. */
   of(node: string): Sums {
     const known = this.#nodes.get(node);
     if (known) return known;
-    const sums = { asked: { ...nothing }, guessed: { ...nothing }, version: 0 };
+    const sums = { asked: { ...nothing }, guessed: { ...nothing } };
     this.#nodes.set(node, sums);
     return sums;
   }
@@ -82,7 +82,6 @@ export class NodeUsage {
     const sums = this.of(node);
     add(sums.asked, askedBy(pod, false), sign);
     add(sums.guessed, askedBy(pod, true), sign);
-    sums.version++;
   }
 }
 
