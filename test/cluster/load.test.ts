@@ -156,7 +156,7 @@ kubectl wait --for=condition=Available deployment/web`;
 describe("a question that names nothing", () => {
   it.each([
     [{ from: "pod/nope", to: "svc/web:80" }, 'pods "nope" not found'],
-    [{ from: "client", to: "svc/web:80" }, 'from: "client" is none of pod/[namespace/]name, node/name, workstation'],
+    [{ from: "laptop", to: "svc/web:80" }, 'from: "laptop" is none of pod/[namespace/]name, node/name, workstation'],
     [{ from: "pod/client", to: "svc/nope:80" }, 'services "nope" not found'],
     [{ from: "pod/client", to: "web" }, 'to: "web" is none of'],
     [{ from: "pod/client", to: "web:80" }, "a Service is svc/web:80"],
