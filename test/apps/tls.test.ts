@@ -263,7 +263,8 @@ describe("a connection", () => {
       const lines = spawnSync("tshark", options, { encoding: "utf8" }).stdout.trimEnd().split("\n");
       expect(lines[0]?.trimEnd()).toBe("1\tweb");
       expect(lines[1]?.trimEnd()).toMatch(/^2\t\t23(,23)*$/);
-      for (const line of lines.slice(2)) expect(line.trimEnd()).toMatch(/^\t\t23(,23)*$/);
+      // A segment in the middle of a record has nothing to show yet.
+      for (const line of lines.slice(2)) expect(line.trim()).toMatch(/^(23(,23)*)?$/);
     } finally {
       rmSync(dirname(file), { recursive: true, force: true });
     }
