@@ -19,7 +19,16 @@ import {
 } from "./errors";
 import { fieldLabels, fieldValue } from "./fields";
 import { jsonPatch } from "./jsonpatch";
-import { apiVersionOf, type Draft, type Kind, type Kinds, type KubeObject, type Resource, resourceOf } from "./kinds";
+import {
+  apiVersionOf,
+  type Draft,
+  isServed,
+  type Kind,
+  type Kinds,
+  type KubeObject,
+  type Resource,
+  resourceOf,
+} from "./kinds";
 import { keyFor, keyOf, type Meta } from "./meta";
 import type { Fresh } from "./mutable";
 import { mergePatch, strategicMerge } from "./patch";
@@ -159,6 +168,9 @@ class Server implements Api {
 
   create<K extends Kind>(kind: K, object: object, options: WriteOptions = {}): Kinds[K] {
     const resource = resourceOf(kind);
+    if (!isServed(resource, this.store)) {
+      throw new StatusError("NotFound", "the server could not find the requested resource");
+    }
     const fresh = this.#fresh(kind, object, options);
     const meta = fresh.metadata;
     if (resource.namespaced) this.#checkNamespace(resource, meta);
