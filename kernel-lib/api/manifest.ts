@@ -182,11 +182,16 @@ function objectsOf(value: unknown, source: string, line: number): readonly Manif
 
 /**
  * The resource that a manifest is of.
+ * @param serves whether this cluster has a resource
  * @throws ManifestError `resource mapping not found for name: "x" …: no matches for kind "X" in version "v1"`
  */
-export function resourceFor(manifest: Manifest, source: string): Resource {
+export function resourceFor(
+  manifest: Manifest,
+  source: string,
+  serves: (resource: Resource) => boolean = () => true,
+): Resource {
   const found = findKind(manifest.apiVersion, manifest.kind);
-  if (found) return found;
+  if (found && serves(found)) return found;
   const meta = manifest.object.metadata as { readonly name?: string; readonly namespace?: string } | undefined;
   const name = `name: ${JSON.stringify(meta?.name ?? "")} namespace: ${JSON.stringify(meta?.namespace ?? "")}`;
   const text = `resource mapping not found for ${name} from ${JSON.stringify(source)}: no matches for kind`;

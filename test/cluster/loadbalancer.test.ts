@@ -44,6 +44,12 @@ describe("--lb none", () => {
     );
     const refused = `error: the server doesn't have a resource type "ipaddresspools"\n`;
     expect(await run(cluster, "kubectl get ipaddresspools", true)).toBe(refused);
+    const pool =
+      "{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: p}, spec: {addresses: [10.0.0.0/24]}}";
+    expect(await run(cluster, `echo '${pool}' | kubectl apply -f -`, true)).toBe(
+      `error: resource mapping not found for name: "p" namespace: "" from "STDIN": ` +
+        `no matches for kind "IPAddressPool" in version "metallb.io/v1beta1"\nensure CRDs are installed first\n`,
+    );
     expect(await run(cluster, "kubectl api-resources")).not.toContain("metallb");
     expect(outcomes(cluster, "client", "192.168.1.13:30001")).toBe(
       "50 % web-1 sees 10.244.3.0, 50 % web-2 sees 10.244.3.0",

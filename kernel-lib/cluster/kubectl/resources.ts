@@ -124,12 +124,13 @@ export interface FromFile {
 export function readFiles(context: Context): readonly FromFile[] {
   const found: FromFile[] = [];
   const selector = parseSelector(context.flags.text("selector") ?? "");
+  const serves = (resource: Resource): boolean => isServed(resource, context.api.store);
   for (const given of context.flags.texts("filename").flatMap((text) => text.split(","))) {
     for (const [source, text] of textsOf(context, given)) {
       try {
         for (const manifest of parseManifests(text, source)) {
           if (!selected(manifest, selector)) continue;
-          found.push({ manifest, resource: resourceFor(manifest, source), source });
+          found.push({ manifest, resource: resourceFor(manifest, source, serves), source });
         }
       } catch (error) {
         if (!(error instanceof ManifestError)) throw error;
