@@ -39,12 +39,12 @@ class NatHooks {
     this.#family = family;
   }
 
-  /** Gives back what takes the chain away again. */
+  /** Before those of the same priority (nf_hook_entries_grow). Gives back what takes the chain away again. */
   add(chain: NatChain): () => void {
     // With the first chain all four come (nf_nat_register_fn): what one decides, the others must undo in the replies.
     if (this.#chains.size === 0) for (const hook of Object.keys(places) as NatHook[]) this.#at(hook);
     const chains = this.#at(chain.hook);
-    const at = chains.findIndex((other) => other.priority > chain.priority);
+    const at = chains.findIndex((other) => other.priority >= chain.priority);
     chains.splice(at < 0 ? chains.length : at, 0, chain);
     return () => {
       const index = chains.indexOf(chain);

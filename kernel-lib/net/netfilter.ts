@@ -49,14 +49,14 @@ export class Netfilter {
   readonly #deferred = new Map<string, () => void>();
   #filling = false;
 
-  /** Adds a function: after those of the same priority. Gives back what removes it. */
+  /** Adds a function: before those of the same priority, as Linux (nf_hook_entries_grow). Gives back what removes it. */
   add(added: HookFunction): () => void {
     const lists = [this.#ipv4, this.#ipv6].map((hooks) => hooks[added.hook]);
     const chosen = lists.filter(
       (_, index) => added.family === undefined || (added.family === "IPv4") === (index === 0),
     );
     for (const list of chosen) {
-      const at = list.findIndex((other) => other.priority > added.priority);
+      const at = list.findIndex((other) => other.priority >= added.priority);
       list.splice(at < 0 ? list.length : at, 0, added);
     }
     return () => {
