@@ -54,6 +54,23 @@ const files = {
   "web.yaml": web,
   "one.yaml": one,
   "a.conf": "x: 1\n",
+  "six.yaml": `apiVersion: v1
+kind: Service
+metadata: {name: six}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: six-1, labels: {kubernetes.io/service-name: six}}
+addressType: IPv6
+ports: [{port: 80}]
+endpoints: [{addresses: ["fd00::6"]}]
+---
+apiVersion: v1
+kind: Endpoints
+metadata: {name: six, labels: {endpointslice.kubernetes.io/skip-mirror: "true"}}
+subsets: [{addresses: [{ip: 10.0.0.9}]}]
+`,
   "number.yaml": `${head}metadata: {name: 5}\n`,
   "nameless.yaml": `${head}data: {a: b}\n`,
   "scalars.yaml": `${head}metadata: {name: e1}
@@ -278,6 +295,10 @@ describe.skipIf(version === undefined)("our kubectl prints what a real one print
     "describe rs",
     "describe pods -l run=my-nginx",
     "describe endpoints my-nginx",
+    "create -f six.yaml",
+    "describe svc six",
+    "describe endpoints six",
+    "delete -f six.yaml",
     "describe endpointslices -l kubernetes.io/service-name=my-nginx",
     "describe ns default",
     "describe sa default",

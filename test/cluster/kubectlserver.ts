@@ -2,7 +2,14 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { StatusError } from "../../kernel-lib/api/errors";
-import { apiVersionOf, type Kind, type KubeObject, type Resource, resources } from "../../kernel-lib/api/kinds";
+import {
+  apiVersionOf,
+  isServed,
+  type Kind,
+  type KubeObject,
+  type Resource,
+  resources,
+} from "../../kernel-lib/api/kinds";
 import type { PatchType } from "../../kernel-lib/api/rest";
 import { parseTime } from "../../kernel-lib/api/time";
 import type { Cluster } from "../../kernel-lib/cluster/cluster";
@@ -46,10 +53,15 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
   return text === "" ? undefined : JSON.parse(text);
 }
 
-const versions = [...new Set(resources.map(apiVersionOf))];
+type Served = readonly Resource[];
+
+function versionsOf(served: Served): readonly string[] {
+  return [...new Set(served.map(apiVersionOf))];
+}
 
 /** Discovery, `/version`, and as much of OpenAPI as tells kubectl that the server checks fields itself. */
-function document(path: string): object | undefined {
+function document(path: string, served: Served): object | undefined {
+  const versions = versionsOf(served);
   if (path === "/version")
     return { major: "1", minor: "36", gitVersion: "v1.36.0", goVersion: "go1.25", platform: "linux/amd64" };
   if (path === "/api") return { kind: "APIVersions", versions: ["v1"], serverAddressByClientCIDRs: [] };
@@ -65,7 +77,7 @@ function document(path: string): object | undefined {
   }
   const version = /^\/apis?\/(.+)$/.exec(path)?.[1];
   if (version !== undefined && versions.includes(version)) {
-    return { kind: "APIResourceList", apiVersion: "v1", groupVersion: version, resources: listed(version) };
+    return { kind: "APIResourceList", apiVersion: "v1", groupVersion: version, resources: listed(version, served) };
   }
   if (path === "/openapi/v3") {
     const entry = (each: string): [string, object] => [
@@ -75,7 +87,7 @@ function document(path: string): object | undefined {
     return { paths: Object.fromEntries(versions.map(entry)) };
   }
   const described = versions.find((each) => path === `/openapi/v3${rootOf(each)}`);
-  return described === undefined ? undefined : openApi(described);
+  return described === undefined ? undefined : openApi(described, served);
 }
 
 function rootOf(version: string): string {
@@ -84,8 +96,8 @@ function rootOf(version: string): string {
 
 const verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
-function listed(version: string): readonly object[] {
-  return resources
+function listed(version: string, served: Served): readonly object[] {
+  return served
     .filter((each) => apiVersionOf(each) === version)
     .flatMap((each) => {
       const one = {
@@ -109,8 +121,8 @@ function listed(version: string): readonly object[] {
     });
 }
 
-function openApi(version: string): object {
-  const own = resources.filter((each) => apiVersionOf(each) === version);
+function openApi(version: string, served: Served): object {
+  const own = served.filter((each) => apiVersionOf(each) === version);
   const parameters = [{ name: "fieldValidation", in: "query" }];
   const paths = own.map((each): [string, object] => {
     const gvk = { group: each.group, version: each.version, kind: each.kind };
@@ -143,7 +155,8 @@ function readPath(path: string): Asked | undefined {
 
 async function answer(cluster: Cluster, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? "/", "http://x");
-  const found = document(url.pathname);
+  const served = resources.filter((each) => isServed(each, cluster.store));
+  const found = document(url.pathname, served);
   if (found) return send(response, 200, found);
   // Kinds that the cluster has none of, but kubectl's describe asks for.
   if (/\/(resourcequotas|limitranges)$/.test(url.pathname)) {

@@ -55,7 +55,7 @@ function endpointsOf(slices: readonly Slice[], name: string): string {
       if ((port.name ?? "") !== name) continue;
       for (const endpoint of slice.endpoints) {
         if (endpoint.conditions?.ready === false) continue;
-        all.push(...endpoint.addresses.map((address) => `${address}:${port.port}`));
+        all.push(...endpoint.addresses.map((address) => hostAndPort(address, port.port)));
       }
     }
   }
@@ -71,8 +71,7 @@ export function describeEndpoints(endpoints: Kinds["Endpoints"]): Line[] {
     lines.push(line(1, "Addresses:", listed(subset.addresses)));
     lines.push(line(1, "NotReadyAddresses:", listed(subset.notReadyAddresses)));
     const ports = subset.ports ?? [];
-    if (ports.length === 0) lines.push(line(1, "Ports:", "<unset>"));
-    else {
+    if (ports.length > 0) {
       lines.push(line(1, "Ports:"), line(2, "Name", "Port", "Protocol"), line(2, "----", "----", "--------"));
       for (const { name, port, protocol } of ports)
         lines.push(line(2, name || "<unset>", String(port), protocol ?? "TCP"));
@@ -80,6 +79,11 @@ export function describeEndpoints(endpoints: Kinds["Endpoints"]): Line[] {
     lines.push(text(""));
   }
   return lines;
+}
+
+/** Go's net.JoinHostPort: an IPv6 address stands in brackets. */
+function hostAndPort(address: string, port: number | undefined): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 export function describeSlice(slice: Slice): Line[] {
