@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -104,6 +104,91 @@ test("certificates and keys are read alike by the real openssl, and it says the 
       expect.soft(ours.exitCode, line).toBe(real.status);
     }
   } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}, 60_000);
+
+/** The real s_server with a certificate of ours, on a port of the loopback's that it chooses itself. */
+async function serve(folder: string): Promise<{ readonly server: ChildProcess; readonly port: string }> {
+  const args = ["s_server", "-accept", "127.0.0.1:0", "-cert", "web.crt", "-key", "web.key", "-www"];
+  const server = spawn("openssl", args, { cwd: folder, stdio: ["ignore", "pipe", "ignore"] });
+  return new Promise((resolve, reject) => {
+    let said = "";
+    server.on("exit", () => reject(new Error(`s_server ended: ${said}`)));
+    server.stdout?.on("data", (part) => {
+      said += part;
+      const port = /^ACCEPT 127\.0\.0\.1:(\d+)/m.exec(said)?.[1];
+      if (port !== undefined) resolve({ server, port });
+    });
+  });
+}
+
+test("the real curl believes our certificates, or refuses them in our curl's words", async (context) => {
+  requireOrSkip(context, spawnSync("curl", ["--version"]).status === 0, "no curl here");
+  requireOrSkip(context, spawnSync("openssl", ["version"]).status === 0, "no openssl here");
+  const cluster = new Cluster({ seed: 6 });
+  await cluster.start();
+  const session = cluster.session();
+  const type = async (line: string): Promise<string> => {
+    let text = "";
+    await session.type(line, (_stream, part) => {
+      text += part;
+    });
+    return text;
+  };
+  // For a hundred years: the real clock is another.
+  const lasting = "-days 36500";
+  await type(`openssl req -x509 -nodes ${lasting} -newkey rsa:2048 -keyout ca.key -out ca.crt -subj /CN=CA`);
+  await type(
+    "openssl req -new -nodes -newkey rsa:2048 -keyout web.key -out web.csr -subj /CN=web -addext subjectAltName=DNS:web,DNS:*.web.example",
+  );
+  await type(`openssl x509 -req -in web.csr -CA ca.crt -CAkey ca.key ${lasting} -copy_extensions copy -out web.crt`);
+  await type(`openssl req -x509 -nodes ${lasting} -newkey rsa:2048 -keyout other.key -out other.crt -subj /CN=other`);
+  // Ours: the same certificate in a pod on a node's own network.
+  await type(
+    "printf 'server { listen 443 ssl; ssl_certificate /ssl/tls.crt; ssl_certificate_key /ssl/tls.key; }' > default.conf",
+  );
+  await type(
+    "kubectl create secret tls web --cert web.crt --key web.key; kubectl create configmap web --from-file=default.conf",
+  );
+  const volumes = '[{"name":"conf","configMap":{"name":"web"}},{"name":"ssl","secret":{"secretName":"web"}}]';
+  const mounts = '[{"name":"conf","mountPath":"/etc/nginx/conf.d"},{"name":"ssl","mountPath":"/ssl"}]';
+  const container = `{"name":"web","image":"nginx","volumeMounts":${mounts}}`;
+  const spec = `{"nodeName":"node-1","hostNetwork":true,"containers":[${container}],"volumes":${volumes}}`;
+  await type(
+    `kubectl run web --image=nginx --overrides='{"spec":${spec}}'; kubectl wait --for=condition=Ready pod/web`,
+  );
+  const folder = mkdtempSync(join(tmpdir(), "kubebook-curl-"));
+  let server: ChildProcess | undefined;
+  try {
+    for (const file of ["ca.crt", "web.crt", "web.key", "other.crt"])
+      writeFileSync(join(folder, file), await type(`cat ${file}`));
+    const started = await serve(folder);
+    server = started.server;
+    const verdicts: string[] = [];
+    for (const [name, trust] of [
+      ["web", "ca.crt"],
+      ["a.web.example", "ca.crt"],
+      ["web", "web.crt"],
+      ["a.b.web.example", "ca.crt"],
+      ["WEB", "ca.crt"],
+      ["web.example", "ca.crt"],
+      ["web", "other.crt"],
+    ] as const) {
+      const line = (to: string): string =>
+        `curl -sS -o /dev/null --cacert ${trust} --connect-to ::${to} https://${name}; echo "exit $?"`;
+      const first = (text: string): string =>
+        text.replace(/\nMore details[\s\S]*(?=exit)/, "\n").replace(/^.*?(?=curl: |exit)/s, "");
+      const expected = first(
+        spawnSync("sh", ["-c", `{ ${line(`127.0.0.1:${started.port}`)}; } 2>&1`], { cwd: folder, encoding: "utf8" })
+          .stdout,
+      );
+      expect.soft(first(await type(line("192.168.1.11:443"))), `${name} ${trust}`).toBe(expected);
+      verdicts.push(/exit (\d+)/.exec(expected)?.[1] ?? "");
+    }
+    expect(verdicts).toEqual(["0", "0", "0", "60", "0", "60", "60"]);
+  } finally {
+    server?.kill();
     rmSync(folder, { recursive: true, force: true });
   }
 }, 60_000);
