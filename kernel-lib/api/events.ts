@@ -196,8 +196,12 @@ function hexOf(time: Time, more: number): string {
   const [high, low] = [Math.floor(time / half), time % half];
   const sum = low * 1000 + more;
   const upper = high * 1000 + Math.floor(sum / half);
-  return upper.toString(16) + (half + (sum % half)).toString(16).slice(1);
+  // The upper part stays the same for seconds.
+  if (upper !== newestUpper.value) newestUpper = { value: upper, text: upper.toString(16) };
+  return newestUpper.text + (half + (sum % half)).toString(16).slice(1);
 }
+
+let newestUpper = { value: Number.NaN, text: "" };
 
 let newestSource: NonNullable<Event["source"]> = {};
 

@@ -9,7 +9,7 @@ export type PauseEnd = "woken" | "timeout" | "stopped";
 export type Arm = (wake: () => void) => undefined | (() => void);
 
 /** How many events the driver runs before it lets the host's own event loop have a turn. */
-const eventsPerTurn = 2_000;
+const eventsPerTurn = 5_000;
 
 /**
  * One asynchronous piece of work: a shell, a background job, a container's script.
@@ -230,18 +230,33 @@ export class Driver {
     const pump = ++this.#pump;
     this.#pumping = true;
     try {
-      for (let events = 1; this.#isWanted(pump); events++) {
+      for (let events = 0; this.#isWanted(pump); ) {
         const next = this.#ready.shift();
         if (next) await this.#give(next);
-        else if (!this.sim.clock.step()) throw new Error("everything waits, and nothing is left that could happen");
+        events += next ? 1 : this.#step();
         if (this.#failure) throw this.#failure.error;
-        if (events % eventsPerTurn === 0) await new Promise((resolve) => setTimeout(resolve));
+        if (events < eventsPerTurn) continue;
+        events = 0;
+        await new Promise((resolve) => setTimeout(resolve));
       }
     } catch (error) {
       this.#failure = undefined;
       this.#giveUp(error);
     }
     if (pump === this.#pump) this.#pumping = false;
+  }
+
+  /**
+   * Steps the clock: on and on while something in the foreground waits and no process is ready, for till then nobody gets
+   * what he waits for.
+   * @returns how many events ran
+   */
+  #step(): number {
+    const { clock } = this.sim;
+    if (!clock.step()) throw new Error("everything waits, and nothing is left that could happen");
+    let steps = 1;
+    while (steps < eventsPerTurn && this.#ready.length === 0 && !clock.settled && clock.step()) steps++;
+    return steps;
   }
 
   async #give(process: Process): Promise<void> {

@@ -19,6 +19,9 @@ const limits: Load = { nodes: 5_000, deployments: 10_000, replicas: 15, namespac
 
 /** How many nodes that nobody has looked at are asked for a way. */
 const asked = 20;
+/** Seconds of the wall clock after which a cluster is given up, and between two lines on how far it is. */
+const patience = Number(process.env.KUBEBOOK_BENCH_SECONDS ?? 1_200);
+const linePeriod = 15;
 
 interface Span {
   readonly wall: number;
@@ -46,16 +49,22 @@ async function tenThousandPods(): Promise<Span> {
 async function publishedLimits(): Promise<readonly Measurement[]> {
   const before = heap();
   let cluster: Cluster | undefined;
+  const size = "5,000 nodes, 150,000 pods, 10,000 Services";
   const start = await spanOf(async () => {
     cluster = new Cluster({ nodes: limits.nodes });
-    await cluster.start();
+    await told(cluster, () => cluster?.start());
   });
   if (!cluster) throw new Error("there is no cluster");
   const made = cluster;
-  const converge = await spanOf(() => put(made, limits));
+  let problem: string | undefined;
+  const converge = await spanOf(async () => {
+    await told(made, () => put(made, limits)).catch((error: Error) => {
+      problem = error.message;
+    });
+  });
+  if (problem !== undefined) return [{ name: `${size}: joined and converged`, unit: "s", skipped: problem }];
   const peak = process.memoryUsage().rss / 1e9;
   const held = (heap() - before) / 1e9;
-  const size = "5,000 nodes, 150,000 pods, 10,000 Services";
   return [
     { name: "5,000 nodes join", value: start.wall, unit: "s" },
     { name: "5,000 nodes join: processor time", value: start.processor, unit: "s" },
@@ -66,6 +75,31 @@ async function publishedLimits(): Promise<readonly Measurement[]> {
     { name: `${size}: events held`, value: made.store.count("Event"), unit: "events" },
     { name: `a node that nobody had looked at says the way to a Service`, value: askAround(made), unit: "ms" },
   ];
+}
+
+/** Tells on standard error how far a cluster is while `run` runs, and gives it up after `patience`. */
+async function told(cluster: Cluster, run: () => Promise<void> | undefined): Promise<void> {
+  const begun = performance.now();
+  const seconds = (): number => Math.round((performance.now() - begun) / 1000);
+  const counts = (): string => {
+    const running = cluster.store.list("Pod").filter(({ status }) => status.phase === "Running").length;
+    const [nodes, pods] = [cluster.store.count("Node"), cluster.store.count("Pod")];
+    return `${nodes} nodes, ${running} of ${pods} pods run`;
+  };
+  let late: string | undefined;
+  const timer = setInterval(() => {
+    process.stderr.write(`scale       ${seconds()} s: ${counts()}\n`);
+    if (seconds() < patience) return;
+    late = `given up after ${seconds()} s: ${counts()}`;
+    cluster.driver.interrupt();
+  }, linePeriod * 1000);
+  try {
+    await run();
+  } catch (error) {
+    throw late === undefined ? error : new Error(late);
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 /** Puts a load on a cluster and lets it come to rest. */
