@@ -278,6 +278,15 @@ describe("--lb cloud", () => {
     expect(outcomes(cluster, "client", "203.0.113.140:80")).not.toContain("10.244.3.0");
   });
 
+  it("lets in whom loadBalancerSourceRanges names, by its address only: a node port knows no such ranges", async () => {
+    const cluster = await balanced({ lb: "cloud" });
+    await run(cluster, `kubectl patch svc local -p '{"spec":{"loadBalancerSourceRanges":["192.168.1.0/24"]}}'`);
+    await cluster.advance("5s");
+    expect(outcomes(cluster, "client", "203.0.113.141:80")).toBe("100 % dropped");
+    expect(outcomes(cluster, "workstation", "203.0.113.141:80")).toContain("sees 192.168.1.100");
+    expect(outcomes(cluster, "client", "192.168.1.11:30002")).toBe("100 % web-1 sees 198.51.100.10");
+  });
+
   it("takes its load balancer away with the Service", async () => {
     const cluster = await balanced({ lb: "cloud" });
     await run(cluster, "kubectl delete svc local");
@@ -364,6 +373,22 @@ describe("--lb cloud-proxy", () => {
     expect(addressOf(cluster, "bare")).toBe("<pending>");
     expect(await run(cluster, "kubectl describe svc bare")).toContain("port 82 has no node port");
   });
+});
+
+test.each(["metallb", "cloud", "cloud-proxy"] as const)("--lb %s: the same seed gives the same run", async (lb) => {
+  const told = async (): Promise<string> => {
+    const cluster = await balanced({ lb });
+    cluster.powerOff("node-2");
+    await cluster.advance("2m");
+    for (let times = 0; times < 4; times++)
+      await run(cluster, `ssh client curl -s -m 2 ${addressOf(cluster, "cluster")}`, true);
+    const seen = await run(
+      cluster,
+      "kubectl get events,nodes,svc,pods -A -o wide; ssh router ip neigh; ssh router ip route",
+    );
+    return `${seen}${await run(cluster, "ssh node-1 ss -tan; ssh node-3 conntrack -L 2>&1", true)}`;
+  };
+  expect(await told()).toBe(await told());
 });
 
 test.each(["iptables", "nftables", "ipvs"] as const)(
