@@ -3,7 +3,8 @@ import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Cluster, type ClusterOptions } from "../../kernel-lib/cluster/cluster";
+import { Cluster } from "../../kernel-lib/cluster/cluster";
+import type { ClusterOptions } from "../../kernel-lib/cluster/options";
 import { second } from "../../kernel-lib/sim/clock";
 import { serve } from "./kubectlserver";
 
