@@ -99,7 +99,8 @@ export class Routes {
   }
 
   /** Adds a route. Throws as `ip route` says it, if there is one already or its next hop cannot be reached. */
-  add(options: RouteOptions): Route {
+  add(given: RouteOptions): Route {
+    const options = plainly(given);
     // What the kernel adds by itself, for an address, asks nothing of the others.
     if (options.protocol !== "kernel") this.#before.all();
     this.#found.clear();
@@ -268,6 +269,13 @@ export class Routes {
     if (!found || !near) throw new RangeError("Error: Nexthop has invalid gateway.");
     return found.device;
   }
+}
+
+/** A single next hop is no multipath route. */
+function plainly({ nexthops, ...options }: RouteOptions): RouteOptions {
+  const [first, ...more] = nexthops ?? [];
+  if (!first || !nexthops || more.length > 0) return nexthops ? { ...options, nexthops } : options;
+  return { ...options, via: first.via, ...(first.device !== undefined && { device: first.device }) };
 }
 
 function resultOf(route: Route, ip: Ip): RouteResult {

@@ -59,6 +59,14 @@ describe("a multipath route", () => {
     expect(router.routes.lookup(target.target)).toBeUndefined();
   });
 
+  it("is a plain route with one next hop only", () => {
+    const { router } = setUp();
+    const nexthops = [{ via: parseIp("10.0.0.11") }];
+    expect(formatRoute(router.routes.add({ to: parseCidr("10.8.0.0/16"), nexthops }))).toBe(
+      "10.8.0.0/16 via 10.0.0.11 dev eth0",
+    );
+  });
+
   it("sends all connections of one client one way (policy 0), and many clients all ways", () => {
     const world = setUp();
     expect(Object.values(counts(world, ports.slice(0, 50)))).toEqual([50]);

@@ -210,6 +210,14 @@ function routeData(each: Route): Readonly<Record<string, unknown>> {
     ...(each.source === undefined ? {} : { prefsrc: formatIp(each.source) }),
     ...(each.metric === 0 ? {} : { metric: each.metric }),
     flags: each.onlink ? ["onlink"] : [],
+    ...(each.nexthops && {
+      nexthops: each.nexthops.map(({ via, device: dev, weight }) => ({
+        gateway: formatIp(via),
+        dev,
+        weight,
+        flags: [],
+      })),
+    }),
   };
 }
 
@@ -329,7 +337,7 @@ function nextHop(netns: IpCommand["netns"], words: IpCommand["words"]): NonNulla
     else if (next === "dev") rest = { ...rest, device: deviceNamed(netns, words.value()).name };
     else rest = { ...rest, weight: number(words.value(), "weight") };
   }
-  if (via === undefined) throw new Failed('Error: "nexthop" or end of line is expected instead of "nexthop"', 255);
+  if (via === undefined) throw new Failed('Error: unexpected end of line after "nexthop"', 255);
   return { via, ...rest };
 }
 
