@@ -149,11 +149,15 @@ export function rulesByChain(text: string): readonly string[] {
   return lines.sort(order).map(({ line }) => line);
 }
 
+/** Which rules of a node count for a path: those of the nat table, or of kube-proxy's own. */
+export type PathOf = "nat" | "ip kube-proxy";
+
 /**
- * The rules of the nat table that a question's packet meets on a node, for each thing that may become of it. Undefined
- * where it goes through a tunnel: a kernel counts the outer packets too.
+ * The rules of a table that a question's packet meets on a node, for each thing that may become of it. Undefined where it
+ * goes through a tunnel: a kernel sees the outer packets too.
  */
-export function natPaths(
+export function paths(
+  table: PathOf,
   node: string,
   { results, sent }: Question,
   answer: string,
@@ -163,9 +167,36 @@ export function natPaths(
   const isCarried = ({ detail }: Entry): boolean => (detail as PacketEvent | undefined)?.packet.vni !== undefined;
   if (fitting.some(({ entries }) => entries.some(isCarried))) return undefined;
   return fitting.map(({ rules }) => {
-    const own = rules.filter(
-      ({ table, netns, tool = "iptables" }) => table === "nat" && netns === node && tool === "iptables",
-    );
-    return [...new Set(own.map(({ text }) => text))].sort().join("\n");
+    const own = rules.filter(({ table: of, netns }) => of === table && netns === node);
+    if (table === "nat") return [...new Set(own.map(({ text }) => text))].sort().join("\n");
+    return own.map(({ chain, text }) => `${chain}: ${text}`).join("\n");
   });
+}
+
+/** Has a kernel tell of every rule of nftables that a SYN meets. */
+export const tracing = `table ip seen {
+  chain in {
+    type filter hook prerouting priority -350
+    tcp flags & (fin | syn | rst | ack) == syn meta nftrace set 1
+  }
+  chain out {
+    type filter hook output priority -350
+    tcp flags & (fin | syn | rst | ack) == syn meta nftrace set 1
+  }
+}
+`;
+
+/** Kube-proxy's rules that `nft monitor trace` tells of, in order, for each SYN that it saw: by source, target and port. */
+export function tracedPaths(told: string): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const part of told.split(/^(?=trace id \w+ ip seen (?:in|out) packet: )/m)) {
+    const [, source, target, port] = / ip saddr (\S+) ip daddr (\S+) .*?tcp dport (\d+)/.exec(part) ?? [];
+    const rules = part.matchAll(/^trace id \w+ ip kube-proxy (\S+) rule (.*) \(verdict [^)]*\)$/gm);
+    const path = [...rules].map(([, chain, text]) => `${chain}: ${text}`).join("\n");
+    const key = `${source} ${target} ${port}`;
+    // What a node sends to itself is seen as it goes out, and as it comes in.
+    const before = found.get(key);
+    found.set(key, before === undefined ? path : `${before}\n${path}`);
+  }
+  return found;
 }
