@@ -72,6 +72,24 @@ export interface Ending {
   readonly startError?: string;
 }
 
+/** What a container has as long as it runs. */
+interface Inside {
+  readonly handlers: Map<Signal, () => void>;
+  readonly owned: Set<Closable>;
+  readonly followers: Set<(line: LogLine) => void>;
+  readonly processes: Map<number, ContainerProcess>;
+  lastPid: number;
+  /** The beginning of a line that is not written yet. */
+  readonly rest: Record<Stream, string>;
+}
+
+function newInside(): Inside {
+  return {
+    ...{ handlers: new Map(), owned: new Set(), followers: new Set(), processes: new Map() },
+    ...{ lastPid: 0, rest: { stdout: "", stderr: "" } },
+  };
+}
+
 /** How many process ids `kubectl exec` takes: runc's init and its threads come before the command. */
 const execStep = 6;
 
@@ -88,12 +106,7 @@ export class Container {
   readonly #sim: Sim;
   readonly #runner: ProcessRunner;
   readonly #ended: (container: Container) => void;
-  readonly #handlers = new Map<Signal, () => void>();
-  readonly #owned = new Set<Closable>();
-  readonly #followers = new Set<(line: LogLine) => void>();
-  readonly #processes = new Map<number, ContainerProcess>();
-  #lastPid = 0;
-  readonly #rest: Record<Stream, string> = { stdout: "", stderr: "" };
+  #made: Inside | undefined;
   #foreign: RunningProcess | undefined;
 
   /** @param ended told once, when the program has ended or could not start */
@@ -127,6 +140,12 @@ export class Container {
     return this.#log;
   }
 
+  /** Made when it is needed: of many thousand containers most are never looked into. */
+  get #inside(): Inside {
+    this.#made ??= newInside();
+    return this.#made;
+  }
+
   /** Somebody wants more than the facts. */
   #look(): void {
     this.facts.later?.look();
@@ -139,7 +158,7 @@ export class Container {
   /** What runs in it, by process id; nothing once it has ended. */
   get processes(): readonly ContainerProcess[] {
     this.#look();
-    return [...this.#processes.values()];
+    return [...this.#inside.processes.values()];
   }
 
   /**
@@ -147,16 +166,16 @@ export class Container {
    * @param entered comes from outside (`kubectl exec`): it has no parent here, and runc's own processes took numbers before it
    */
   begin(command: string, entered: boolean): ContainerProcess {
-    this.#lastPid += entered ? execStep : 1;
+    this.#inside.lastPid += entered ? execStep : 1;
     const { numbers } = this.spec;
-    const [pid, parent] = [this.#lastPid, entered ? 0 : 1];
+    const [pid, parent] = [this.#inside.lastPid, entered ? 0 : 1];
     const begun = { pid, parent, hostPid: numbers.nextPid(), started: this.#sim.clock.now, command };
-    this.#processes.set(pid, begun);
+    this.#inside.processes.set(pid, begun);
     return begun;
   }
 
   finish(ended: ContainerProcess): void {
-    this.#processes.delete(ended.pid);
+    this.#inside.processes.delete(ended.pid);
   }
 
   /** Starts its program; undefined, or the runtime's sentence why it could not. */
@@ -200,7 +219,7 @@ export class Container {
       this.#end(128 + signalNumbers.SIGKILL, signal);
       return;
     }
-    const handler = this.#handlers.get(signal);
+    const handler = this.#inside.handlers.get(signal);
     if (handler) handler();
     else this.#foreign?.signal(signal);
   }
@@ -208,8 +227,8 @@ export class Container {
   /** Hands every coming line to `see`, until it is stopped. */
   follow(see: (line: LogLine) => void): { stop(): void } {
     this.#look();
-    this.#followers.add(see);
-    return { stop: () => this.#followers.delete(see) };
+    this.#inside.followers.add(see);
+    return { stop: () => this.#inside.followers.delete(see) };
   }
 
   #program(first: ContainerProcess): Program {
@@ -229,13 +248,13 @@ export class Container {
       clock: this.#sim.clock,
       random: this.#sim.random.fork(`program/${spec.id}`),
       write: (text, stream = "stdout") => this.#write(text, stream),
-      onSignal: (signal, handle) => this.#handlers.set(signal, handle),
+      onSignal: (signal, handle) => this.#inside.handlers.set(signal, handle),
       own: (thing) => {
         if (this.ending) thing.close();
-        else this.#owned.add(thing);
+        else this.#inside.owned.add(thing);
         return thing;
       },
-      disown: (thing) => this.#owned.delete(thing),
+      disown: (thing) => this.#inside.owned.delete(thing),
       title: (text) => {
         first.command = text;
       },
@@ -256,27 +275,27 @@ export class Container {
 
   #write(text: string, stream: Stream): void {
     if (this.ending) return;
-    const lines = (this.#rest[stream] + text).split("\n");
-    this.#rest[stream] = lines.pop() ?? "";
+    const lines = (this.#inside.rest[stream] + text).split("\n");
+    this.#inside.rest[stream] = lines.pop() ?? "";
     for (const line of lines) this.#line(line, stream);
   }
 
   #line(text: string, stream: Stream): void {
     const line = { at: this.#sim.clock.now, stream, text };
     this.#log.push(line);
-    for (const see of this.#followers) see(line);
+    for (const see of this.#inside.followers) see(line);
   }
 
   #end(exitCode: number, signal?: Signal): void {
     if (this.ending) return;
     for (const stream of ["stdout", "stderr"] as const) {
-      if (this.#rest[stream] !== "") this.#line(this.#rest[stream], stream);
+      if (this.#inside.rest[stream] !== "") this.#line(this.#inside.rest[stream], stream);
     }
     this.ending = { at: this.#sim.clock.now, exitCode, ...(signal && { signal }) };
-    for (const thing of this.#owned) thing.close();
-    this.#owned.clear();
-    this.#handlers.clear();
-    this.#processes.clear();
+    for (const thing of this.#inside.owned) thing.close();
+    this.#inside.owned.clear();
+    this.#inside.handlers.clear();
+    this.#inside.processes.clear();
     this.#ended(this);
   }
 }
