@@ -3,7 +3,7 @@ import type { HttpResponse } from "../../apps/http";
 import { millisecond, second, type Time } from "../../sim/clock";
 import { resolvePath } from "../shell/filesystem";
 import { type Call, Failed, type Tool } from "../shell/tool";
-import { isDefaultPort, progress, writeOut } from "./curltext";
+import { isDefaultPort, progress, redirection, writeOut } from "./curltext";
 import { CurlTls, type Problem } from "./curltls";
 import { exchange, type Outcome, parseUrl, type Request, type Url } from "./http";
 
@@ -220,7 +220,10 @@ export const curl: Tool = async (call) => {
   return exitCode;
 };
 
-async function fetchOne(call: Call, options: Options, text: string): Promise<number> {
+/** How often `-L` follows. */
+const redirectLimit = 50;
+
+async function fetchOne(call: Call, options: Options, text: string, followed = 0): Promise<number> {
   const fail = (code: number, message: string): number => {
     if (!options.silent || options.showError) call.err(`curl: (${code}) ${message}\n`);
     return code;
@@ -240,7 +243,13 @@ async function fetchOne(call: Call, options: Options, text: string): Promise<num
     if (tls && !(tls instanceof CurlTls)) return fail(...tls);
     const outcome = await once(call, options, url, tls);
     const problem = problemOf(outcome, url, options, tls);
-    if (!problem && outcome.result === "response") return finish(call, options, url, outcome);
+    if (!problem && outcome.result === "response") {
+      const next = options.location ? redirection(outcome.response, url) : undefined;
+      if (next === undefined) return finish(call, options, url, outcome);
+      if (followed === redirectLimit) return fail(47, `Maximum (${redirectLimit}) redirects followed`);
+      if (options.head || options.include) call.out(`${headOf(outcome.response).join("\n")}\n\n`);
+      return fetchOne(call, options, next, followed + 1);
+    }
     const [code, message] = problem ?? [52, "Empty reply from server"];
     const transient =
       outcome.result === "timeout" || outcome.result === "no-host" || (options.retryRefused && code === 7);

@@ -1,4 +1,4 @@
-/** Owns what curl prints beside the answer: the meter, and what `-w` asks for. */
+/** Owns what curl makes of an answer: the meter, what `-w` asks for, and where it is sent next. */
 import type { HttpResponse } from "../../apps/http";
 import { second } from "../../sim/clock";
 import type { Outcome, Url } from "./http";
@@ -43,4 +43,15 @@ export function writeOut(
     .replaceAll("\\n", "\n")
     .replaceAll("\\t", "\t")
     .replaceAll("%%", "%");
+}
+
+/** Where an answer sends its client; undefined if nowhere. */
+export function redirection({ status, headers }: HttpResponse, url: Url): string | undefined {
+  const to = headers.find(([name]) => name.toLowerCase() === "location")?.[1];
+  if (to === undefined || to === "" || ![301, 302, 303, 307, 308].includes(status)) return undefined;
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(to)) return to;
+  const port = isDefaultPort(url) ? "" : `:${url.port}`;
+  const host = url.host.includes(":") ? `[${url.host}]` : url.host;
+  const path = to.startsWith("/") ? to : `${url.path.slice(0, url.path.lastIndexOf("/") + 1)}${to}`;
+  return `${url.scheme}://${host}${port}${path}`;
 }
