@@ -1,5 +1,5 @@
 /** Owns completion at a prompt: what a Tab may make of a line, from commands, kubectl's words, names in the cluster, and files. */
-import { resources as allResources, findResource, type Resource } from "../../api/kinds";
+import { resources as allResources, findResource, isServed, type Resource } from "../../api/kinds";
 import { verbs } from "../kubectl/kubectl";
 import { resolvePath } from "./filesystem";
 import type { Shell } from "./shell";
@@ -93,7 +93,8 @@ function kubectlWords(shell: Shell, words: readonly string[], typed: string): re
   }
   if (!typeVerbs.has(name)) return files(shell, typed);
   if (typed.includes("/")) return slashed(shell, [typed.slice(0, typed.indexOf("/"))], namespace);
-  if (rest.length === 0) return spaced(allResources.map(({ plural }) => plural));
+  const served = (resource: Resource): boolean => isServed(resource, shell.cluster.store);
+  if (rest.length === 0) return spaced(allResources.filter(served).map(({ plural }) => plural));
   return spaced(names(shell, findResource(rest[0] ?? ""), namespace));
 }
 
