@@ -245,12 +245,15 @@ export function nameOf({ store, network }: Setting, ip: Ip): string | undefined 
   for (const service of store.list("Service")) {
     if (service.spec.clusterIPs?.includes(text)) return short("svc", service.metadata);
   }
+  const pod = store.list("Pod").find(({ status }) => {
+    const over = status?.phase === "Succeeded" || status?.phase === "Failed";
+    return !over && status?.podIPs?.some((address) => address.ip === text);
+  });
+  // Machines are looked at only where that decides: each of thousands would have to write down its way to all others.
+  if (pod && !pod.spec.hostNetwork && pod.status?.hostIP !== text) return short("pod", pod.metadata);
   for (const node of store.list("Node")) {
     if (network.namespaces.get(node.metadata.name)?.routes.isLocal(ip)) return short("node", node.metadata);
   }
-  for (const pod of store.list("Pod")) {
-    const over = pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
-    if (!over && pod.status?.podIPs?.some((address) => address.ip === text)) return short("pod", pod.metadata);
-  }
+  if (pod) return short("pod", pod.metadata);
   return ["workstation", "client"].find((name) => network.namespaces.get(name)?.routes.isLocal(ip));
 }
