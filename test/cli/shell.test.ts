@@ -219,7 +219,7 @@ describe("the prompt", () => {
     expect(words("kubectl logs w")).toEqual(["web "]);
     expect(words("kubectl -n sh")).toEqual(["shop "]);
     expect(words("kubectl delete pod/w")).toEqual(["pod/web "]);
-    expect(words("kubectl apply --f")).toEqual(["--filename ", "--force "]);
+    expect(words("kubectl apply --fo")).toEqual(["--force "]);
     expect(words("kubectl apply -f we")).toEqual(["web/"]);
     expect(words("cat web/")).toEqual(["web/pod.yaml "]);
     expect(words("ssh node")).toEqual(["node-1 "]);
