@@ -235,11 +235,12 @@ const looks: { readonly [K in HopKind]: { readonly label: string; readonly colou
   };
 
 function drawChip({ kind, where, out, back }: Column, box: Box): Mark {
-  const { label, colour, radius } = looks[kind];
+  const machine = kind === "router" || kind === "workstation";
+  const { colour, radius } = looks[kind];
+  const label = machine ? where : looks[kind].label;
   const hop = out ?? back;
   const short = where.replace(/^.*\//, "");
-  const name =
-    kind === "pod" ? short : kind === "router" || kind === "workstation" ? addressAt(out, back) : (hop?.device ?? "");
+  const name = kind === "pod" ? short : machine ? addressAt(out, back) : (hop?.device ?? "");
   const middle = box.x + box.width / 2;
   const room = box.width - 14;
   const below = kind === "pod" ? addressAt(out, back) : "";

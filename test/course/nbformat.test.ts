@@ -88,7 +88,11 @@ describe("a notebook file", () => {
       "    file = io.StringIO(); nbformat.write(notebook, file); written.append(file.getvalue())",
       "json.dump(written, sys.stdout)",
     ].join("\n");
-    const written = execFileSync(python, ["-c", program], { input: JSON.stringify(texts), encoding: "utf8" });
+    const written = execFileSync(python, ["-c", program], {
+      input: JSON.stringify(texts),
+      encoding: "utf8",
+      maxBuffer: 64 * 1024 * 1024,
+    });
     expect(JSON.parse(written)).toEqual(texts);
   });
 
