@@ -220,7 +220,7 @@ describe("kubebook start", { timeout: patience }, () => {
     }
     const refused = await start("--chapter", "99");
     expect(await refused.exit).toBe(2);
-    expect(refused.stderr()).toMatch(/^no chapter 99\nThe chapters are:\n/);
+    expect(refused.stderr()).toMatch(/^no chapter 99; did you mean 9\?\nThe chapters are:\n/);
     expect(existsSync(join(work, ".kubebook", "server.json"))).toBe(false);
   });
 });
