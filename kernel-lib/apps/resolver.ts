@@ -102,7 +102,7 @@ type Answers =
   | Extract<Resolution, { readonly result: "timeout" | "refused" }>;
 
 /** Several questions at once, from one socket, as the C library asks for A and AAAA. */
-export function queryAll(
+function queryAll(
   asker: Asker,
   questions: readonly Question[],
   config: QueryConfig,

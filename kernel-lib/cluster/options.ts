@@ -34,7 +34,7 @@ export interface ClusterOptions {
   readonly lb?: LoadBalancerName;
 }
 
-export const loadBalancerNames = ["none", "metallb", "cloud", "cloud-proxy"] as const;
+const loadBalancerNames = ["none", "metallb", "cloud", "cloud-proxy"] as const;
 export type LoadBalancerName = (typeof loadBalancerNames)[number];
 
 /** All options, with their defaults filled in. */

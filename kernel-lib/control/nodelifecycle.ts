@@ -15,8 +15,8 @@ type Node = Kinds["Node"];
 type Pod = Kinds["Pod"];
 
 /** --node-monitor-grace-period and --node-monitor-period. */
-export const gracePeriod: Time = 50 * second;
-export const monitorPeriod: Time = 5 * second;
+const gracePeriod: Time = 50 * second;
+const monitorPeriod: Time = 5 * second;
 const unreachable = "node.kubernetes.io/unreachable";
 const component = "node-controller";
 

@@ -1,15 +1,5 @@
 /** Owns routes: a namespace's table, and which of them a destination takes. */
-import {
-  type Cidr,
-  contains,
-  type Family,
-  formatCidr,
-  formatIp,
-  type Ip,
-  isLinkLocal,
-  networkOf,
-  widthOf,
-} from "./address";
+import { type Cidr, contains, type Family, formatIp, type Ip, isLinkLocal, networkOf, widthOf } from "./address";
 
 import { withoutDevice } from "./multipath";
 import type { Failure } from "./socket";
@@ -304,20 +294,6 @@ export function refusalOf({ type }: Route): Failure | undefined {
   }
 }
 
-/** A route as `ip route` prints it. */
-export function formatRoute(route: Route): string {
-  const words = [route.to.length === 0 ? "default" : prefixText(route.to)];
-  if (route.type !== "unicast") words.unshift(route.type);
-  if (route.via !== undefined) words.push("via", formatIp(route.via));
-  if (route.device !== undefined) words.push("dev", route.device);
-  if (route.protocol !== "boot") words.push("proto", route.protocol);
-  if (route.scope !== "global") words.push("scope", route.scope);
-  if (route.source !== undefined) words.push("src", formatIp(route.source));
-  if (route.metric !== 0) words.push("metric", String(route.metric));
-  if (route.onlink) words.push("onlink");
-  return words.join(" ") + nexthopText(route);
-}
-
 /** The lines of a multipath route's next hops, as iproute2 prints them below it; empty for any other. */
 export function nexthopText({ nexthops = [] }: Route): string {
   return nexthops
@@ -332,10 +308,6 @@ export function describeRoute({ route, device, nextHop }: RouteResult): string {
   const to = route.to.length === 0 ? "default" : `${formatIp(networkOf(route.to).ip)}/${route.to.length}`;
   const via = route.via === undefined && !several ? "" : ` via ${formatIp(nextHop)}`;
   return `route: ${to}${via} dev ${device}${route.onlink ? " onlink" : ""}${several ?? ""}`;
-}
-
-function prefixText(to: Cidr): string {
-  return to.length === widthOf(to.ip) ? formatIp(to.ip) : formatCidr(networkOf(to));
 }
 
 function completed(options: RouteOptions, device: string | undefined, nexthops: readonly NextHop[] | undefined): Route {

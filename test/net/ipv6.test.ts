@@ -1,10 +1,10 @@
 /** IPv6 and dual stack: link-local addresses, routes, all protocols, ip6tables, connection tracking. */
 import { expect, test } from "vitest";
+import { routeText } from "../../kernel-lib/cluster/linux/ip/route";
 import { formatCidr, formatIp, linkLocalOf, parseCidr, parseIp } from "../../kernel-lib/net/address";
 import { connectionText } from "../../kernel-lib/net/conntracktext";
 import type { Netns } from "../../kernel-lib/net/netns";
 import type { PacketEvent } from "../../kernel-lib/net/passage";
-import { formatRoute } from "../../kernel-lib/net/route";
 import { jump } from "../../kernel-lib/net/rule";
 import { parseRules } from "../../kernel-lib/net/ruleparse";
 import { ask, type Lab, overlay, pod, serve } from "./topology";
@@ -35,9 +35,11 @@ test("a device gives itself the link-local address of its MAC, once IPv6 is look
   const eth0 = pod(lab, "pod-1-2").device("eth0");
   expect(eth0.writtenAddresses).toHaveLength(1);
   expect(eth0.addresses.map(formatCidr)).toEqual(["10.244.1.2/24", `${formatIp(linkLocalOf(eth0.mac))}/64`]);
-  expect(pod(lab, "pod-1-2").routes.list("IPv6").map(formatRoute)).toEqual([
-    "fe80::/64 dev eth0 proto kernel scope link metric 256",
-  ]);
+  expect(
+    pod(lab, "pod-1-2")
+      .routes.list("IPv6")
+      .map((route) => routeText(route).trim()),
+  ).toEqual(["fe80::/64 dev eth0 proto kernel metric 256 pref medium"]);
   const heard: string[] = [];
   const target = linkLocalOf(pod(lab, "pod-1-3").device("eth0").mac);
   const socket = pod(lab, "pod-1-2").sockets.openEcho(target, ({ result }) => heard.push(result), { device: "eth0" });

@@ -1,9 +1,9 @@
 /** Links: delay, loss, cuts, up and down, who watches; bridges behind bridges; VXLAN that learns. */
 import { expect, test } from "vitest";
+import { routeText } from "../../kernel-lib/cluster/linux/ip/route";
 import { parseCidr, parseIp } from "../../kernel-lib/net/address";
 import type { Netns } from "../../kernel-lib/net/netns";
 import { Network } from "../../kernel-lib/net/network";
-import { formatRoute } from "../../kernel-lib/net/route";
 import { createSim, type Sim } from "../../kernel-lib/sim/sim";
 import { ask, overlay, pod, serve } from "./topology";
 
@@ -72,7 +72,7 @@ test("a device that goes down takes its routes along, keeps its address, and get
   const { nodes, sim } = overlay(2);
   const [node] = nodes as [Netns, Netns];
   const eth0 = node.device("eth0");
-  const routes = () => node.routes.list().map(formatRoute);
+  const routes = () => node.routes.list().map((route) => routeText(route).trim());
   const before = routes();
   eth0.up = false;
   expect(routes()).toEqual(before.filter((route) => !route.includes("eth0")));
@@ -195,7 +195,7 @@ test("what is put off is written before the first packet or reader needs it", ()
   ping(sim, node, "192.168.1.1");
   expect(filled).toBe(1);
   defer();
-  expect(node.routes.list().map(formatRoute)).toContain("10.77.0.0/24 via 192.168.1.1 dev eth0");
+  expect(node.routes.list().map((route) => routeText(route).trim())).toContain("10.77.0.0/24 via 192.168.1.1 dev eth0");
   expect(filled).toBe(2);
 });
 

@@ -1,10 +1,10 @@
 /** Judges multipath routes: the same flow takes the same way, many flows spread by weight, and explain sees all ways. */
 import { describe, expect, it } from "vitest";
+import { routeText } from "../../kernel-lib/cluster/linux/ip/route";
 import { formatIp, parseCidr, parseIp } from "../../kernel-lib/net/address";
 import { explainFlow, runFlow } from "../../kernel-lib/net/flow";
 import { flowHash } from "../../kernel-lib/net/multipath";
 import { Network } from "../../kernel-lib/net/network";
-import { formatRoute } from "../../kernel-lib/net/route";
 import { createSim } from "../../kernel-lib/sim/sim";
 
 /** A router with three servers behind it, which all have 10.9.9.9 on lo and listen there. */
@@ -51,8 +51,8 @@ const ports = Array.from({ length: 3000 }, (_, at) => ({ sourcePort: 32768 + at 
 describe("a multipath route", () => {
   it("is printed as iproute2 prints it, and loses the ways of a device that goes", () => {
     const { router, route } = setUp([1, 2]);
-    expect(formatRoute(route)).toBe(
-      "10.9.9.9 proto bgp\n\tnexthop via 10.0.0.10 dev eth0 weight 1 \n\tnexthop via 10.0.0.11 dev eth0 weight 2 ",
+    expect(routeText(route)).toBe(
+      "10.9.9.9 proto bgp \n\tnexthop via 10.0.0.10 dev eth0 weight 1 \n\tnexthop via 10.0.0.11 dev eth0 weight 2 ",
     );
     expect(router.routes.lookup(target.target)).toMatchObject({ device: "eth0", nextHop: parseIp("10.0.0.10") });
     router.deleteDevice("eth0");
@@ -62,8 +62,8 @@ describe("a multipath route", () => {
   it("is a plain route with one next hop only", () => {
     const { router } = setUp();
     const nexthops = [{ via: parseIp("10.0.0.11") }];
-    expect(formatRoute(router.routes.add({ to: parseCidr("10.8.0.0/16"), nexthops }))).toBe(
-      "10.8.0.0/16 via 10.0.0.11 dev eth0",
+    expect(routeText(router.routes.add({ to: parseCidr("10.8.0.0/16"), nexthops }))).toBe(
+      "10.8.0.0/16 via 10.0.0.11 dev eth0 ",
     );
   });
 

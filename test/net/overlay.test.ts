@@ -1,8 +1,8 @@
 /** Pod to pod, on one node and across nodes: bridges, ARP, routes, VXLAN, and what happens when a piece is missing. */
 import { expect, test } from "vitest";
+import { routeText } from "../../kernel-lib/cluster/linux/ip/route";
 import { parseCidr, parseIp } from "../../kernel-lib/net/address";
 import type { PacketEvent } from "../../kernel-lib/net/passage";
-import { formatRoute } from "../../kernel-lib/net/route";
 import { addPod, ask, overlay, pod, serve } from "./topology";
 
 test("pods reach pods with their own addresses, on the same node and across the overlay", () => {
@@ -120,7 +120,7 @@ test("routes: the longest prefix wins, a blackhole swallows, no route at all is 
   const lab = overlay(2);
   const [node] = lab.nodes;
   if (!node) throw new Error("no node");
-  expect(node.routes.list().map(formatRoute)).toEqual([
+  expect(node.routes.list().map((route) => routeText(route).trim())).toEqual([
     "default via 192.168.1.1 dev eth0",
     "10.244.1.0/24 dev cni0 proto kernel scope link src 10.244.1.1",
     "10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink",

@@ -18,7 +18,7 @@ function isUsable(node: Node | undefined): node is Node {
 }
 
 /** The nodes with endpoints of a Service that serve; undefined stands for endpoints without a node. */
-export function servingNodes(store: Store, service: Key): ReadonlySet<string | undefined> {
+function servingNodes(store: Store, service: Key): ReadonlySet<string | undefined> {
   const [namespace = "", name = ""] = service.split("/");
   const slices = store.list("EndpointSlice", { namespace, labels: { "kubernetes.io/service-name": name } });
   const endpoints = slices.flatMap((slice) => slice.endpoints);

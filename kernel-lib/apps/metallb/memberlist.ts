@@ -14,7 +14,7 @@ const helpers = 3;
 const suspicionMultiple = 4;
 const rejoinPeriod = 60 * second;
 
-export const memberlistPort = 7946;
+const memberlistPort = 7946;
 
 interface Member {
   readonly name: string;

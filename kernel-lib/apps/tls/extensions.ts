@@ -58,7 +58,7 @@ const purposes: readonly (readonly [short: string, long: string, oid: string])[]
   ["timeStamping", "Time Stamping", "1.3.6.1.5.5.7.3.8"],
 ];
 
-export function extensionNamed(extensions: readonly Extension[], name: ExtensionName): Extension | undefined {
+function extensionNamed(extensions: readonly Extension[], name: ExtensionName): Extension | undefined {
   return extensions.find(({ oid }) => oid === oids[name]);
 }
 

@@ -51,7 +51,7 @@ export function verifyWords(code: VerifyCode): string {
 }
 
 /** Whether a certificate has signed itself, as far as names and key identifiers tell. */
-export function isSelfSigned(certificate: Certificate): boolean {
+function isSelfSigned(certificate: Certificate): boolean {
   return issued(certificate, certificate);
 }
 

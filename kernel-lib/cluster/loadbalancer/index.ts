@@ -25,7 +25,7 @@ const publicRange = "203.0.113.0/24";
 /** What MetalLB is given from the start: addresses of the nodes' network that nobody has. */
 export const firstPool = ["192.168.1.240-192.168.1.250"];
 /** The router's number, for BGP. */
-export const routerAsn = 64501;
+const routerAsn = 64501;
 
 export interface Surroundings {
   readonly sim: Sim;

@@ -5,7 +5,7 @@ import { field, type JsonObject, listField, objectField } from "./gojson";
 import { type Plugin, type PluginCall, PluginError } from "./plugin";
 
 /** Where flanneld says which range the node has. */
-export const subnetFile = "/run/flannel/subnet.env";
+const subnetFile = "/run/flannel/subnet.env";
 
 /** What is in the file. */
 export interface SubnetEnv {
