@@ -68,7 +68,7 @@ export class Forwarder implements CloudBalancer {
   }
 
   #checks(key: Key): HealthChecks {
-    return new HealthChecks(this.#ground.netns, () => this.#route(key));
+    return new HealthChecks(this.#ground.netns, { balancer: "forwarder", service: key }, () => this.#route(key));
   }
 
   /** To the healthy nodes; where none is, to all: that is better than to none. */

@@ -1,7 +1,9 @@
 /** Owns a load balancer's health checks: which of its nodes answer, asked again and again over the network. */
+import type { Key } from "../../api/meta";
 import { HttpReader } from "../../apps/http";
 import type { Ip } from "../../net/address";
 import type { Netns } from "../../net/netns";
+import { tellLife } from "../../node/lifeevents";
 import type { Time, Timer } from "../../sim/clock";
 
 /** What is asked of each node, and how often. */
@@ -16,6 +18,13 @@ export interface HealthCheck {
   readonly healthy: number;
 }
 
+/** Whose checks they are, as the journal names it. */
+export interface Balancing {
+  /** The balancer's name for what makes it: `forwarder`, `proxy`. */
+  readonly balancer: string;
+  readonly service: Key;
+}
+
 interface Checked {
   readonly ip: Ip;
   isHealthy: boolean;
@@ -26,13 +35,15 @@ interface Checked {
 /** The nodes of one load balancer. */
 export class HealthChecks {
   readonly #netns: Netns;
+  readonly #of: Balancing;
   readonly #changed: () => void;
   #check: HealthCheck | undefined;
   #nodes = new Map<string, Checked>();
   #timer: Timer | undefined;
 
-  constructor(netns: Netns, changed: () => void) {
+  constructor(netns: Netns, of: Balancing, changed: () => void) {
     this.#netns = netns;
+    this.#of = of;
     this.#changed = changed;
   }
 
@@ -68,16 +79,16 @@ export class HealthChecks {
     const check = this.#check;
     if (!check) return;
     this.#timer = this.#netns.network.sim.clock.after(check.period, () => this.#round(), "background");
-    for (const node of this.#nodes.values()) this.#ask(check, node);
+    for (const [name, node] of this.#nodes) this.#ask(check, name, node);
   }
 
-  #ask(check: HealthCheck, node: Checked): void {
+  #ask(check: HealthCheck, name: string, node: Checked): void {
     let over = false;
     const done = (well: boolean): void => {
       if (over) return;
       over = true;
       timer.cancel();
-      this.#answered(check, node, well);
+      this.#answered(check, name, node, well);
     };
     const reader = HttpReader.responses();
     const request = `GET ${check.path} HTTP/1.1\r\nHost: loadbalancer\r\nConnection: close\r\n\r\n`;
@@ -109,7 +120,7 @@ export class HealthChecks {
     const timer = this.#netns.network.sim.clock.after(check.timeout, late, "background");
   }
 
-  #answered(check: HealthCheck, node: Checked, well: boolean): void {
+  #answered(check: HealthCheck, name: string, node: Checked, well: boolean): void {
     if (well === node.isHealthy) {
       node.against = 0;
       return;
@@ -118,6 +129,8 @@ export class HealthChecks {
     if (node.against < (well ? check.healthy : check.unhealthy)) return;
     node.isHealthy = well;
     node.against = 0;
+    const { sim } = this.#netns.network;
+    tellLife(sim, this.#netns.name, () => ({ of: "balancer", ...this.#of, node: name, healthy: well }));
     this.#changed();
   }
 }

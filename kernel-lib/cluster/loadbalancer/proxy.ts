@@ -85,7 +85,8 @@ export class ElasticProxy implements CloudBalancer {
     const number = Number.parseInt(bytesToHex(sha256(uid)).slice(0, 8), 16);
     const host = `${name}-${number}.${region}.elb.amazonaws.com`;
     this.#names.set(host, ip);
-    return { ip, host, checks: new HealthChecks(netns, () => {}), listeners: [], turn: 0 };
+    const checks = new HealthChecks(netns, { balancer: "proxy", service: key }, () => {});
+    return { ip, host, checks, listeners: [], turn: 0 };
   }
 
   #listen(proxied: Proxied, port: number, nodePort: number, preface: Preface): TcpListener {

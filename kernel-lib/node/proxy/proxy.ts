@@ -6,6 +6,7 @@ import type { Store } from "../../api/store";
 import { type Family, family as familyOf } from "../../net/address";
 import { hour, millisecond, second, type Time, type Timer } from "../../sim/clock";
 import type { Sim } from "../../sim/sim";
+import { tellLife } from "../lifeevents";
 import type { NodeNet } from "../node";
 import { ChosenView } from "./chosen";
 import type { ModeName, ProxyMode } from "./mode";
@@ -170,6 +171,10 @@ export class KubeProxy implements Controller {
     }
     this.figures.synced(clock.now, took, full, changed.length);
     this.#parts.synced?.(this, changed);
+    tellLife(this.#sim, this.name, () => ({
+      ...{ of: "proxy", node: node.name, mode: this.#mode.name },
+      services: changed,
+    }));
     if (!journal.read) return;
     const what = `wrote the ${this.#mode.name} rules of ${count} service ports (changed: ${changed.join(", ")})`;
     journal.write({ at: clock.now, where: node.name, about: "kube-proxy", what, detail: { type: "sync", changed } });
