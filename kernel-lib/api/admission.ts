@@ -2,6 +2,7 @@
  * Owns what happens to an object before it is stored: defaults for what it leaves out, and everything that is wrong
  * with it.
  */
+import { defaultDisruptionBudget } from "./defaults/policy";
 import { defaultEndpointSlice, defaultEndpoints, defaultNamespace, defaultNode, defaultSecret } from "./defaults/rest";
 import { defaultService } from "./defaults/service";
 import { defaultDaemonSet, defaultDeployment, defaultReplicaSet } from "./defaults/workloads";
@@ -12,6 +13,7 @@ import type { Fresh } from "./mutable";
 import { validateEndpointSlice, validateEndpointSliceUpdate } from "./validation/endpointslice";
 import { validateAddressPool, validateBgpPeer } from "./validation/metallb";
 import { validatePodSpec } from "./validation/pod";
+import { validateDisruptionBudget } from "./validation/policy";
 import {
   validateConfigMap,
   validateConfigMapUpdate,
@@ -69,6 +71,7 @@ const rules: { readonly [K in Kind]: Rules<K> } = {
   Secret: { defaults: defaultSecret, validate: validateSecret },
   ServiceAccount: {},
   Event: {},
+  PodDisruptionBudget: { defaults: defaultDisruptionBudget, validate: validateDisruptionBudget },
   IPAddressPool: { validate: validateAddressPool },
   L2Advertisement: { defaults: defaultSpec },
   BGPAdvertisement: { defaults: defaultSpec },

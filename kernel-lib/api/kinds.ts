@@ -12,6 +12,7 @@ import type {
   ServiceAccount,
 } from "kubernetes-types/core/v1";
 import type { EndpointSlice } from "kubernetes-types/discovery/v1";
+import type { PodDisruptionBudget } from "kubernetes-types/policy/v1";
 import type { DraftMeta, Immutable, Meta } from "./meta";
 import {
   type BGPAdvertisementSpec,
@@ -62,6 +63,7 @@ export interface Kinds {
   Secret: Stored<Secret, "Secret", "v1">;
   Event: Stored<Event, "Event", "v1">;
   ServiceAccount: Stored<ServiceAccount, "ServiceAccount", "v1">;
+  PodDisruptionBudget: Stored<PodDisruptionBudget, "PodDisruptionBudget", "policy/v1">;
   IPAddressPool: Custom<"IPAddressPool", "metallb.io/v1beta1", IPAddressPoolSpec>;
   L2Advertisement: Custom<"L2Advertisement", "metallb.io/v1beta1", L2AdvertisementSpec>;
   BGPAdvertisement: Custom<"BGPAdvertisement", "metallb.io/v1beta1", BGPAdvertisementSpec>;
@@ -135,6 +137,11 @@ const table: { readonly [K in Kind]: Resource } = {
   Secret: core("Secret", "secrets"),
   Event: core("Event", "events", { shortNames: ["ev"] }),
   ServiceAccount: core("ServiceAccount", "serviceaccounts", { shortNames: ["sa"] }),
+  PodDisruptionBudget: core("PodDisruptionBudget", "poddisruptionbudgets", {
+    group: "policy",
+    shortNames: ["pdb"],
+    subresources: ["status"],
+  }),
   IPAddressPool: metallbResource("IPAddressPool", "v1beta1"),
   L2Advertisement: metallbResource("L2Advertisement", "v1beta1"),
   BGPAdvertisement: metallbResource("BGPAdvertisement", "v1beta1"),

@@ -3,6 +3,7 @@ import type { DaemonSet, Deployment, ReplicaSet } from "kubernetes-types/apps/v1
 import type * as core from "kubernetes-types/core/v1";
 import type { EndpointSlice } from "kubernetes-types/discovery/v1";
 import type { ObjectMeta } from "kubernetes-types/meta/v1";
+import type { PodDisruptionBudget } from "kubernetes-types/policy/v1";
 import type { Kind } from "./kinds";
 import type { BGPAdvertisementSpec, BGPPeerSpec, IPAddressPoolSpec, L2AdvertisementSpec } from "./metallb";
 
@@ -27,6 +28,7 @@ interface Raw {
   Secret: core.Secret;
   Event: core.Event;
   ServiceAccount: core.ServiceAccount;
+  PodDisruptionBudget: PodDisruptionBudget;
   IPAddressPool: { spec?: IPAddressPoolSpec };
   L2Advertisement: { spec?: L2AdvertisementSpec };
   BGPAdvertisement: { spec?: BGPAdvertisementSpec };

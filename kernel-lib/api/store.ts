@@ -34,10 +34,11 @@ const generational: ReadonlySet<Kind> = new Set<Kind>([
   "ReplicaSet",
   "DaemonSet",
   "EndpointSlice",
+  "PodDisruptionBudget",
 ]);
 
 /** Kinds whose status says how they are. */
-export type KindWithStatus = "Pod" | "Node" | "Deployment" | "ReplicaSet" | "DaemonSet";
+export type KindWithStatus = "Pod" | "Node" | "Deployment" | "ReplicaSet" | "DaemonSet" | "PodDisruptionBudget";
 
 interface Write {
   readonly apiVersion: string;

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 const roots = [
   "core/v1 Pod Node Namespace Service Endpoints ConfigMap Secret Event ServiceAccount",
   "discovery/v1 EndpointSlice",
+  "policy/v1 PodDisruptionBudget",
   "apps/v1 Deployment ReplicaSet DaemonSet",
 ];
 

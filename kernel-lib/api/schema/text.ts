@@ -166,6 +166,11 @@ PodCondition lastProbeTime:string lastTransitionTime:string message:string obser
  status:string type:string
 PodDNSConfig nameservers:string[] options:PodDNSConfigOption[] searches:string[]
 PodDNSConfigOption name:string value:string
+PodDisruptionBudget apiVersion:string kind:string metadata:ObjectMeta spec:PodDisruptionBudgetSpec
+ status:PodDisruptionBudgetStatus
+PodDisruptionBudgetSpec maxUnavailable:port minAvailable:port selector:LabelSelector unhealthyPodEvictionPolicy:string
+PodDisruptionBudgetStatus conditions:Condition[] currentHealthy:number desiredHealthy:number disruptedPods:{string}
+ disruptionsAllowed:number expectedPods:number observedGeneration:number
 PodIP ip:string
 PodOS name:string
 PodReadinessGate conditionType:string

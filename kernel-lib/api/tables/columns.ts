@@ -48,6 +48,7 @@ export const columnsOf: { readonly [K in Kind]: readonly Column[] } = {
   ConfigMap: columns([name, ["Data"], age]),
   Secret: columns([name, ["Type"], ["Data", "integer"], age]),
   ServiceAccount: columns([name, ["Secrets", "integer"], age]),
+  PodDisruptionBudget: columns([name, ["Min Available"], ["Max Unavailable"], ["Allowed Disruptions", "integer"], age]),
   IPAddressPool: columns([name, ["Auto Assign", "boolean"], ["Avoid Buggy IPs", "boolean"], ["Addresses"]]),
   L2Advertisement: columns(
     [name, ["IPAddressPools"], ["IPAddressPool Selectors"], ["Interfaces"]],

@@ -5,6 +5,7 @@ import { columnsOf } from "./columns";
 import { addressPoolCells, bgpAdvertisementCells, bgpPeerCells, l2AdvertisementCells } from "./metallb";
 import { endpointSliceCells, endpointsCells, serviceCells } from "./network";
 import { podCells } from "./pod";
+import { disruptionBudgetCells } from "./policy";
 import { configMapCells, eventCells, namespaceCells, nodeCells, secretCells, serviceAccountCells } from "./rest";
 import type { Cell, Table } from "./table";
 import { daemonSetCells, deploymentCells, replicaSetCells } from "./workloads";
@@ -23,6 +24,7 @@ const cellsOf: { readonly [K in Kind]: (object: Kinds[K], now: Time) => readonly
   Secret: secretCells,
   ServiceAccount: serviceAccountCells,
   Event: eventCells,
+  PodDisruptionBudget: disruptionBudgetCells,
   IPAddressPool: addressPoolCells,
   L2Advertisement: l2AdvertisementCells,
   BGPAdvertisement: bgpAdvertisementCells,

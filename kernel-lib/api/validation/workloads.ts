@@ -22,7 +22,7 @@ export function validateDeployment({ spec }: Kinds["Deployment"]): FieldError[] 
     );
   } else if (strategy.type === "RollingUpdate") {
     const { maxSurge, maxUnavailable } = strategy.rollingUpdate ?? {};
-    errors.push(...share("spec.strategy.rollingUpdate.maxUnavailable", maxUnavailable));
+    errors.push(...share("spec.strategy.rollingUpdate.maxUnavailable", maxUnavailable, true));
     errors.push(...share("spec.strategy.rollingUpdate.maxSurge", maxSurge));
     if (isZero(maxSurge) && isZero(maxUnavailable)) {
       const field = "spec.strategy.rollingUpdate.maxUnavailable";
@@ -95,15 +95,15 @@ function isZero(value: string | number | undefined): boolean {
   return value === 0 || value === "0%";
 }
 
-/** A number of pods, or a percentage of them. */
-function share(field: string, value: string | number | undefined): FieldError[] {
+/** A number of pods, or a percentage of them; `limited`: at most all of them. */
+export function share(field: string, value: string | number | undefined, limited = false): FieldError[] {
   if (typeof value === "number") return count(field, value);
   if (value === undefined) return [];
   if (!/^\d+%$/.test(value)) {
     const regex = "a valid percent string must be a numeric string followed by an ending '%'";
     return [invalidValue(field, value, `${regex} (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')`)];
   }
-  return Number.parseInt(value, 10) > 100 && field.endsWith("maxUnavailable")
+  return Number.parseInt(value, 10) > 100 && limited
     ? [invalidValue(field, value, "must not be greater than 100%")]
     : [];
 }
