@@ -2,15 +2,18 @@
  * Owns what happens to an object before it is stored: defaults for what it leaves out, and everything that is wrong
  * with it.
  */
+import { defaultJob } from "./defaults/job";
 import { defaultDisruptionBudget } from "./defaults/policy";
 import { defaultEndpointSlice, defaultEndpoints, defaultNamespace, defaultNode, defaultSecret } from "./defaults/rest";
 import { defaultService } from "./defaults/service";
+import { defaultStatefulSet } from "./defaults/statefulset";
 import { defaultDaemonSet, defaultDeployment, defaultReplicaSet } from "./defaults/workloads";
 import { same } from "./equal";
 import { type FieldError, forbiddenField } from "./errors";
 import type { Kind, Kinds } from "./kinds";
 import type { Fresh } from "./mutable";
 import { validateEndpointSlice, validateEndpointSliceUpdate } from "./validation/endpointslice";
+import { validateJob, validateJobUpdate } from "./validation/job";
 import { validateAddressPool, validateBgpPeer } from "./validation/metallb";
 import { validatePodSpec } from "./validation/pod";
 import { validateDisruptionBudget } from "./validation/policy";
@@ -23,6 +26,7 @@ import {
 } from "./validation/rest";
 import { validateService } from "./validation/service";
 import { validateServiceUpdate } from "./validation/serviceips";
+import { validateStatefulSet, validateStatefulSetUpdate } from "./validation/statefulset";
 import {
   validateDaemonSet,
   validateDeployment,
@@ -59,6 +63,13 @@ const rules: { readonly [K in Kind]: Rules<K> } = {
     validate: validateDaemonSet,
     validateUpdate: (now, before) => validateSelectorUpdate(now.spec.selector, before.spec.selector),
   },
+  StatefulSet: {
+    defaults: defaultStatefulSet,
+    validate: validateStatefulSet,
+    validateUpdate: validateStatefulSetUpdate,
+  },
+  ControllerRevision: {},
+  Job: { defaults: defaultJob, validate: validateJob, validateUpdate: validateJobUpdate },
   Node: { defaults: defaultNode, validate: validateNode },
   Namespace: { defaults: defaultNamespace },
   Endpoints: { defaults: defaultEndpoints, validate: validateEndpoints },

@@ -18,6 +18,7 @@ const more: { readonly [K in Kind]?: readonly string[] } = {
   Secret: ["type"],
   Service: ["spec.clusterIP", "spec.type"],
   ReplicaSet: ["status.replicas"],
+  Job: ["status.successful"],
   Event: [
     "involvedObject.kind",
     "involvedObject.namespace",
@@ -45,6 +46,7 @@ export function fieldValue(object: KubeObject, field: string): string {
     value = typeof value === "object" && value !== null ? (value as Record<string, unknown>)[part] : undefined;
   }
   if (field === "source") return object.kind === "Event" ? (object.source?.component ?? "") : "";
+  if (field === "status.successful") return object.kind === "Job" ? String(object.status.succeeded ?? 0) : "";
   if (value === undefined) return /hostNetwork|unschedulable/.test(field) ? "false" : "";
   return String(value);
 }

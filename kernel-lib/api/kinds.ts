@@ -1,5 +1,6 @@
 /** Owns the list of kinds: their types, and the names by which the API and kubectl know them. */
-import type { DaemonSet, Deployment, ReplicaSet } from "kubernetes-types/apps/v1";
+import type { ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet } from "kubernetes-types/apps/v1";
+import type { Job } from "kubernetes-types/batch/v1";
 import type {
   ConfigMap,
   Endpoints,
@@ -59,6 +60,9 @@ export interface Kinds {
   Deployment: Stored<Deployment, "Deployment", "apps/v1">;
   ReplicaSet: Stored<ReplicaSet, "ReplicaSet", "apps/v1">;
   DaemonSet: Stored<DaemonSet, "DaemonSet", "apps/v1">;
+  StatefulSet: Stored<StatefulSet, "StatefulSet", "apps/v1">;
+  ControllerRevision: Stored<ControllerRevision, "ControllerRevision", "apps/v1">;
+  Job: Stored<Job, "Job", "batch/v1">;
   ConfigMap: Stored<ConfigMap, "ConfigMap", "v1">;
   Secret: Stored<Secret, "Secret", "v1">;
   Event: Stored<Event, "Event", "v1">;
@@ -129,6 +133,13 @@ const table: { readonly [K in Kind]: Resource } = {
     categories: all,
     subresources: scaled,
   }),
+  StatefulSet: core("StatefulSet", "statefulsets", {
+    group: "apps",
+    shortNames: ["sts"],
+    categories: all,
+    subresources: scaled,
+  }),
+  Job: core("Job", "jobs", { group: "batch", categories: all, subresources: ["status"] }),
   Node: core("Node", "nodes", { shortNames: ["no"], namespaced: false, subresources: ["status"] }),
   Namespace: core("Namespace", "namespaces", { shortNames: ["ns"], namespaced: false, subresources: ["status"] }),
   Endpoints: core("Endpoints", "endpoints", { shortNames: ["ep"] }),
@@ -137,6 +148,7 @@ const table: { readonly [K in Kind]: Resource } = {
   Secret: core("Secret", "secrets"),
   Event: core("Event", "events", { shortNames: ["ev"] }),
   ServiceAccount: core("ServiceAccount", "serviceaccounts", { shortNames: ["sa"] }),
+  ControllerRevision: core("ControllerRevision", "controllerrevisions", { group: "apps" }),
   PodDisruptionBudget: core("PodDisruptionBudget", "poddisruptionbudgets", {
     group: "policy",
     shortNames: ["pdb"],

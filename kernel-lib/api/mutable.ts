@@ -1,5 +1,6 @@
 /** Owns the types of objects while admission still works on them: fresh copies, not yet in the store. */
-import type { DaemonSet, Deployment, ReplicaSet } from "kubernetes-types/apps/v1";
+import type { ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet } from "kubernetes-types/apps/v1";
+import type { Job } from "kubernetes-types/batch/v1";
 import type * as core from "kubernetes-types/core/v1";
 import type { EndpointSlice } from "kubernetes-types/discovery/v1";
 import type { ObjectMeta } from "kubernetes-types/meta/v1";
@@ -24,6 +25,9 @@ interface Raw {
   Deployment: Deployment;
   ReplicaSet: ReplicaSet;
   DaemonSet: DaemonSet;
+  StatefulSet: StatefulSet;
+  ControllerRevision: ControllerRevision;
+  Job: Job;
   ConfigMap: core.ConfigMap;
   Secret: core.Secret;
   Event: core.Event;

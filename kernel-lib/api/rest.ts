@@ -4,6 +4,7 @@
 import type { Sim } from "../sim/sim";
 import { applyDefaults, validate, validateUpdate } from "./admission";
 import { decode, type FieldValidation } from "./decode";
+import { selectOwnPods } from "./defaults/job";
 import { admitPod } from "./defaults/pod";
 import type { DeleteOptions } from "./deletion";
 import {
@@ -17,6 +18,7 @@ import {
   notFound,
   StatusError,
 } from "./errors";
+import { type EvictionOptions, evictPod } from "./eviction";
 import { fieldLabels, fieldValue } from "./fields";
 import { jsonPatch } from "./jsonpatch";
 import {
@@ -65,7 +67,7 @@ export interface WriteOptions {
 /** `json`: a list of operations (RFC 6902); `merge`: RFC 7386; `strategic`: Kubernetes' own. */
 export type PatchType = "strategic" | "merge" | "json";
 
-export type Scalable = "Deployment" | "ReplicaSet";
+export type Scalable = "Deployment" | "ReplicaSet" | "StatefulSet";
 
 /** A scale subresource: autoscaling/v1 Scale. */
 export interface Scale {
@@ -110,6 +112,8 @@ export interface Api {
     name: string,
     options?: DeleteOptions & { readonly by?: string; readonly dryRun?: boolean },
   ): Kinds[K];
+  /** A pod's subresource `eviction` (policy/v1 Eviction): deletes it if its PodDisruptionBudget allows that. */
+  evict(namespace: string, name: string, options?: EvictionOptions): void;
   getScale(kind: Scalable, namespace: string, name: string): Scale;
   scale(kind: Scalable, namespace: string, name: string, replicas: number, options?: WriteOptions): Scale;
 }
@@ -182,6 +186,7 @@ class Server implements Api {
       admitPod(fresh as unknown as Fresh<"Pod">, this.#suffixes.suffix());
       this.#checkServiceAccount(fresh as unknown as Fresh<"Pod">);
     }
+    if (kind === "Job") this.#identify(fresh as unknown as Fresh<"Job">);
     if (kind === "Service") this.#assign(fresh as unknown as Fresh<"Service">, undefined);
     errors.push(...validateMeta(resource, meta), ...validate(kind, fresh as unknown as Kinds[K]));
     if (errors.length > 0) throw invalid(resource, meta.name ?? meta.generateName ?? "", errors);
@@ -251,6 +256,10 @@ class Server implements Api {
     return this.store.delete(kind, keyOf(found), options.by ?? "kubectl", options);
   }
 
+  evict(namespace: string, name: string, options: EvictionOptions = {}): void {
+    evictPod(this.store, keyFor(namespace, name), options, this.#sim.clock.now);
+  }
+
   getScale(kind: Scalable, namespace: string, name: string): Scale {
     const { metadata, spec, status } = this.get(kind, namespace, name);
     const selector = selectorText(spec.selector);
@@ -281,6 +290,14 @@ class Server implements Api {
     const deprecation = deprecationOf(kind);
     if (deprecation !== undefined) warn(deprecation);
     for (const warning of warningsOf(object as KubeObject)) warn(warning);
+  }
+
+  /** A Job's name and uid stand in its selector: they are given before it is looked at. */
+  #identify(job: Fresh<"Job">): void {
+    const { metadata } = job;
+    if (!metadata.name && metadata.generateName) metadata.name = `${metadata.generateName}${this.#suffixes.suffix()}`;
+    metadata.uid = this.store.newUid();
+    selectOwnPods(job, metadata.uid);
   }
 
   /** What cannot be handed out is told before anything else is looked at, as the API server does it. */

@@ -33,12 +33,22 @@ const generational: ReadonlySet<Kind> = new Set<Kind>([
   "Deployment",
   "ReplicaSet",
   "DaemonSet",
+  "StatefulSet",
+  "Job",
   "EndpointSlice",
   "PodDisruptionBudget",
 ]);
 
 /** Kinds whose status says how they are. */
-export type KindWithStatus = "Pod" | "Node" | "Deployment" | "ReplicaSet" | "DaemonSet" | "PodDisruptionBudget";
+export type KindWithStatus =
+  | "Pod"
+  | "Node"
+  | "Deployment"
+  | "ReplicaSet"
+  | "DaemonSet"
+  | "StatefulSet"
+  | "Job"
+  | "PodDisruptionBudget";
 
 interface Write {
   readonly apiVersion: string;
@@ -109,7 +119,7 @@ export class Store {
     metadata.name = name;
     if (namespace !== undefined) metadata.namespace = namespace;
     else delete metadata.namespace;
-    metadata.uid = this.#uid();
+    metadata.uid = meta.uid ?? this.newUid();
     metadata.resourceVersion = String(this.#version + 1);
     metadata.creationTimestamp = rfc3339(this.#sim.clock.now);
     if (generational.has(kind)) metadata.generation = 1;
@@ -311,7 +321,7 @@ export class Store {
   }
 
   /** A random UUID (RFC 9562, version 4). */
-  #uid(): string {
+  newUid(): string {
     const variant = this.#uids.integer(8, 11);
     let at = 0;
     for (let part = 0; part < 8; part++) {

@@ -17,6 +17,10 @@ export function warningsOf(object: KubeObject): readonly string[] {
   switch (object.kind) {
     case "Service":
       return warningsOfService(object);
+    case "StatefulSet":
+      return warningsOfStatefulSet(object);
+    case "Job":
+      return warningsOfJob(object);
     case "Endpoints":
       return warningsOfEndpoints(object);
     case "EndpointSlice":
@@ -58,6 +62,20 @@ function warningsOfService({ metadata, spec }: Kinds["Service"]): readonly strin
     warnings.push('spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"');
   }
   return warnings;
+}
+
+/** What this cluster says for itself: it has no volumes that outlive a pod. */
+function warningsOfStatefulSet({ spec }: Kinds["StatefulSet"]): readonly string[] {
+  return (spec.volumeClaimTemplates ?? []).map((_claim, at) => {
+    const why = "PersistentVolumes are not simulated here: each pod gets an empty directory, which ends with the pod";
+    return `spec.volumeClaimTemplates[${at}]: ${why}`;
+  });
+}
+
+/** Policies of a Job that this cluster's controller does not follow. */
+function warningsOfJob({ spec }: Kinds["Job"]): readonly string[] {
+  const left = ["podFailurePolicy", "successPolicy", "backoffLimitPerIndex", "maxFailedIndexes", "managedBy"] as const;
+  return left.flatMap((field) => (spec[field] === undefined ? [] : `spec.${field}: not simulated here, and ignored`));
 }
 
 function warningsOfEndpoints({ subsets = [] }: Kinds["Endpoints"]): readonly string[] {

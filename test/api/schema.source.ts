@@ -7,7 +7,8 @@ const roots = [
   "core/v1 Pod Node Namespace Service Endpoints ConfigMap Secret Event ServiceAccount",
   "discovery/v1 EndpointSlice",
   "policy/v1 PodDisruptionBudget",
-  "apps/v1 Deployment ReplicaSet DaemonSet",
+  "apps/v1 Deployment ReplicaSet DaemonSet StatefulSet ControllerRevision",
+  "batch/v1 Job",
 ];
 
 /** What Kubernetes v1.36 has and the package's release has not. */

@@ -38,6 +38,7 @@ ContainerStateWaiting message:string reason:string
 ContainerStatus allocatedResources:{quantity} allocatedResourcesStatus:any[] containerID:string image:string
  imageID:string lastState:ContainerState name:string ready:boolean resources:ResourceRequirements restartCount:number
  started:boolean state:ContainerState stopSignal:string user:any volumeMounts:VolumeMountStatus[]
+ControllerRevision apiVersion:string data:any kind:string metadata:ObjectMeta revision:number
 DaemonEndpoint Port:number
 DaemonSet apiVersion:string kind:string metadata:ObjectMeta spec:DaemonSetSpec status:DaemonSetStatus
 DaemonSetCondition lastTransitionTime:string message:string reason:string status:string type:string
@@ -104,6 +105,15 @@ HostIP ip:string
 HostPathVolumeSource path:string type:string
 ISCSIVolumeSource chapAuthDiscovery:boolean chapAuthSession:boolean fsType:string initiatorName:string iqn:string
  iscsiInterface:string lun:number portals:string[] readOnly:boolean secretRef:LocalObjectReference targetPortal:string
+Job apiVersion:string kind:string metadata:ObjectMeta spec:JobSpec status:JobStatus
+JobCondition lastProbeTime:string lastTransitionTime:string message:string reason:string status:string type:string
+JobSpec activeDeadlineSeconds:number backoffLimit:number backoffLimitPerIndex:number completionMode:string
+ completions:number managedBy:string manualSelector:boolean maxFailedIndexes:number parallelism:number
+ podFailurePolicy:PodFailurePolicy podReplacementPolicy:string selector:LabelSelector successPolicy:SuccessPolicy
+ suspend:boolean template:PodTemplateSpec ttlSecondsAfterFinished:number
+JobStatus active:number completedIndexes:string completionTime:string conditions:JobCondition[] failed:number
+ failedIndexes:string ready:number startTime:string succeeded:number terminating:number
+ uncountedTerminatedPods:UncountedTerminatedPods
 KeyToPath key:string mode:number path:string
 LabelSelector matchExpressions:LabelSelectorRequirement[] matchLabels:{string}
 LabelSelectorRequirement key:string operator:string values:string[]
@@ -114,6 +124,7 @@ LoadBalancerStatus ingress:LoadBalancerIngress[]
 LocalObjectReference name:string
 ManagedFieldsEntry apiVersion:string fieldsType:string fieldsV1:any manager:string operation:string subresource:string
  time:string
+ModifyVolumeStatus status:string targetVolumeAttributesClassName:string
 NFSVolumeSource path:string readOnly:boolean server:string
 Namespace apiVersion:string kind:string metadata:ObjectMeta spec:NamespaceSpec status:NamespaceStatus
 NamespaceCondition lastTransitionTime:string message:string reason:string status:string type:string
@@ -149,9 +160,16 @@ ObjectMeta annotations:{string} creationTimestamp:string deletionGracePeriodSeco
 ObjectReference apiVersion:string fieldPath:string kind:string name:string namespace:string resourceVersion:string
  uid:string
 OwnerReference apiVersion:string blockOwnerDeletion:boolean controller:boolean kind:string name:string uid:string
+PersistentVolumeClaim apiVersion:string kind:string metadata:ObjectMeta spec:PersistentVolumeClaimSpec
+ status:PersistentVolumeClaimStatus
+PersistentVolumeClaimCondition lastProbeTime:string lastTransitionTime:string message:string reason:string
+ status:string type:string
 PersistentVolumeClaimSpec accessModes:string[] dataSource:TypedLocalObjectReference dataSourceRef:TypedObjectReference
  resources:VolumeResourceRequirements selector:LabelSelector storageClassName:string volumeAttributesClassName:string
  volumeMode:string volumeName:string
+PersistentVolumeClaimStatus accessModes:string[] allocatedResourceStatuses:{string} allocatedResources:{quantity}
+ capacity:{quantity} conditions:PersistentVolumeClaimCondition[] currentVolumeAttributesClassName:string
+ modifyVolumeStatus:ModifyVolumeStatus phase:string
 PersistentVolumeClaimTemplate metadata:ObjectMeta spec:PersistentVolumeClaimSpec
 PersistentVolumeClaimVolumeSource claimName:string readOnly:boolean
 PhotonPersistentDiskVolumeSource fsType:string pdID:string
@@ -171,6 +189,11 @@ PodDisruptionBudget apiVersion:string kind:string metadata:ObjectMeta spec:PodDi
 PodDisruptionBudgetSpec maxUnavailable:port minAvailable:port selector:LabelSelector unhealthyPodEvictionPolicy:string
 PodDisruptionBudgetStatus conditions:Condition[] currentHealthy:number desiredHealthy:number disruptedPods:{string}
  disruptionsAllowed:number expectedPods:number observedGeneration:number
+PodFailurePolicy rules:PodFailurePolicyRule[]
+PodFailurePolicyOnExitCodesRequirement containerName:string operator:string values:number[]
+PodFailurePolicyOnPodConditionsPattern status:string type:string
+PodFailurePolicyRule action:string onExitCodes:PodFailurePolicyOnExitCodesRequirement
+ onPodConditions:PodFailurePolicyOnPodConditionsPattern[]
 PodIP ip:string
 PodOS name:string
 PodReadinessGate conditionType:string
@@ -216,6 +239,7 @@ ResourceFieldSelector containerName:string divisor:quantity resource:string
 ResourceRequirements claims:ResourceClaim[] limits:{quantity} requests:{quantity}
 RollingUpdateDaemonSet maxSurge:port maxUnavailable:port
 RollingUpdateDeployment maxSurge:port maxUnavailable:port
+RollingUpdateStatefulSetStrategy maxUnavailable:port partition:number
 SELinuxOptions level:string role:string type:string user:string
 ScaleIOVolumeSource fsType:string gateway:string protectionDomain:string readOnly:boolean
  secretRef:LocalObjectReference sslEnabled:boolean storageMode:string storagePool:string system:string
@@ -244,8 +268,22 @@ ServiceSpec allocateLoadBalancerNodePorts:boolean clusterIP:string clusterIPs:st
 ServiceStatus conditions:Condition[] loadBalancer:LoadBalancerStatus
 SessionAffinityConfig clientIP:ClientIPConfig
 SleepAction seconds:number
+StatefulSet apiVersion:string kind:string metadata:ObjectMeta spec:StatefulSetSpec status:StatefulSetStatus
+StatefulSetCondition lastTransitionTime:string message:string reason:string status:string type:string
+StatefulSetOrdinals start:number
+StatefulSetPersistentVolumeClaimRetentionPolicy whenDeleted:string whenScaled:string
+StatefulSetSpec minReadySeconds:number ordinals:StatefulSetOrdinals
+ persistentVolumeClaimRetentionPolicy:StatefulSetPersistentVolumeClaimRetentionPolicy podManagementPolicy:string
+ replicas:number revisionHistoryLimit:number selector:LabelSelector serviceName:string template:PodTemplateSpec
+ updateStrategy:StatefulSetUpdateStrategy volumeClaimTemplates:PersistentVolumeClaim[]
+StatefulSetStatus availableReplicas:number collisionCount:number conditions:StatefulSetCondition[]
+ currentReplicas:number currentRevision:string observedGeneration:number readyReplicas:number replicas:number
+ updateRevision:string updatedReplicas:number
+StatefulSetUpdateStrategy rollingUpdate:RollingUpdateStatefulSetStrategy type:string
 StorageOSVolumeSource fsType:string readOnly:boolean secretRef:LocalObjectReference volumeName:string
  volumeNamespace:string
+SuccessPolicy rules:SuccessPolicyRule[]
+SuccessPolicyRule succeededCount:number succeededIndexes:string
 Sysctl name:string value:string
 TCPSocketAction host:string port:port
 Taint effect:string key:string timeAdded:string value:string
@@ -254,6 +292,7 @@ TopologySpreadConstraint labelSelector:LabelSelector matchLabelKeys:string[] max
  nodeAffinityPolicy:string nodeTaintsPolicy:string topologyKey:string whenUnsatisfiable:string
 TypedLocalObjectReference apiGroup:string kind:string name:string
 TypedObjectReference apiGroup:string kind:string name:string namespace:string
+UncountedTerminatedPods failed:string[] succeeded:string[]
 Volume awsElasticBlockStore:AWSElasticBlockStoreVolumeSource azureDisk:AzureDiskVolumeSource
  azureFile:AzureFileVolumeSource cephfs:CephFSVolumeSource cinder:CinderVolumeSource configMap:ConfigMapVolumeSource
  csi:CSIVolumeSource downwardAPI:DownwardAPIVolumeSource emptyDir:EmptyDirVolumeSource ephemeral:EphemeralVolumeSource

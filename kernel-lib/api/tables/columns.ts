@@ -38,6 +38,9 @@ export const columnsOf: { readonly [K in Kind]: readonly Column[] } = {
     ],
     podTemplate,
   ),
+  StatefulSet: columns([name, ["Ready"], age], [["Containers"], ["Images"]]),
+  ControllerRevision: columns([name, ["Controller"], ["Revision"], age]),
+  Job: columns([name, ["Status"], ["Completions"], ["Duration"], age], podTemplate),
   Node: columns(
     [name, ["Status"], ["Roles"], age, ["Version"]],
     [["Internal-IP"], ["External-IP"], ["OS-Image"], ["Kernel-Version"], ["Container-Runtime"]],

@@ -7,6 +7,7 @@ import { endpointSliceCells, endpointsCells, serviceCells } from "./network";
 import { podCells } from "./pod";
 import { disruptionBudgetCells } from "./policy";
 import { configMapCells, eventCells, namespaceCells, nodeCells, secretCells, serviceAccountCells } from "./rest";
+import { controllerRevisionCells, jobCells, statefulSetCells } from "./stateful";
 import type { Cell, Table } from "./table";
 import { daemonSetCells, deploymentCells, replicaSetCells } from "./workloads";
 
@@ -16,6 +17,9 @@ const cellsOf: { readonly [K in Kind]: (object: Kinds[K], now: Time) => readonly
   Deployment: deploymentCells,
   ReplicaSet: replicaSetCells,
   DaemonSet: daemonSetCells,
+  StatefulSet: statefulSetCells,
+  ControllerRevision: controllerRevisionCells,
+  Job: jobCells,
   Node: nodeCells,
   Namespace: namespaceCells,
   Endpoints: endpointsCells,

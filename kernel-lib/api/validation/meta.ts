@@ -9,7 +9,8 @@ const annotationsLimit = 256 * 1024;
 
 function nameCheck(resource: Resource): (value: string) => readonly string[] {
   if (resource.kind === "Service") return dns1035Label;
-  return resource.kind === "Namespace" ? dnsLabel : dnsSubdomain;
+  // A StatefulSet's name begins its pods' hostnames.
+  return resource.kind === "Namespace" || resource.kind === "StatefulSet" ? dnsLabel : dnsSubdomain;
 }
 
 /** Errors in an object's metadata, before it has a generated name. */

@@ -63,7 +63,8 @@ export function validateSelectorUpdate(now: LabelSelector, before: LabelSelector
   return same(now, before) ? [] : [invalidValue("spec.selector", now, "field is immutable")];
 }
 
-function count(field: string, value: number | undefined): FieldError[] {
+/** `spec.replicas: Invalid value: -1: must be greater than or equal to 0` */
+export function count(field: string, value: number | undefined): FieldError[] {
   return value === undefined || value >= 0 ? [] : [invalidValue(field, value, nonNegative)];
 }
 
