@@ -3,7 +3,7 @@ import { formatIp, parseIp } from "../../kernel-lib/net/address";
 import type { FlowResult } from "../../kernel-lib/net/flow";
 import type { PacketEvent } from "../../kernel-lib/net/passage";
 import type { Entry } from "../../kernel-lib/sim/journal";
-import { addressesOf, features, type Row } from "../node/proxy/modes/services";
+import { addressesOf, type Row } from "../node/proxy/modes/services";
 import { asked, type PlaceName, placeOf, places, type Site, targetOf } from "../node/proxy/modes/site";
 import { endpointNamed } from "../node/proxy/modes/table";
 import { buildKernel } from "./kernel";
@@ -68,7 +68,7 @@ export function questions(site: Site, version: Version, by: PlaceName | undefine
   const found: Question[] = [];
   const client = outsideClient(site, version);
   const senders = by === undefined ? places.filter((place) => !place.startsWith("outside")) : [by];
-  for (const [index, feature] of features.entries()) {
+  for (const [index, feature] of site.features.entries()) {
     for (const row of feature.rows.filter(({ protocol }) => protocol === undefined)) {
       for (const place of senders) {
         const to = targetOf(site, index, row, place, family);

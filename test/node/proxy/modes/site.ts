@@ -5,7 +5,7 @@ import { explainFlow, type Flow, type FlowResult } from "../../../../kernel-lib/
 import type { Netns } from "../../../../kernel-lib/net/netns";
 import type { ModeName } from "../../../../kernel-lib/node/proxy/mode";
 import { second } from "../../../../kernel-lib/sim/clock";
-import { addressesOf, features, make, type Row } from "./services";
+import { addressesOf, features as allFeatures, type Feature, make, type Row } from "./services";
 
 /** Who sends: pods, an endpoint, nodes; and somebody outside whose packets come in by a node. */
 export const places = ["c1", "c3", "a1", "node-1", "node-3", "outside by node-1", "outside by node-3"] as const;
@@ -18,11 +18,14 @@ const outside = { IPv4: parseIp("203.0.113.9"), IPv6: parseIp("2001:db8:99::9") 
 
 export interface Site {
   readonly cluster: Cluster;
+  /** What has been made there: the nth one has the nth addresses. */
+  readonly features: readonly Feature[];
   /** The address of a pod or a node. */
   address(name: string, family: Family): string;
 }
 
-export async function siteIn(mode: ModeName): Promise<Site> {
+/** A cluster of that mode, with these Services. */
+export async function siteIn(mode: ModeName, features: readonly Feature[] = allFeatures): Promise<Site> {
   const cluster = new Cluster({ nodes: 3, seed: 4, mode, ipFamilies: ["IPv4", "IPv6"], zones: ["a", "b", "c"] });
   await cluster.start();
   for (const [name, hostNetwork] of pods) {
@@ -33,6 +36,7 @@ export async function siteIn(mode: ModeName): Promise<Site> {
   await cluster.advance("30s");
   const site: Site = {
     cluster,
+    features,
     address(name, family) {
       const pod = cluster.pod(name)?.status.podIPs?.map(({ ip }) => ip) ?? [];
       const node = (cluster.store.get("Node", name)?.status.addresses ?? []).map(({ address }) => address);
@@ -54,6 +58,7 @@ export function asked(
   place: PlaceName,
   family: Family,
   client: Ip = outside[family],
+  options: { readonly entries?: boolean } = {},
 ): readonly FlowResult[] | undefined {
   const from = placeOf(site, place);
   const target = targetOf(site, index, row, place, family);
@@ -64,7 +69,7 @@ export function asked(
     targetPort: row.port,
   };
   const sent = from.input === undefined ? flow : { ...flow, source: client, input: from.input };
-  return explainFlow(from.netns, sent).map(({ outcome }) => outcome);
+  return explainFlow(from.netns, sent, options).map(({ outcome }) => outcome);
 }
 
 /** Where a place's packets begin, and by which device they come in there. */
@@ -112,7 +117,8 @@ export function tried(
     const ip = parseIp(target);
     if (port !== 0) {
       const socket = sockets.connectTcp(
-        { ip, port, timeout: patience },
+        // Two that are translated alike would clash: each has a port of its own.
+        { ip, port, timeout: patience, sourcePort: firstSourcePort + at },
         {
           connected: () => {
             ends[at] = "connected";
@@ -140,6 +146,7 @@ export function tried(
 }
 
 const patience = 5 * second;
+const firstSourcePort = 10_000;
 
 /** The source that a place's packets have as it sends them. */
 export function sourceOf(site: Site, place: PlaceName, target: Ip): Ip | undefined {

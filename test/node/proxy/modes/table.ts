@@ -135,7 +135,8 @@ export function withoutSources(cell: string): string {
   return cell.replaceAll("*", "");
 }
 
-function grid(rows: readonly (readonly string[])[]): string {
+/** A table in Markdown; its first row is its head. */
+export function grid(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, at) => Math.max(...rows.map((row) => (row[at] ?? "").length)));
   const line = (row: readonly string[]): string =>
     `| ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(" | ")} |`;
