@@ -27,7 +27,7 @@ export function register(program: Command): void {
     .option("--cni <design>", "the network between the nodes (default: vxlan)")
     .option("--mode <mode>", "how kube-proxy does it: iptables, nftables, ipvs, userspace (default: iptables)")
     .option("--scheduler <name>", "how ipvs chooses, with --mode ipvs (default: rr)")
-    .option("--lb <kind>", "load balancers: none, metallb, cloud, cloud-proxy (default: none)")
+    .option("--lb <kind>", "load balancers: none, metallb, cloud, cloud-proxy (default: metallb)")
     .option("--seed <number>", "decides all chance: the same seed gives the same run (default: 1)", wholeNumber("seed"))
     .option("-f, --filename <file>", "a manifest, or a folder of them, to apply first; may be repeated", another)
     .allowExcessArguments(false)

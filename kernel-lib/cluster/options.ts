@@ -1,9 +1,13 @@
 /** Owns what a cluster can be made with, and the words for what it cannot. */
+
+import type { Propagation } from "../api/propagation";
 import { labelValue } from "../api/validation/names";
 import type { Family } from "../net/address";
 import type { ConfigText } from "../node/cni/cni";
 import { type DesignName, designNames } from "../node/cni/design";
 import { type ModeName, modeNames, type Scheduler, schedulers } from "../node/proxy/mode";
+import { machinesOf } from "./machines";
+import { checkPropagation, type PropagationOptions } from "./propagation";
 
 /** How a cluster is made. Every option is the same word on the command line. */
 export interface ClusterOptions {
@@ -27,20 +31,24 @@ export interface ClusterOptions {
   /** How IPVS chooses, with mode `ipvs`. Default `rr`. */
   readonly scheduler?: Scheduler;
   /**
-   * What makes Services of type LoadBalancer work: `none` (they stay pending), `metallb`, `cloud` (a packet forwarder that
-   * keeps the client's address, as Google's), or `cloud-proxy` (one that takes connections itself, as Amazon's). Default
-   * `none`.
+   * What makes Services of type LoadBalancer work: `none` (they stay pending), `metallb` (with a pool of the nodes' network,
+   * 192.168.1.240 to .250, announced by ARP), `cloud` (a packet forwarder that keeps the client's address, as Google's), or
+   * `cloud-proxy` (one that takes connections itself, as Amazon's). Default `metallb`.
    */
   readonly lb?: LoadBalancerName;
+  /** How long news takes on its way through the cluster, hop by hop. Default: the figures of api/propagation.ts. */
+  readonly propagation?: PropagationOptions;
 }
 
 const loadBalancerNames = ["none", "metallb", "cloud", "cloud-proxy"] as const;
 export type LoadBalancerName = (typeof loadBalancerNames)[number];
 
 /** All options, with their defaults filled in. */
-export type CheckedOptions = Required<ClusterOptions>;
+export interface CheckedOptions extends Required<Omit<ClusterOptions, "propagation">> {
+  readonly propagation: Propagation;
+}
 
-const defaults: CheckedOptions = {
+const defaults: Required<ClusterOptions> = {
   nodes: 3,
   seed: 1,
   cni: "vxlan",
@@ -49,7 +57,8 @@ const defaults: CheckedOptions = {
   zones: [],
   mode: "iptables",
   scheduler: "rr",
-  lb: "none",
+  lb: "metallb",
+  propagation: {},
 };
 
 const choices = { cni: designNames, mode: modeNames, scheduler: schedulers, lb: loadBalancerNames } as const;
@@ -67,7 +76,7 @@ export function checkOptions(given: ClusterOptions = {}): CheckedOptions {
       );
     }
   }
-  const options: CheckedOptions = { ...defaults, ...given };
+  const options: Required<ClusterOptions> = { ...defaults, ...given };
   if (!Number.isInteger(options.nodes) || options.nodes < 1 || options.nodes > mostNodes) {
     throw new Error(`nodes must be a whole number from 1 to ${mostNodes}, not ${JSON.stringify(options.nodes)}`);
   }
@@ -97,5 +106,6 @@ export function checkOptions(given: ClusterOptions = {}): CheckedOptions {
   if (families === "IPv4,IPv6" && options.cni === "vpc") {
     throw new Error('ipFamilies must be ["IPv4"] with cni vpc: a VPC cluster has one family');
   }
-  return options;
+  const machines = machinesOf(options.nodes).map(({ name }) => name);
+  return { ...options, propagation: checkPropagation(options.propagation, machines) };
 }
