@@ -96,7 +96,7 @@ export async function request(
 export function whoAnswers(
   ground: Ground,
   local: SocketAddress,
-  { ip, port }: Asked,
+  { ip, port }: SocketAddress,
   protocol: "tcp" | "udp" = "tcp",
 ): SocketAddress {
   const tuple = { protocol, source: local.ip, sourcePort: local.port, target: ip, targetPort: port };

@@ -111,6 +111,8 @@ export interface ConnectOptions {
   readonly owner?: string;
   /** Give up the handshake after this time (`curl --connect-timeout`), with `ETIMEDOUT`. */
   readonly timeout?: Time;
+  /** Nobody waits for the handshake: `settle` does not either. */
+  readonly background?: boolean;
 }
 
 export interface Datagram {

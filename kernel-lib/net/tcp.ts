@@ -58,7 +58,7 @@ export class TcpLayer {
     if (port === undefined || taken(port)) throw addressInUse(ip, port ?? 0);
     const local = { ip, port };
     const connection = this.#add(local, remote, options.owner ?? "", handlers);
-    if (found) connection.connect(options.timeout);
+    if (found) connection.connect(options.timeout, options.background);
     else connection.failLater(this.#netns.routeFailure(options.ip) ?? { outcome: "unreachable", errno: "ENETUNREACH" });
     return connection;
   }

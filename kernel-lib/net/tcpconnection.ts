@@ -40,6 +40,8 @@ export class TcpConnection implements TcpSocket {
   #timer: Timer | undefined;
   #due: Time = 0;
   #attempt = 0;
+  /** Somebody waits for the handshake that this end began. */
+  #awaited = false;
   #deadline: Timer | undefined;
   #accepted: (() => TcpHandlers) | undefined;
   /** The longest segment that the peer takes: 536 octets, unless its SYN says otherwise (RFC 9293 section 3.7.1). */
@@ -60,8 +62,10 @@ export class TcpConnection implements TcpSocket {
 
   // ── Calls of the program ─────────────────────────────────────────────────────────────────────────────────────────
 
-  connect(timeout: Time | undefined): void {
+  /** @param background nobody waits for the handshake */
+  connect(timeout: Time | undefined, background = false): void {
     this.state = "SYN-SENT";
+    this.#awaited = !background;
     this.#push("S", "");
     if (timeout === undefined) return;
     const failure: Failure = { outcome: "timeout", errno: "ETIMEDOUT" };
@@ -317,7 +321,7 @@ export class TcpConnection implements TcpSocket {
     this.#due = clock.now + wait;
     if (this.#timer) return;
     // Somebody waits for a handshake; the rest of a connection to a peer that is gone must keep nobody waiting.
-    const kind = this.state === "SYN-SENT" ? "foreground" : "background";
+    const kind = this.state === "SYN-SENT" && this.#awaited ? "foreground" : "background";
     this.#timer = clock.after(wait, () => this.#again(), kind);
   }
 

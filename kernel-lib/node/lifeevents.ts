@@ -49,7 +49,7 @@ export const lifeWord = "life";
 
 /** Writes one event, if anybody reads. @param where who it happened to: `kubelet/node-1`, `kube-proxy/node-2` */
 export function tellLife(sim: Sim, where: string, event: () => LifeEvent): void {
-  if (!sim.journal.read) return;
+  if (!sim.journal.reads(lifeWord)) return;
   const detail = event();
   sim.journal.write({ at: sim.clock.now, where, about: detail.of, what: lifeWord, detail });
 }

@@ -21,14 +21,35 @@ export interface Reader {
 /** Writing costs nothing while nobody reads: callers ask `journal.read` first where a note is not free. */
 export class Journal {
   readonly #readers = new Set<(entry: Entry) => void>();
+  /** Those of one word only: what costs most, every packet's way, is not written for them. */
+  readonly #narrow = new Map<string, Set<(entry: Entry) => void>>();
 
-  /** Whether anybody reads. */
+  /** Whether anybody reads everything. */
   get read(): boolean {
     return this.#readers.size > 0;
   }
 
+  /** Whether anybody reads entries whose `what` is this word. */
+  reads(what: string): boolean {
+    return this.#readers.size > 0 || this.#narrow.has(what);
+  }
+
   write(entry: Entry): void {
     for (const reader of this.#readers) reader(entry);
+    if (this.#narrow.size === 0) return;
+    for (const reader of this.#narrow.get(entry.what) ?? []) reader(entry);
+  }
+
+  /** Hands every coming entry whose `what` is this word to `reader`. */
+  followOnly(what: string, reader: (entry: Entry) => void): Reader {
+    const readers = this.#narrow.get(what) ?? new Set();
+    this.#narrow.set(what, readers.add(reader));
+    return {
+      stop: () => {
+        readers.delete(reader);
+        if (readers.size === 0) this.#narrow.delete(what);
+      },
+    };
   }
 
   /** Hands every coming entry to `reader`. */
