@@ -1,6 +1,6 @@
 /** Owns the form of a scenario: command lines and what they print, in a text that can be read and written again. */
 import { Cluster } from "../../kernel-lib/cluster/cluster";
-import { modeNames } from "../../kernel-lib/node/proxy/mode";
+import type { ClusterOptions } from "../../kernel-lib/cluster/options";
 
 /** A command as typed (further lines are its input), and what it printed. */
 export interface Step {
@@ -10,7 +10,7 @@ export interface Step {
 }
 
 export interface Scenario {
-  /** The lines before the first command: comments, `# seed: N`, and `# mode: ipvs` (kube-proxy's). */
+  /** The lines before the first command: comments, and a cluster's options: `# seed: N`, `# mode: ipvs`, `# lb: none`. */
   readonly head: readonly string[];
   readonly steps: readonly Step[];
 }
@@ -46,11 +46,18 @@ export function writeScenario({ head, steps }: Scenario): string {
   return `${[...head, ""].join("\n")}${text.join("")}`;
 }
 
+/** What the head says of the cluster; a word that is none is the cluster's to refuse. */
+function optionsOf({ head }: Scenario): ClusterOptions {
+  const said = head.flatMap((line) => {
+    const [, name, value = ""] = /^# (seed|mode|lb): (\S+)$/.exec(line) ?? [];
+    return name === undefined ? [] : [[name, name === "seed" ? Number(value) : value]];
+  });
+  return Object.fromEntries(said) as ClusterOptions;
+}
+
 /** Types every command at a new cluster's prompt. */
 export async function runScenario(scenario: Scenario): Promise<Scenario> {
-  const seed = Number(/^# seed: (\d+)/m.exec(scenario.head.join("\n"))?.[1] ?? "1");
-  const mode = modeNames.find((name) => name === /^# mode: (\S+)/m.exec(scenario.head.join("\n"))?.[1]);
-  const cluster = new Cluster({ seed, ...(mode && { mode }) });
+  const cluster = new Cluster(optionsOf(scenario));
   await cluster.start();
   const session = cluster.session();
   const steps: Step[] = [];
