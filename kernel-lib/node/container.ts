@@ -77,6 +77,7 @@ interface Inside {
   readonly handlers: Map<Signal, () => void>;
   readonly owned: Set<Closable>;
   readonly followers: Set<(line: LogLine) => void>;
+  readonly ends: Set<() => void>;
   readonly processes: Map<number, ContainerProcess>;
   lastPid: number;
   /** The beginning of a line that is not written yet. */
@@ -85,7 +86,7 @@ interface Inside {
 
 function newInside(): Inside {
   return {
-    ...{ handlers: new Map(), owned: new Set(), followers: new Set(), processes: new Map() },
+    ...{ handlers: new Map(), owned: new Set(), followers: new Set(), ends: new Set(), processes: new Map() },
     ...{ lastPid: 0, rest: { stdout: "", stderr: "" } },
   };
 }
@@ -231,6 +232,11 @@ export class Container {
     return { stop: () => this.#inside.followers.delete(see) };
   }
 
+  /** Calls `react` when its program has ended, after all others were told. */
+  whenEnded(react: () => void): void {
+    if (!this.ending) this.#inside.ends.add(react);
+  }
+
   #program(first: ContainerProcess): Program {
     const container = this;
     const { spec } = this;
@@ -297,6 +303,8 @@ export class Container {
     this.#inside.handlers.clear();
     this.#inside.processes.clear();
     this.#ended(this);
+    for (const react of [...this.#inside.ends]) react();
+    this.#inside.ends.clear();
   }
 }
 

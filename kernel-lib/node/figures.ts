@@ -27,10 +27,12 @@ export interface NodeFigures {
   readonly look: Time;
   /** From a container's end until the kubelet has noticed and reported it. */
   readonly notice: Time;
-  /** What a pod that was deleted by force gets to stop. */
+  /** What a pod that was deleted by force gets for its hooks; its program has two seconds more (node/ending/grace.ts). */
   readonly orphanGrace: Time;
   /** Taking down the sandbox of a pod whose containers have ended. */
   readonly removeSandbox: Time;
+  /** Volumes and cgroups of a pod that has ended, and the question to the API server whether it may go. */
+  readonly cleanUp: Time;
   /** How often a failed sandbox is tried again. */
   readonly sandboxRetry: Time;
   /** How long the kubelet may not know that the runtime lost its network, or has one again. */
@@ -59,8 +61,9 @@ export const defaultFigures: NodeFigures = {
   configRetry: 12 * second,
   look: 0,
   notice: 700 * millisecond,
-  orphanGrace: 2 * second,
+  orphanGrace: second,
   removeSandbox: 250 * millisecond,
+  cleanUp: 700 * millisecond,
   sandboxRetry: 10 * second,
   runtimeCheck: 5 * second,
   leasePeriod: 10 * second,

@@ -76,19 +76,14 @@ export class Lives {
     }
   }
 
-  /** Its containers are asked to end; those that do not run have ended. */
+  /** The pod ends: nothing is begun any more. How its containers are stopped is its owner's. */
   end(): void {
-    for (const life of this.all) {
-      const { container } = life;
-      if (container?.running) {
-        const message = `Stopping container ${life.spec.name}`;
-        this.#owner.tell({ type: "Normal", reason: "Killing", message }, life);
-        container.signal(container.facts.image.stopSignal);
-      } else if (life.stage !== "done") {
-        life.timer?.cancel();
-        this.#enter(life, "done");
-      }
-    }
+    this.cancel();
+  }
+
+  /** All have stopped. */
+  finish(): void {
+    for (const life of this.all) life.stage = "done";
   }
 
   #enter(life: Life, stage: Stage, why: { readonly reason?: string; readonly message?: string } = {}): void {
@@ -273,21 +268,16 @@ export class Lives {
   /** Its program has ended. The kubelet notices a moment later, and starts it again if the policy says so. */
   #ended(life: Life, container: Container): void {
     const { over, sandbox, ending, host } = this.#owner;
-    if (life.container !== container || over || (sandbox.stopped !== undefined && !ending)) return;
+    if (life.container !== container || over || ending || sandbox.stopped !== undefined) return;
     life.timer?.cancel();
     if (host.sim.clock.now - (container.started ?? 0) <= host.figures.look) life.stage = "starting";
     const kind = life.crashes > 0 ? "background" : undefined;
-    this.#after(life, host.figures.notice, () => this.#afterEnd(life, container), ending ? undefined : kind);
+    this.#after(life, host.figures.notice, () => this.#afterEnd(life, container), kind);
   }
 
   #afterEnd(life: Life, container: Container): void {
     const { host, pod } = this.#owner;
     const { ending } = container;
-    if (this.#owner.ending) {
-      this.#enter(life, "done");
-      this.#owner.done();
-      return;
-    }
     const next = ending
       ? afterEnd(life, { ...ending, started: container.started }, pod.spec.restartPolicy, host.figures)
       : undefined;

@@ -5,15 +5,23 @@ import type { Kinds } from "../api/kinds";
 import { type Key, keyOf } from "../api/meta";
 import type { ProcessRunner } from "../apps/app";
 import { formatIp } from "../net/address";
-import { second, type Time, type Timer } from "../sim/clock";
+import type { Time, Timer } from "../sim/clock";
 import { hexDigits, type Random } from "../sim/random";
 import type { Cni, PortMapping } from "./cni/cni";
 import type { Container } from "./container";
 import { type ContainerHost, isPlain } from "./containerspec";
+import { graceOf, type KillOrder, leastGrace, podGrace } from "./ending/grace";
+import { type Hook, runHook } from "./ending/hooks";
+import { Killing } from "./ending/killing";
+import { isSidecar } from "./ending/order";
+import { PodEnding } from "./ending/podending";
+import type { ExecIn } from "./exec";
 import type { NodeFigures } from "./figures";
 import type { NodeImages } from "./images";
+import { tellLife } from "./lifeevents";
 import { Lives, type LivesOwner } from "./lives";
 import type { PodNet } from "./node";
+import type { Asker } from "./probes/ask";
 import type { Note } from "./pull";
 import { Sandbox } from "./sandbox";
 import type { Life, Stage } from "./stages";
@@ -29,6 +37,9 @@ const firstTurn: ReadonlySet<Stage> = new Set(["waiting", "pulling", "creating",
 export interface PodHost extends ContainerHost {
   readonly cni: Cni;
   readonly runner: ProcessRunner;
+  readonly exec: ExecIn;
+  /** From where probes and hooks ask. */
+  readonly asker: Asker;
   readonly images: NodeImages;
   readonly figures: NodeFigures;
   readonly random: Random;
@@ -55,10 +66,17 @@ export class PodWorker implements LivesOwner {
   #before: Sandbox | undefined;
   #looked = false;
   #removal: Timer | undefined;
-  #graceTimer: Timer | undefined;
-  #graceEnds: Time | undefined;
+  /** Made when there are such: most pods have no hooks, and nothing kills their containers one by one. */
+  #hooks: Map<Life, Hook> | undefined;
+  #killings: Map<Life, Killing> | undefined;
+  #ends: PodEnding | undefined;
+  /** It was deleted, and the kubelet knows. */
+  #told = false;
   #ending = false;
-  #removing = false;
+  /** Its containers and its sandbox are gone, and nobody wants its object to go. */
+  #kept = false;
+  #terminal = false;
+  #failed: { readonly reason: string; readonly message: string } | undefined;
   #over = false;
 
   constructor(host: PodHost, pod: Pod) {
@@ -157,7 +175,9 @@ export class PodWorker implements LivesOwner {
   /** The machine goes off: whatever ran is gone at once, and nobody is told. */
   halt(): void {
     this.#removal?.cancel();
-    this.#graceTimer?.cancel();
+    this.#ends?.cancel();
+    for (const killing of this.#killings?.values() ?? []) killing.cancel();
+    for (const hook of this.#hooks?.values() ?? []) hook.cut();
     if (this.#over) return;
     this.#sandbox.remove();
     for (const { container } of this.lives) container?.signal("SIGKILL");
@@ -167,12 +187,12 @@ export class PodWorker implements LivesOwner {
   /** The machine is on again: what should run begins anew, what was deleted meanwhile goes. */
   resume(): void {
     if (this.#over) return;
-    if (!this.#ending) {
-      this.#renewSandbox();
-      return;
-    }
-    this.#removing = true;
-    this.#remove();
+    const current = this.host.store.get("Pod", this.key);
+    const deleted = current?.metadata.uid !== this.uid || current.metadata.deletionTimestamp !== undefined;
+    if (deleted) this.terminate(leastGrace);
+    if (!this.#ending) this.#renewSandbox();
+    else if (!this.#terminal) this.#stopped();
+    else if (this.#told) this.#removeLater();
   }
 
   /** computePodActions in pkg/kubelet/kuberuntime: without a sandbox everything begins anew, init containers too. */
@@ -190,9 +210,7 @@ export class PodWorker implements LivesOwner {
   /** The pod as the store now has it. */
   update(pod: Pod): void {
     this.#pod = pod;
-    const { deletionTimestamp, deletionGracePeriodSeconds } = pod.metadata;
-    const grace = deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30;
-    if (deletionTimestamp !== undefined) this.terminate(grace * second);
+    if (pod.metadata.deletionTimestamp !== undefined) this.terminate(podGrace(pod));
   }
 
   /** The network plugin is ready now. */
@@ -200,60 +218,114 @@ export class PodWorker implements LivesOwner {
     this.#sandbox.networkReady();
   }
 
+  // ── Hooks and kills while it lives ───────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Runs a container's postStart hook, if it has one: until `over` is called it is not told as running. A hook that fails
+   * has its container killed; `over` is told why when that has ended.
+   */
+  postStart(life: Life, container: Container, over: (failure?: string) => void): void {
+    if (!life.spec.lifecycle?.postStart) {
+      over();
+      return;
+    }
+    this.#hooks ??= new Map();
+    const hook = runHook(this, life, container, "postStart", (failure) => {
+      this.#hooks?.delete(life);
+      if (!container.running) return;
+      if (failure === undefined) over();
+      else this.kill(life, { reason: "FailedPostStartHook", message: "FailedPostStartHook" }, () => over(failure));
+    });
+    this.#hooks.set(life, hook);
+  }
+
+  /** Kills one container of a pod that lives on: the event with its message, preStop, the stop signal, grace, SIGKILL. */
+  kill(life: Life, why: KillOrder, ended: () => void = () => {}): void {
+    const { container } = life;
+    if (this.#ending || this.#over || !container?.running || this.#killings?.has(life)) return;
+    this.#killings ??= new Map();
+    const grace = why.grace ?? graceOf(this.#pod, life.spec, why.reason);
+    const killing = new Killing(this, life, container, { grace, message: why.message }, () => {
+      this.#killings?.delete(life);
+      ended();
+    });
+    this.#killings.set(life, killing);
+    killing.begin();
+  }
+
   // ── Ending ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Ends its containers: a signal, so much time, then SIGKILL. A shorter grace than before counts. */
+  /** Ends its containers, whatever they do, within a grace period. A shorter one than before counts. */
   terminate(grace: Time): void {
-    const { clock } = this.host.sim;
-    const ends = clock.now + grace;
-    if (this.#graceEnds !== undefined && this.#graceEnds <= ends) return;
-    this.#graceEnds = ends;
-    this.#graceTimer?.cancel();
-    if (!this.#ending) this.#beginEnd();
-    if (this.#over || this.lives.every((life) => life.stage === "done")) return;
-    this.#graceTimer = clock.after(grace, () => {
-      for (const { container } of this.lives) container?.signal("SIGKILL");
+    if (this.#over) return;
+    const { sim, node } = this.host;
+    if (!this.#told) {
+      this.#told = true;
+      const about = { of: "pod", pod: this.key, uid: this.uid, state: "told" } as const;
+      tellLife(sim, `kubelet/${node.name}`, () => about);
+    }
+    if (this.#ends) this.#ends.shorten(grace);
+    else if (!this.#ending) this.#beginEnd(grace);
+    else if (this.#kept) this.#removeLater();
+  }
+
+  /** Ends its containers, and it stays to be looked at as failed: the kubelet itself has had enough of it. */
+  fail(reason: string, message: string): void {
+    if (this.#ending || this.#over) return;
+    this.#failed = { reason, message };
+    this.tell({ type: "Normal", reason, message });
+    this.#beginEnd(podGrace(this.#pod));
+  }
+
+  /** SyncTerminatingPod (pkg/kubelet/kubelet.go): its worker does nothing else until all containers have stopped. */
+  #beginEnd(grace: Time): void {
+    this.#ending = true;
+    this.#removal?.cancel();
+    this.#sandbox.cancel();
+    this.#lives.end();
+    for (const hook of this.#hooks?.values() ?? []) hook.cut();
+    const killings = [...(this.#killings?.values() ?? [])];
+    this.#ends = new PodEnding(this, this.lives, grace, killings, () => this.#stopped());
+  }
+
+  /** No container runs any more: the sandbox goes, then the status says how they ended, then all else goes. */
+  #stopped(): void {
+    const { sim, figures } = this.host;
+    this.#ends = undefined;
+    this.#removal = sim.clock.after(figures.removeSandbox, () => {
+      this.#sandbox.remove();
+      this.#lives.finish();
+      this.#terminal = true;
+      this.changed();
+      this.#kept = true;
+      if (this.#told) this.#removeLater();
     });
   }
 
-  #beginEnd(): void {
-    this.#ending = true;
-    this.#sandbox.cancel();
-    this.#lives.end();
-    this.#finishIfEnded();
+  /** SyncTerminatedPod: volumes and cgroups. */
+  #removeLater(): void {
+    this.#kept = false;
+    const { sim, figures } = this.host;
+    this.#removal = sim.clock.after(figures.cleanUp, () => this.#remove());
   }
 
   /** A container has ended for good. */
   done(): void {
-    if (this.#ending) this.#finishIfEnded();
-    else this.#finishIfComplete();
+    if (!this.#ending) this.#finishIfComplete();
   }
 
-  #finishIfEnded(): void {
-    if (this.#over || this.#removing || !this.lives.every((life) => life.stage === "done")) return;
-    this.#removing = true;
-    this.#graceTimer?.cancel();
-    const { sim, figures } = this.host;
-    this.#removal?.cancel();
-    this.#removal = sim.clock.after(figures.removeSandbox, () => this.#remove());
-  }
-
-  /** All containers have ended for good: the sandbox goes, the pod stays to be looked at. */
+  /** All containers have ended for good, but for sidecars: they end too, and the pod stays to be looked at. */
   #finishIfComplete(): void {
-    const phase = phaseOf(this.#pod, this.lives);
-    if (phase !== "Succeeded" && phase !== "Failed") return;
-    const { sim, figures } = this.host;
-    this.#removal = sim.clock.after(figures.removeSandbox, () => {
-      this.#sandbox.remove();
-      this.changed();
-    });
+    if (isComplete(this.lives)) this.#beginEnd(podGrace(this.#pod));
   }
 
   #remove(): void {
-    const { store } = this.host;
+    const { store, sim, node } = this.host;
     if (this.host.isOff()) return;
     this.#over = true;
     this.#sandbox.remove();
+    const about = { of: "pod", pod: this.key, uid: this.uid, state: "removed" } as const;
+    tellLife(sim, `kubelet/${node.name}`, () => about);
     const current = store.get("Pod", this.key);
     if (current?.metadata.uid === this.uid && current.metadata.deletionTimestamp !== undefined) {
       store.delete("Pod", this.key, "kubelet", { grace: 0, uid: this.uid });
@@ -282,6 +354,8 @@ export class PodWorker implements LivesOwner {
       sandboxReady: this.#looked && this.#sandbox.connected !== undefined,
       startTime: this.#startTime,
       now: sim.clock.now,
+      terminal: this.#terminal,
+      ...(this.#failed && { failed: this.#failed }),
     };
     const status = this.#reports.next(current, facts);
     if (status !== current.status) store.setStatus("Pod", this.key, status, "kubelet");
@@ -299,6 +373,14 @@ export class PodWorker implements LivesOwner {
   hex(length: number): string {
     return hexDigits(this.host.random, length);
   }
+}
+
+/** Whether nothing but sidecars runs, and nothing is to be started again. */
+function isComplete(lives: readonly Life[]): boolean {
+  const over = (life: Life): boolean => life.stage === "done";
+  const failed = (life: Life): boolean => over(life) && (life.container ?? life.previous)?.ending?.exitCode !== 0;
+  if (lives.some((life) => life.init && !isSidecar(life) && failed(life))) return true;
+  return lives.every((life) => isSidecar(life) || over(life));
 }
 
 /** The `hostPort`s of a pod's containers. */
