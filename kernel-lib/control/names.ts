@@ -3,6 +3,10 @@
 export const deploymentController = "deployment-controller";
 export const replicaSetController = "replicaset-controller";
 export const daemonSetController = "daemonset-controller";
+export const disruptionController = "disruption-controller";
+export const statefulSetController = "statefulset-controller";
+export const jobController = "job-controller";
+export const ttlAfterFinishedController = "ttl-after-finished-controller";
 export const scheduler = "default-scheduler";
 export const endpointSliceController = "endpointslice-controller";
 export const endpointSliceMirroringController = "endpointslice-mirroring-controller";

@@ -8,7 +8,7 @@ import type { Random } from "../sim/random";
 type Pod = Draft<"Pod">;
 type PodSpec = Pod["spec"];
 type Container = PodSpec["containers"][number];
-type Owner = Kinds["ReplicaSet"] | Kinds["DaemonSet"];
+type Owner = Kinds["ReplicaSet"] | Kinds["DaemonSet"] | Kinds["StatefulSet"] | Kinds["Job"];
 type Template = Kinds["DaemonSet"]["spec"]["template"];
 
 /** A pod of a template as admission leaves it, but for its owner and for the name of its token's volume. */
