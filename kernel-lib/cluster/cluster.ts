@@ -39,6 +39,7 @@ import { type DnsQueries, dnsQueries } from "./dnsqueries";
 import { Driver, parseDuration } from "./driver";
 import { type ExplainQuestion, type Explanation, explain } from "./explain";
 import { type LanHost, serveLanDns } from "./landns";
+import { type LifelineOptions, type LifelineRecord, recordLifeline } from "./lifeline";
 import { type Load, type LoadOptions, load } from "./load";
 import { externalIpOf, firstPool, installLoadBalancer, metallbApps } from "./loadbalancer";
 import { ipv6Of, type Machine, machinesOf, nodesPrefix } from "./machines";
@@ -55,6 +56,7 @@ import type { Place, Tool } from "./shell/tool";
 import { toolNames, tools } from "./tools";
 import { type Topology, type TopologyOptions, topology } from "./topology";
 import { type Trace, type TraceQuestion, trace } from "./trace";
+import { startTraffic, type Traffic, type TrafficOptions } from "./traffic";
 
 const serviceCidrs = { IPv4: "10.96.0.0/12", IPv6: "fd00:10:96::/112" } as const;
 const apiServerIp = "10.96.0.1";
@@ -260,6 +262,20 @@ export class Cluster {
   /** Really sends requests, each a connection of its own, and says who answered which. */
   load(options: LoadOptions): Promise<Load> {
     return load(this, options);
+  }
+
+  /**
+   * Starts a client that sends requests at a steady rate, whatever becomes of them, while whatever else happens goes on:
+   * `await traffic.finished()` gives every outcome.
+   * @throws Error that says which option is wrong
+   */
+  traffic(options: TrafficOptions): Traffic {
+    return startTraffic(this, options);
+  }
+
+  /** Writes down from now on how pods live and end: `selector: "app=web"`, `pod: "web-1"`; `stop()` gives the record. */
+  lifeline(options: LifelineOptions = {}): LifelineRecord {
+    return recordLifeline(this, options);
   }
 
   /**
