@@ -12,6 +12,7 @@ export type Reason =
   | "UnsupportedMediaType"
   | "RequestEntityTooLarge"
   | "Expired"
+  | "TooManyRequests"
   | "InternalError"
   /** What the server itself has no word for, such as an error of etcd's. */
   | "Unknown";
@@ -27,6 +28,7 @@ const codes: { readonly [R in Reason]: number } = {
   UnsupportedMediaType: 415,
   RequestEntityTooLarge: 413,
   Expired: 410,
+  TooManyRequests: 429,
   InternalError: 500,
   Unknown: 500,
 };
@@ -52,7 +54,9 @@ export interface StatusDetails {
   readonly name?: string;
   readonly group?: string;
   readonly kind?: string;
-  readonly causes?: readonly { readonly reason: string; readonly message: string; readonly field: string }[];
+  readonly causes?: readonly { readonly reason: string; readonly message: string; readonly field?: string }[];
+  /** After so many seconds the client may ask again (the header `Retry-After` of HTTP). */
+  readonly retryAfterSeconds?: number;
 }
 
 /** A metav1.Status of failure: what the API answers instead of an object. */

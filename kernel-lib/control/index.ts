@@ -1,45 +1,43 @@
 /** Owns the door to the control plane: all controllers, started on one store, each with its own pace. */
-import { type Controller, type Pace, type RunningController, runController } from "../api/controller";
+import { type Controller, type RunningController, runController } from "../api/controller";
+import { defaultPropagation, type Propagation } from "../api/propagation";
 import type { Store } from "../api/store";
-import { millisecond } from "../sim/clock";
+import { millisecond, type Time } from "../sim/clock";
 import type { Sim } from "../sim/sim";
 import { daemonSetControllerOf } from "./daemonset";
 import { deploymentControllerOf } from "./deployment";
+import { disruptionControllerOf } from "./disruption";
 import { endpointsControllerOf } from "./endpoints";
 import { endpointSliceControllerOf } from "./endpointslice";
 import { endpointSliceMirroringControllerOf } from "./endpointslice/mirroring";
 import { garbageCollectorOf } from "./garbage";
+import { jobControllerOf } from "./job";
 import { namespaceControllerOf, serviceAccountControllerOf } from "./namespaces";
 import { nodeIpamControllerOf } from "./nodeipam";
 import { replicaSetControllerOf } from "./replicaset";
 import { schedulerOf } from "./scheduler";
+import { statefulSetControllerOf } from "./statefulset";
+import { ttlAfterFinishedControllerOf } from "./ttlafterfinished";
 
 export interface ControlOptions {
   /** Default `10.244.0.0/16`; a node gets a /24 (a /64 of an IPv6 prefix). Empty: nodes get no ranges. */
   readonly podCidrs?: readonly string[];
   /** PEM text for kube-root-ca.crt. */
   readonly caCertificate?: string;
-  /** Other paces than the default ones, by controller name. */
-  readonly paces?: Readonly<Record<string, Pace>>;
+  /** Other delays than the default ones. */
+  readonly propagation?: Pick<Propagation, "controllers" | "slices">;
 }
 
-/**
- * From a write until a controller hears of it (watch latency), and how long one reconcile takes: the orders of magnitude
- * of a small idle cluster. The EndpointSlice controller's pace is part of how long traffic still goes to a dying pod.
- */
-export const paces: Readonly<Record<string, Pace>> = {
-  "deployment-controller": { hear: 5 * millisecond, work: 5 * millisecond },
-  "replicaset-controller": { hear: 5 * millisecond, work: 5 * millisecond },
-  "daemonset-controller": { hear: 5 * millisecond, work: 5 * millisecond },
-  "default-scheduler": { hear: 5 * millisecond, work: 2 * millisecond },
-  "endpointslice-controller": { hear: 10 * millisecond, work: 5 * millisecond },
-  "endpointslice-mirroring-controller": { hear: 10 * millisecond, work: 5 * millisecond },
-  "endpoints-controller": { hear: 10 * millisecond, work: 5 * millisecond },
-  "generic-garbage-collector": { hear: 20 * millisecond, work: millisecond },
-  "namespace-controller": { hear: 10 * millisecond, work: 5 * millisecond },
-  "serviceaccount-controller": { hear: 5 * millisecond, work: 5 * millisecond },
-  "node-ipam-controller": { hear: 5 * millisecond, work: millisecond },
+/** How long one reconcile takes: the order of magnitude of a small idle cluster. */
+const works: Readonly<Record<string, Time>> = {
+  "default-scheduler": 2 * millisecond,
+  "generic-garbage-collector": 15 * millisecond,
+  "namespace-controller": 10 * millisecond,
+  "node-ipam-controller": millisecond,
 };
+
+/** Who writes endpoints: its delay is part of how long traffic still goes to a dying pod. */
+const ofEndpoints = new Set(["endpointslice-controller", "endpointslice-mirroring-controller", "endpoints-controller"]);
 
 /** Starts kube-controller-manager's and kube-scheduler's loops. */
 export function startControllers(sim: Sim, store: Store, options: ControlOptions = {}): readonly RunningController[] {
@@ -52,13 +50,20 @@ export function startControllers(sim: Sim, store: Store, options: ControlOptions
     deploymentControllerOf(context),
     replicaSetControllerOf(context),
     daemonSetControllerOf(context),
+    statefulSetControllerOf(context),
+    jobControllerOf(context),
+    ttlAfterFinishedControllerOf(context),
+    disruptionControllerOf(context),
     schedulerOf(context),
     endpointSliceControllerOf(context),
     endpointSliceMirroringControllerOf(context),
     endpointsControllerOf(context),
     garbageCollectorOf(context),
   ];
+  const { controllers: others, slices } = options.propagation ?? defaultPropagation;
   return controllers.map((controller) => {
-    return runController(sim, store, controller, options.paces?.[controller.name] ?? paces[controller.name]);
+    const { name } = controller;
+    const pace = { hear: ofEndpoints.has(name) ? slices : others, work: works[name] ?? 5 * millisecond };
+    return runController(sim, store, controller, pace);
   });
 }

@@ -94,6 +94,8 @@ function asOfToday(text: string): string {
       // A DaemonSet's namespace is told since 1.33, too; a node's pods have their ages by the real clock.
       .replace(/^(Name: +kube-proxy\n)Namespace: .*\n(?=Selector:)/gm, "$1")
       .replace(/^( {2}\S+ +\S+(?: +\S+ \(\d+%\)){4}) +\S+$/gm, "$1")
+      // A drain said twice what it cannot do.
+      .replace(/cannot delete cannot delete/g, "cannot delete")
       // What it says of the loopback server, which has no Leases and answers no watches.
       .replace(/^Lease: .*\n/gm, "")
       .replace(/^W\d{4} .*reflector\.go.*\n/gm, "")
@@ -333,6 +335,63 @@ describe.skipIf(version === undefined)("our kubectl prints what a real one print
     "api-resources -o name",
     "api-resources --namespaced=false",
     "api-versions",
+  ]);
+
+  judged("how a node is emptied", [
+    "create pdb web --selector=run=my-nginx --min-available=1 --dry-run=client -o yaml",
+    "create pdb web --selector='app in (a,b),!c,d=e' --max-unavailable=20% --dry-run=client -o yaml",
+    "create pdb web --min-available=1 --dry-run=client",
+    "create pdb web --selector=a=b --dry-run=client",
+    "create pdb web --selector=a=b --min-available=1 --max-unavailable=1 --dry-run=client",
+    "create pdb web --selector=a=b --min-available=x --dry-run=client",
+    "create pdb web --selector=a=b --max-unavailable=-1 --dry-run=client",
+    "create pdb --selector=a=b",
+    "create poddisruptionbudget web --selector=a=b --min-available=200%",
+    "get pdb",
+    "apply -f web.yaml",
+    "get pods -o wide",
+    "create pdb web --selector=run=my-nginx --min-available=2",
+    "create pdb web --selector=run=my-nginx --min-available=2",
+    "create pdb other --selector=run=other --max-unavailable=50%",
+    "get pdb",
+    "get pdb -A -o wide",
+    "describe pdb web",
+    "describe pdb",
+    "get pdb web -o yaml",
+    'patch pdb web -p \'{"spec":{"maxUnavailable":1}}\'',
+    'patch pdb web -p \'{"spec":{"unhealthyPodEvictionPolicy":"Never"}}\'',
+    "drain",
+    "drain nope",
+    "drain node-1 nope",
+    "drain node-1 -l a=b",
+    "drain svc/my-nginx",
+    "drain node-1 --pod-selector='a in'",
+    "drain node-1 --timeout=5",
+    "drain node-1",
+    "drain node-1 node-2",
+    "get nodes",
+    "uncordon node-1 node-2",
+    "drain node/node-1 --dry-run=client --ignore-daemonsets",
+    "drain node-1 --dry-run=server --ignore-daemonsets --pod-selector=run=nope",
+    "drain node-3 --ignore-daemonsets --dry-run=server --timeout=1s --pod-selector=run=my-nginx",
+    "drain node-3 --ignore-daemonsets --timeout=7s --pod-selector=run=my-nginx",
+    "delete pdb web",
+    "drain node-3 --ignore-daemonsets --pod-selector=run=my-nginx",
+    "get pods -o custom-columns=POD:.metadata.name,NODE:.spec.nodeName",
+    "uncordon node-3",
+    "uncordon node-3",
+    "cordon node-3 --dry-run=client",
+    "cordon node-3 --dry-run=server",
+    "cordon",
+    "cordon node-1 -l a=b",
+    "cordon svc/x",
+    "cordon -l kubernetes.io/os=linux",
+    "uncordon -l kubernetes.io/os=linux",
+    'run p --image=nginx --overrides=\'{"spec":{"nodeName":"node-2"}}\'',
+    "get pod p -o name",
+    "drain node-2 --ignore-daemonsets --pod-selector=run=p",
+    "drain node-2 --ignore-daemonsets --pod-selector=run=p --force --disable-eviction",
+    "drain -l nope=nope",
   ]);
 
   judged("what changes it", [

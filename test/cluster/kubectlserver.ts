@@ -13,6 +13,8 @@ import {
 import type { PatchType } from "../../kernel-lib/api/rest";
 import { parseTime } from "../../kernel-lib/api/time";
 import type { Cluster } from "../../kernel-lib/cluster/cluster";
+import { second } from "../../kernel-lib/sim/clock";
+import { readProtobuf } from "./protobuf";
 
 export interface LoopbackServer {
   readonly url: string;
@@ -48,9 +50,10 @@ function send(response: ServerResponse, code: number, body: object): void {
 }
 
 async function bodyOf(request: IncomingMessage): Promise<unknown> {
-  let text = "";
-  for await (const part of request) text += String(part);
-  return text === "" ? undefined : JSON.parse(text);
+  const parts: Buffer[] = [];
+  for await (const part of request) parts.push(part as Buffer);
+  const body = Buffer.concat(parts);
+  return body.length === 0 ? undefined : (readProtobuf(body) ?? JSON.parse(body.toString("utf8")));
 }
 
 type Served = readonly Resource[];
@@ -117,6 +120,16 @@ function listed(version: string, served: Served): readonly object[] {
         kind: "Scale",
         verbs: ["get", "patch", "update"],
       };
+      const eviction = {
+        name: "pods/eviction",
+        singularName: "",
+        namespaced: true,
+        group: "policy",
+        version: "v1",
+        kind: "Eviction",
+        verbs: ["create"],
+      };
+      if (each.kind === "Pod") return [one, eviction];
       return each.subresources.includes("scale") ? [one, scale] : [one];
     });
 }
@@ -204,6 +217,7 @@ function act(cluster: Cluster, method: string, asked: Asked, query: URLSearchPar
     if (method === "GET") return api.getScale(kind, namespace, name);
     return api.scale(kind, namespace, name, (body as { spec: { replicas: number } }).spec.replicas, options);
   }
+  if (subresource === "eviction" && method === "POST") return evict(cluster, asked, body, how.dryRun);
   switch (method) {
     case "POST":
       return api.create(kind, body as object, options);
@@ -224,7 +238,25 @@ function act(cluster: Cluster, method: string, asked: Asked, query: URLSearchPar
   }
 }
 
-function read(cluster: Cluster, { resource, namespace, name }: Asked, query: URLSearchParams, how: How): object {
+function evict({ api }: Cluster, { namespace = "", name = "" }: Asked, body: unknown, dryRun: boolean): object {
+  const { gracePeriodSeconds: grace, dryRun: asked = [] } =
+    (body as { deleteOptions?: { gracePeriodSeconds?: number; dryRun?: readonly string[] } }).deleteOptions ?? {};
+  api.evict(namespace, name, {
+    ...(grace !== undefined && { grace }),
+    dryRun: dryRun || asked.length > 0,
+    by: "kubectl-drain",
+  });
+  return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code: 201 };
+}
+
+/** A drain looks every second whether a pod is gone: by the cluster's clock, too. */
+function passTime(cluster: Cluster, { resource, name }: Asked, objects: readonly KubeObject[]): void {
+  if (name === undefined || resource.kind !== "Pod") return;
+  if (objects[0]?.metadata.deletionTimestamp !== undefined) cluster.sim.clock.advance(second);
+}
+
+function read(cluster: Cluster, asked: Asked, query: URLSearchParams, how: How): object {
+  const { resource, namespace, name } = asked;
   const { api } = cluster;
   const { kind } = resource;
   const selectors = {
@@ -235,6 +267,7 @@ function read(cluster: Cluster, { resource, namespace, name }: Asked, query: URL
     name === undefined
       ? api.list(kind, { ...(namespace !== undefined && { namespace }), ...selectors })
       : [api.get(kind, namespace ?? "", name)];
+  passTime(cluster, asked, objects);
   if (how.table) return api.table(kind, objects as never);
   const shown = kind === "Event" ? objects.map((event) => shifted(cluster, event)) : objects;
   if (name !== undefined) return shown[0] as KubeObject;

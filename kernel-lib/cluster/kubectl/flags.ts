@@ -160,3 +160,17 @@ export function durationOf(text: string): number {
   }
   return Math.round(text.startsWith("-") ? -sum : sum);
 }
+
+/** Microseconds as Go prints a time.Duration: `500ms`, `5s`, `1m0s`, `1h30m0s`. */
+export function goDuration(span: number): string {
+  if (span === 0) return "0s";
+  const sign = span < 0 ? "-" : "";
+  const micros = Math.abs(span);
+  if (micros < 1e3) return `${sign}${micros}µs`;
+  if (micros < 1e6) return `${sign}${micros / 1e3}ms`;
+  const hours = Math.floor(micros / 3.6e9);
+  const minutes = Math.floor(micros / 6e7) % 60;
+  const seconds = `${(micros % 6e7) / 1e6}s`;
+  if (hours > 0) return `${sign}${hours}h${minutes}m${seconds}`;
+  return minutes > 0 ? `${sign}${minutes}m${seconds}` : `${sign}${seconds}`;
+}

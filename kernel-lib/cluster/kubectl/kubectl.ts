@@ -15,6 +15,7 @@ import { cp } from "./verbs/cp";
 import { create } from "./verbs/create/create";
 import { deleteVerb } from "./verbs/delete";
 import { describe } from "./verbs/describe";
+import { drain } from "./verbs/drain/drain";
 import { edit } from "./verbs/edit";
 import { exec } from "./verbs/exec";
 import { expose } from "./verbs/expose";
@@ -59,6 +60,7 @@ export const verbs: readonly Verb[] = [
   clusterInfo,
   cordon,
   uncordon,
+  drain,
   config,
   options,
   version,
@@ -123,7 +125,7 @@ function below(verb: Verb, given: readonly string[], called = verb.name): FoundV
 
 /** Verbs that kubectl has, and that this cluster has nothing for. */
 const notSimulated = new Set(
-  "attach auth autoscale certificate completion debug diff drain events explain kustomize plugin port-forward proxy taint top".split(
+  "attach auth autoscale certificate completion debug diff events explain kustomize plugin port-forward proxy taint top".split(
     " ",
   ),
 );

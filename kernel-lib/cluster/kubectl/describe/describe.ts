@@ -9,6 +9,7 @@ import { describeAny } from "./generic";
 import { alignLines, type Line, line } from "./lines";
 import { describeNode } from "./node";
 import { describePod } from "./pod";
+import { describeDisruptionBudget } from "./policy";
 import { describeEndpoints, describeService, describeSlice } from "./service";
 import { describeDaemonSet, describeDeployment, describeReplicaSet } from "./workload";
 
@@ -40,6 +41,8 @@ function linesOf(context: Context, object: KubeObject): Line[] {
       return describeEndpoints(object);
     case "DaemonSet":
       return describeDaemonSet(context, object);
+    case "PodDisruptionBudget":
+      return describeDisruptionBudget(object);
     case "ConfigMap":
       return describeConfigMap(object);
     case "Secret":
