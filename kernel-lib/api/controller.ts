@@ -7,6 +7,7 @@ import type { Sim } from "../sim/sim";
 import { StatusError } from "./errors";
 import type { Kind, Kinds, KubeObject } from "./kinds";
 import { type Key, keyOf } from "./meta";
+import { Lag, type Span } from "./propagation";
 import type { Change, Store } from "./store";
 
 /** "Look at this key again after that long"; background: `settle` does not wait for it. */
@@ -27,18 +28,23 @@ export interface Controller {
   readonly watches: {
     readonly [K in Kind]?: (key: Key, now: Kinds[K] | undefined, before: Kinds[K] | undefined) => readonly Key[];
   };
+  /**
+   * Asked at a write, for one that must not know more than it has heard: what hearing of it will change in its own picture.
+   * Undefined: that is on its way already.
+   */
+  readonly notes?: (key: Key) => (() => void) | undefined;
   reconcile(key: Key): Again | undefined;
 }
 
 /** How fast a controller is, in microseconds of virtual time. */
 export interface Pace {
-  /** From a write until this controller hears of it. */
-  readonly hear: Time;
+  /** From a write until this controller hears of it; each time another where it is a span. */
+  readonly hear: Time | Span;
   /** One reconcile. */
   readonly work: Time;
 }
 
-export const defaultPace: Pace = { hear: 2 * millisecond, work: millisecond };
+export const defaultPace = { hear: 2 * millisecond, work: millisecond } satisfies Pace;
 
 /** client-go's default rate limiter: 5 ms, doubled with every failure, at most 1000 s. */
 const backOff = { first: 5 * millisecond, longest: 1000 * second };
@@ -61,21 +67,12 @@ export function runController(
   sim: Sim,
   store: Store,
   controller: Controller,
-  pace = defaultPace,
+  pace: Pace = defaultPace,
   from: "all" | "changes" = "all",
 ): RunningController {
   const queue = new WorkQueue(sim, pace.work, controller);
-  const heard = new Set<Key>();
-  const hear = (keys: readonly Key[]): void => {
-    for (const key of keys) {
-      if (heard.has(key)) continue;
-      heard.add(key);
-      sim.clock.after(pace.hear, () => {
-        heard.delete(key);
-        queue.add(key);
-      });
-    }
-  };
+  const lag = new Lag(sim, `watch/${controller.name}`, pace.hear);
+  const hear = hearing(sim, controller, lag, queue);
   const kinds = Object.keys(controller.watches) as Kind[];
   const subscriptions = kinds.map((kind) => {
     const mapping = controller.watches[kind] as Mapping;
@@ -93,7 +90,9 @@ export function runController(
           : kind === "Pod"
             ? store.list(kind, { node })
             : own(store, kind, node);
-    for (const object of there) hear(mapping(keyOf(object), object as KubeObject, undefined));
+    // A list is one answer: all of it is there at once.
+    const listed = there.length > 0 ? lag.next() : 0;
+    for (const object of there) hear(mapping(keyOf(object), object as KubeObject, undefined), listed);
     if (!narrow) return store.follow(kind, see);
     return kind === "Pod" ? store.followPodsOn(node, see) : store.followOne(kind, node, see);
   });
@@ -103,6 +102,25 @@ export function runController(
       for (const subscription of subscriptions) subscription.stop();
       queue.stop();
     },
+  };
+}
+
+type Hear = (keys: readonly Key[], after?: Time) => void;
+
+/** News on its way: of one key once at a time, unless each piece of news is to be known apart. */
+function hearing({ clock }: Sim, controller: Controller, lag: Lag, queue: WorkQueue): Hear {
+  const coming = new Set<Key>();
+  return (keys, after) => {
+    for (const key of keys) {
+      const note = controller.notes?.(key);
+      if (controller.notes ? !note : coming.has(key)) continue;
+      coming.add(key);
+      clock.after(after ?? lag.next(), () => {
+        coming.delete(key);
+        note?.();
+        queue.add(key);
+      });
+    }
   };
 }
 

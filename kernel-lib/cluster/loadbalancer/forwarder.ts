@@ -4,6 +4,7 @@
  */
 import type { Kinds } from "../../api/kinds";
 import type { Key } from "../../api/meta";
+import { googleChecks, type HealthCheckFigures } from "../../api/propagation";
 import type { CloudBalancer, Ingress } from "../../control/loadbalancer/service";
 import { formatIp, type Ip } from "../../net/address";
 import type { Netns } from "../../net/netns";
@@ -11,8 +12,6 @@ import { second } from "../../sim/clock";
 import type { PublicAddresses } from "./addresses";
 import { type HealthCheck, HealthChecks } from "./health";
 
-/** Google's figures (legacy-cloud-providers/gce, gce_healthchecks.go). */
-const figures = { period: 8 * second, timeout: second, healthy: 1, unhealthy: 3, path: "/healthz" } as const;
 /** kube-proxy's own health, where the Service has no port for it. */
 const proxyHealthPort = 10256;
 
@@ -26,6 +25,8 @@ interface Forwarded {
 export interface Ground {
   readonly netns: Netns;
   readonly addresses: PublicAddresses;
+  /** What of health checks is otherwise than the cloud's own figures. */
+  readonly checks: Partial<HealthCheckFigures>;
   /** A node's own address. */
   addressOf(node: string): Ip;
   /** Sends an address that clients ask for to this machine, or does not any more. */
@@ -51,7 +52,8 @@ export class Forwarder implements CloudBalancer {
     known.nodes = nodes;
     if (!this.#all.has(key)) this.#ground.attract(vip, true);
     this.#all.set(key, known);
-    const check: HealthCheck = { ...figures, port: service.spec.healthCheckNodePort ?? proxyHealthPort };
+    const port = service.spec.healthCheckNodePort ?? proxyHealthPort;
+    const check: HealthCheck = { ...googleChecks, ...this.#ground.checks, port, path: "/healthz" };
     known.checks.set(check, nodes);
     this.#route(key);
     return [{ ip: formatIp(vip), ipMode: "VIP" }];

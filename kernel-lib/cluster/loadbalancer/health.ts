@@ -1,21 +1,17 @@
 /** Owns a load balancer's health checks: which of its nodes answer, asked again and again over the network. */
 import type { Key } from "../../api/meta";
+import type { HealthCheckFigures } from "../../api/propagation";
 import { HttpReader } from "../../apps/http";
 import type { Ip } from "../../net/address";
 import type { Netns } from "../../net/netns";
 import { tellLife } from "../../node/lifeevents";
-import type { Time, Timer } from "../../sim/clock";
+import type { Timer } from "../../sim/clock";
 
 /** What is asked of each node, and how often. */
-export interface HealthCheck {
+export interface HealthCheck extends HealthCheckFigures {
   readonly port: number;
   /** `/healthz`; without one, that a connection is taken is enough. */
   readonly path?: string;
-  readonly period: Time;
-  readonly timeout: Time;
-  /** So many failures in a row and a node is left out, so many answers and it is back. */
-  readonly unhealthy: number;
-  readonly healthy: number;
 }
 
 /** Whose checks they are, as the journal names it. */
@@ -78,7 +74,7 @@ export class HealthChecks {
   #round(): void {
     const check = this.#check;
     if (!check) return;
-    this.#timer = this.#netns.network.sim.clock.after(check.period, () => this.#round(), "background");
+    this.#timer = this.#netns.network.sim.clock.after(check.interval, () => this.#round(), "background");
     for (const [name, node] of this.#nodes) this.#ask(check, name, node);
   }
 

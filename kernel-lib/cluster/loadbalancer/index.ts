@@ -1,5 +1,6 @@
 /** Owns what `--lb` puts into and around a cluster: MetalLB's programs and its router, or a cloud with its balancer. */
 import { runController } from "../../api/controller";
+import type { HealthCheckFigures } from "../../api/propagation";
 import type { Store } from "../../api/store";
 import type { App, Program } from "../../apps/app";
 import { BgpRouter } from "../../apps/bgp/router";
@@ -35,6 +36,8 @@ export interface Surroundings {
   readonly prefix: number;
   readonly world: Outside;
   readonly machines: readonly Machine[];
+  /** What of health checks is otherwise than a cloud's own figures. */
+  readonly checks: Partial<HealthCheckFigures>;
   /** Names that DNS knows outside; what is pushed here is known. */
   readonly names: LanHost[];
 }
@@ -83,6 +86,7 @@ function installCloud(lb: "cloud" | "cloud-proxy", around: Surroundings): CloudB
   const ground: Ground = {
     netns,
     addresses: new PublicAddresses(),
+    checks: around.checks,
     addressOf: (node) => byName.get(node) ?? anyIpv4,
     attract: (vip, on) => {
       const to = { ip: vip, length: 32 };

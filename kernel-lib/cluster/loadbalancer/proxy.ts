@@ -6,6 +6,7 @@ import { sha256 } from "@noble/hashes/sha2";
 import { bytesToHex } from "@noble/hashes/utils";
 import type { Kinds } from "../../api/kinds";
 import type { Key } from "../../api/meta";
+import { amazonChecks, type HealthCheckFigures } from "../../api/propagation";
 import { type CloudBalancer, CloudError, type Ingress } from "../../control/loadbalancer/service";
 import { formatIp, type Ip, type SocketAddress } from "../../net/address";
 import type { PassesOn, TcpListener } from "../../net/socket";
@@ -14,8 +15,6 @@ import type { Ground } from "./forwarder";
 import { type HealthCheck, HealthChecks } from "./health";
 import { type Preface, splice } from "./splice";
 
-/** Amazon's figures (cloud-provider-aws, aws_loadbalancer.go). */
-const figures = { period: 10 * second, timeout: 5 * second, healthy: 2, unhealthy: 6 } as const;
 const annotation = "service.beta.kubernetes.io/aws-load-balancer-";
 const region = "us-east-1";
 /** How many nodes are tried before the client's connection is closed. */
@@ -59,7 +58,7 @@ export class ElasticProxy implements CloudBalancer {
       this.#listen(proxied, port, nodePort, preface),
     );
     const nodes = new Map(names.map((name) => [name, this.#ground.addressOf(name)]));
-    proxied.checks.set(checkOf(service), nodes);
+    proxied.checks.set(checkOf(service, this.#ground.checks), nodes);
     return [{ hostname: proxied.host }];
   }
 
@@ -119,8 +118,9 @@ function prefaceOf(annotations: Readonly<Record<string, string>>): Preface {
 }
 
 /** Under Local the port that says whether a node has endpoints, else that the first node port takes connections. */
-function checkOf({ spec }: Kinds["Service"]): HealthCheck {
+function checkOf({ spec }: Kinds["Service"], checks: Partial<HealthCheckFigures>): HealthCheck {
   const { healthCheckNodePort, ports = [] } = spec;
+  const figures = { ...amazonChecks, ...checks };
   if (healthCheckNodePort) return { ...figures, port: healthCheckNodePort, path: "/healthz" };
   return { ...figures, port: ports[0]?.nodePort ?? 0 };
 }

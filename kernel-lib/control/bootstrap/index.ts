@@ -25,6 +25,8 @@ export interface ClusterOptions {
   readonly mode: string;
   /** IPVS's way of choosing; default rr. */
   readonly scheduler?: string;
+  /** kube-proxy's minSyncPeriod; default `0s`, which is its own. */
+  readonly minSyncPeriod?: string;
   readonly network: NetworkAddon;
   /** Where all pods live, a prefix of each family; none in a VPC, where pods have addresses of the nodes' network. */
   readonly podCidrs: readonly string[];
@@ -53,6 +55,7 @@ export function initialObjects(options: ClusterOptions): readonly Initial[] {
     ...kubeProxyObjects({
       mode: options.mode,
       scheduler: options.scheduler ?? "",
+      minSyncPeriod: options.minSyncPeriod ?? "0s",
       clusterCidr: options.podCidrs.join(","),
       by: network.addon === "aws" ? "eks" : "kubeadm",
     }),

@@ -12,6 +12,8 @@ export interface ProxyOptions {
   readonly mode: string;
   /** IPVS's way of choosing; `""`: its default, rr. */
   readonly scheduler: string;
+  /** The least time between two syncs; `0s`: its default, 1 s. */
+  readonly minSyncPeriod: string;
   /** Where pods live, a prefix of each family with a comma between; `""`: nobody knows, as in a VPC. */
   readonly clusterCidr: string;
   readonly by: "kubeadm" | "eks";
@@ -21,7 +23,7 @@ export interface ProxyOptions {
  * `config.conf` as kubeadm writes it: every field is there, and those that nobody set are empty, which means kube-proxy's
  * default. `mode` is what decides.
  */
-function kubeadmConfig({ mode, scheduler, clusterCidr }: ProxyOptions): string {
+function kubeadmConfig({ mode, scheduler, minSyncPeriod, clusterCidr }: ProxyOptions): string {
   return `apiVersion: kubeproxy.config.k8s.io/v1alpha1
 bindAddress: 0.0.0.0
 bindAddressHardFail: false
@@ -52,11 +54,11 @@ iptables:
   localhostNodePorts: null
   masqueradeAll: false
   masqueradeBit: null
-  minSyncPeriod: 0s
+  minSyncPeriod: ${minSyncPeriod}
   syncPeriod: 0s
 ipvs:
   excludeCIDRs: null
-  minSyncPeriod: 0s
+  minSyncPeriod: ${minSyncPeriod}
   scheduler: ${JSON.stringify(scheduler)}
   strictARP: false
   syncPeriod: 0s
@@ -77,7 +79,7 @@ mode: ${mode}
 nftables:
   masqueradeAll: false
   masqueradeBit: null
-  minSyncPeriod: 0s
+  minSyncPeriod: ${minSyncPeriod}
   syncPeriod: 0s
 nodePortAddresses: null
 oomScoreAdj: null
@@ -87,7 +89,7 @@ showHiddenMetricsForVersion: ""
 }
 
 /** `config` as EKS writes it: what AWS chose is said, and metrics are open to other machines. */
-function eksConfig({ mode, scheduler, clusterCidr }: ProxyOptions): string {
+function eksConfig({ mode, scheduler, minSyncPeriod, clusterCidr }: ProxyOptions): string {
   return `apiVersion: kubeproxy.config.k8s.io/v1alpha1
 bindAddress: 0.0.0.0
 clientConnection:
@@ -109,11 +111,11 @@ hostnameOverride: ""
 iptables:
   masqueradeAll: false
   masqueradeBit: 14
-  minSyncPeriod: 0s
+  minSyncPeriod: ${minSyncPeriod}
   syncPeriod: 30s
 ipvs:
   excludeCIDRs: null
-  minSyncPeriod: 0s
+  minSyncPeriod: ${minSyncPeriod}
   scheduler: ${JSON.stringify(scheduler)}
   syncPeriod: 30s
 kind: KubeProxyConfiguration

@@ -1,5 +1,6 @@
 /** Owns what kube-proxy says as it begins and works, in its own words, and what it finds out and sets by saying it. */
 import { recordEvent } from "../../api/events";
+import type { ProxyDelays } from "../../api/propagation";
 import type { Store } from "../../api/store";
 import type { Program } from "../../apps/app";
 import { contains, formatIp, localhost, parseCidr } from "../../net/address";
@@ -10,7 +11,6 @@ import { modeRefusal } from "./configvalidation";
 import type { LogValue, Severity } from "./klog";
 import { type ModeName, schedulers } from "./mode";
 import type { KubeProxy } from "./proxy";
-import { sharedViewOf } from "./shared";
 import { setTracking, trackedMost } from "./tracksettings";
 
 /** What the program has of the cluster around it. */
@@ -19,6 +19,8 @@ export interface ProxyHost {
   readonly store: Store;
   /** The machine that a program runs on. */
   nodeOf(program: Program): NodeNet | undefined;
+  /** How a node's proxy hears and works; absent: at a controller's pace. */
+  delaysOf?(node: string): ProxyDelays;
   /** The ranges of cluster IPs. */
   readonly serviceCidrs?: readonly string[];
   /** Told when a proxy begins to work on a node, and with undefined when it ends. */
@@ -112,7 +114,7 @@ export function warnOfAddresses({ host, log }: Running, proxy: KubeProxy, change
   const { sim, store } = host;
   for (const service of changed) {
     for (const family of proxy.families) {
-      for (const address of sharedViewOf(store).wrongAddresses(service, family)) {
+      for (const address of proxy.wrongAddresses(service, family)) {
         const message = `${address} in endpointslice has incorrect IP version`;
         log("E", "utils.go:118", message, { service });
         const about = store.get("Service", service);

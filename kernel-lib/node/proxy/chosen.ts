@@ -1,7 +1,7 @@
 /** Owns what one node does for Services in one address family: the endpoints it chose, kept while nothing changes. */
 import type { Key } from "../../api/meta";
 import type { Family } from "../../net/address";
-import type { SharedView } from "./shared";
+import type { HeardView } from "./heard";
 import type { Place } from "./topology";
 import { byName, type ServicePort, type SharedPort, servicePortOn } from "./view";
 
@@ -13,26 +13,26 @@ interface Chosen {
 /** The node's view: made anew only for Services that changed, so that a port that did not is the same object. */
 export class ChosenView {
   readonly family: Family;
-  readonly #shared: SharedView;
+  readonly #heard: HeardView;
   readonly #chosen = new Map<Key, Chosen>();
   /** The keys of `#chosen`, sorted; undefined after one has come or gone. */
   #order: readonly Key[] | undefined;
 
-  constructor(shared: SharedView, family: Family) {
-    this.#shared = shared;
+  constructor(heard: HeardView, family: Family) {
+    this.#heard = heard;
     this.family = family;
   }
 
   /** Whether a Service is now other than when endpoints were chosen for it. */
   isOld(service: Key): boolean {
-    const from = this.#shared.ports(service, this.family);
+    const from = this.#heard.ports(service, this.family);
     const known = this.#chosen.get(service);
     return known ? known.from !== from : from.length > 0;
   }
 
   /** Chooses endpoints for a Service again. */
   choose(service: Key, place: Place): void {
-    const from = this.#shared.ports(service, this.family);
+    const from = this.#heard.ports(service, this.family);
     const known = this.#chosen.get(service);
     if (known?.from === from) return;
     if (from.length === 0) {

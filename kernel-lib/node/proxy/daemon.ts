@@ -145,8 +145,10 @@ function work(running: Running, name: ModeName, how: "begins" | "wakes"): void {
   const options = modeOptions(config, node, host.serviceCidrs);
   const mode = (): ProxyMode => createMode(name, options);
   let health: ServiceHealth | undefined;
+  const delays = host.delaysOf?.(node.name);
   const proxy = new KubeProxy(sim, {
     ...{ store, node, mode, ...syncConfig(config) },
+    ...(delays && { syncTime: delays.sync }),
     failed: (why) => {
       const retryingTime = goDuration(syncConfig(config).syncPeriod);
       log("E", "proxier.go:1542", "Failed to execute iptables-restore", { err: `exit status 1: ${why}` });
@@ -171,7 +173,8 @@ function work(running: Running, name: ModeName, how: "begins" | "wakes"): void {
   for (const controller of controllers)
     log("I", "shared_informer.go:349", "Waiting for caches to sync", { controller });
   if (how === "wakes") proxy.catchUp();
-  const controller = runController(sim, store, proxy, defaultPace, how === "wakes" ? "changes" : "all");
+  const pace = { ...defaultPace, ...(delays && { hear: delays.watch }) };
+  const controller = runController(sim, store, proxy, pace, how === "wakes" ? "changes" : "all");
   for (const controller of controllers) log("I", "shared_informer.go:356", "Caches are synced", { controller });
   host.changed?.(node, proxy);
   program.own({

@@ -2,6 +2,7 @@
 import type { Again, Controller } from "../../api/controller";
 import type { Kinds } from "../../api/kinds";
 import type { Key } from "../../api/meta";
+import { Lag, type Span } from "../../api/propagation";
 import type { Store } from "../../api/store";
 import { type Family, family as familyOf } from "../../net/address";
 import { hour, millisecond, second, type Time, type Timer } from "../../sim/clock";
@@ -9,8 +10,9 @@ import type { Sim } from "../../sim/sim";
 import { tellLife } from "../lifeevents";
 import type { NodeNet } from "../node";
 import { ChosenView } from "./chosen";
+import { HeardView } from "./heard";
 import type { ModeName, ProxyMode } from "./mode";
-import { type SharedView, sharedViewOf } from "./shared";
+import { sharedViewOf } from "./shared";
 import { forgetStaleUdp } from "./staleudp";
 import { SyncFigures } from "./syncfigures";
 import type { Place } from "./topology";
@@ -26,8 +28,8 @@ export interface ProxyParts {
   readonly minSyncPeriod?: Time;
   /** How often it looks whether its rules are still there (30 s by default). */
   readonly syncPeriod?: Time;
-  /** From the start of a sync until the rules are in the kernel. */
-  readonly syncTime?: Time;
+  /** From the start of a sync until the rules are in the kernel; each time another where it is a span. */
+  readonly syncTime?: Time | Span;
   /** Told of a sync that failed, in the words of the kernel's tools. */
   readonly failed?: (why: string) => void;
   /** Told after each sync. */
@@ -52,8 +54,9 @@ export class KubeProxy implements Controller {
   readonly figures: SyncFigures;
   readonly #sim: Sim;
   readonly #parts: ProxyParts;
-  readonly #shared: SharedView;
+  readonly #heard: HeardView;
   readonly #views: readonly ChosenView[];
+  readonly #durations: Lag;
   readonly #changed = new Set<Key>();
   readonly #timers: Timer[] = [];
   #mode: ProxyMode;
@@ -67,12 +70,13 @@ export class KubeProxy implements Controller {
   constructor(sim: Sim, parts: ProxyParts) {
     this.#sim = sim;
     this.#parts = parts;
-    this.#shared = sharedViewOf(parts.store);
+    this.#heard = new HeardView(sharedViewOf(parts.store));
     this.#place = { node: parts.node.name };
     this.#mode = typeof parts.mode === "function" ? parts.mode() : parts.mode;
     this.figures = new SyncFigures(sim.clock.now);
     this.name = `kube-proxy/${parts.node.name}`;
-    this.#views = parts.node.ips.map((ip) => new ChosenView(this.#shared, familyOf(ip)));
+    this.#durations = new Lag(sim, `sync/${this.name}`, parts.syncTime ?? 15 * millisecond);
+    this.#views = parts.node.ips.map((ip) => new ChosenView(this.#heard, familyOf(ip)));
     const ofSlice = (...slices: readonly (Kinds["EndpointSlice"] | undefined)[]): Key[] =>
       slices.flatMap((slice) => (slice && serviceOf(slice)) ?? []);
     this.watches = {
@@ -91,6 +95,11 @@ export class KubeProxy implements Controller {
     return this.#parts.node;
   }
 
+  /** What slices of a Service name that is no address of their family, and is passed over. */
+  wrongAddresses(service: Key, family: Family): readonly string[] {
+    return this.#heard.wrongAddresses(service, family);
+  }
+
   /** The address families that it serves, the node's first one first. */
   get families(): readonly Family[] {
     return this.#views.map(({ family }) => family);
@@ -107,6 +116,11 @@ export class KubeProxy implements Controller {
     this.#waiting?.cancel();
     for (const timer of this.#timers) timer.cancel();
     this.#mode.end?.(this.#parts.node);
+  }
+
+  /** News of a Service or of its slices goes out to this proxy. */
+  notes(key: Key): (() => void) | undefined {
+    return key === "" ? () => {} : this.#heard.news(key);
   }
 
   /** Notes that a Service concerns the next sync; one is set for as soon as the least time between two has passed. */
@@ -130,16 +144,18 @@ export class KubeProxy implements Controller {
     const zone = this.#parts.store.get("Node", this.#parts.node.name)?.metadata.labels?.[zoneLabel];
     this.#place = { node: this.#parts.node.name, ...(zone !== undefined && { zone }) };
     this.#full = true;
+    this.#heard.catchUp();
     this.#lastSync = this.#sim.clock.now;
     this.#sync(0);
   }
 
   #setSync(): void {
     if (this.#waiting) return;
-    const { minSyncPeriod = second, syncTime = 15 * millisecond } = this.#parts;
+    const { minSyncPeriod = second } = this.#parts;
     const { clock } = this.#sim;
     this.figures.queued(clock.now);
     const rest = this.#lastSync === undefined ? 0 : Math.max(0, this.#lastSync + minSyncPeriod - clock.now);
+    const syncTime = this.#durations.next();
     this.#waiting = clock.after(rest + syncTime, () => {
       this.#waiting = undefined;
       this.#lastSync = clock.now;
@@ -153,9 +169,9 @@ export class KubeProxy implements Controller {
     const full = this.#full;
     this.#full = false;
     if (full) {
-      // Everything there is counts as changed, also what it had not heard of yet: rules of no Service are missing.
+      // Everything that it knows counts as changed: rules of no Service are missing.
       for (const view of this.#views) for (const service of view.services()) this.#changed.add(service);
-      for (const service of this.#shared.services()) this.#changed.add(service);
+      for (const service of this.#heard.services()) this.#changed.add(service);
       for (const view of this.#views) view.clear();
       this.#lastFullSync = clock.now;
     }

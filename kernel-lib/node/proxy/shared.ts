@@ -1,4 +1,5 @@
 /** Owns the part of the view that is the same for all nodes: every service port with every endpoint, kept in step with the store. */
+import type { Kinds } from "../../api/kinds";
 import { type Key, keyFor, keyOf } from "../../api/meta";
 import type { Store } from "../../api/store";
 import type { Family } from "../../net/address";
@@ -6,44 +7,64 @@ import { type SharedPort, serviceOf, sharedPorts, wrongAddresses } from "./view"
 
 const none: readonly SharedPort[] = [];
 
+/** A Service with its slices as they were at one moment; what a proxy should make of them is found when it is asked for. */
+export class ServiceVersion {
+  readonly #service: Kinds["Service"] | undefined;
+  readonly #slices: readonly Kinds["EndpointSlice"][];
+  readonly #ports = new Map<Family, readonly SharedPort[]>();
+
+  constructor(service: Kinds["Service"] | undefined, slices: readonly Kinds["EndpointSlice"][]) {
+    this.#service = service;
+    this.#slices = slices;
+  }
+
+  /** False: it has been deleted. */
+  get there(): boolean {
+    return this.#service !== undefined;
+  }
+
+  /** Its ports in an address family; none if it is gone. */
+  ports(family: Family): readonly SharedPort[] {
+    if (!this.#service) return none;
+    const known = this.#ports.get(family);
+    if (known) return known;
+    const ports = sharedPorts(this.#service, this.#slices, family);
+    this.#ports.set(family, ports);
+    return ports;
+  }
+
+  /** What slices name that is no address of their family. */
+  wrongAddresses(family: Family): readonly string[] {
+    return wrongAddresses(this.#slices, family);
+  }
+}
+
 /**
  * Service ports by Service, made when first asked for after a change, once for all nodes. A Service that did not
  * change keeps the same objects.
  */
 export class SharedView {
   readonly #store: Store;
-  readonly #ports = { IPv4: new Map<Key, readonly SharedPort[]>(), IPv6: new Map<Key, readonly SharedPort[]>() };
+  readonly #versions = new Map<Key, ServiceVersion>();
 
   constructor(store: Store) {
     this.#store = store;
-    store.follow("Service", ({ key }) => this.#forget(key));
+    store.follow("Service", ({ key }) => this.#versions.delete(key));
     store.follow("EndpointSlice", ({ object, before }) => {
       for (const slice of [object, before]) {
         const service = slice && serviceOf(slice);
-        if (service !== undefined) this.#forget(service);
+        if (service !== undefined) this.#versions.delete(service);
       }
     });
   }
 
-  /** The ports of one Service (`namespace/name`) in an address family; none if it is gone. */
-  ports(service: Key, family: Family = "IPv4"): readonly SharedPort[] {
-    const known = this.#ports[family].get(service);
+  /** A Service (`namespace/name`) as it is now: the same object until it or a slice of it changes. */
+  version(service: Key): ServiceVersion {
+    const known = this.#versions.get(service);
     if (known) return known;
-    const object = this.#store.get("Service", service);
-    if (!object) return none;
-    const ports = sharedPorts(object, this.#slices(service), family);
-    this.#ports[family].set(service, ports);
-    return ports;
-  }
-
-  /** What slices of a Service name that is no address of their family. */
-  wrongAddresses(service: Key, family: Family): readonly string[] {
-    return wrongAddresses(this.#slices(service), family);
-  }
-
-  #forget(service: Key): void {
-    this.#ports.IPv4.delete(service);
-    this.#ports.IPv6.delete(service);
+    const version = new ServiceVersion(this.#store.get("Service", service), this.#slices(service));
+    this.#versions.set(service, version);
+    return version;
   }
 
   /** The keys of all Services. */

@@ -1,0 +1,55 @@
+/** Owns what one kube-proxy has heard of so far: Services as they were when the news of them that has come was sent. */
+import type { Key } from "../../api/meta";
+import type { Family } from "../../net/address";
+import type { ServiceVersion, SharedView } from "./shared";
+import type { SharedPort } from "./view";
+
+const none: readonly SharedPort[] = [];
+
+export class HeardView {
+  readonly #shared: SharedView;
+  readonly #known = new Map<Key, ServiceVersion>();
+  /** The newest news that is on its way. */
+  readonly #coming = new Map<Key, ServiceVersion>();
+
+  constructor(shared: SharedView) {
+    this.#shared = shared;
+  }
+
+  /** The ports of one Service, as far as is known here. */
+  ports(service: Key, family: Family): readonly SharedPort[] {
+    return this.#known.get(service)?.ports(family) ?? none;
+  }
+
+  /** What slices of a Service name that is no address of their family. */
+  wrongAddresses(service: Key, family: Family): readonly string[] {
+    return this.#known.get(service)?.wrongAddresses(family) ?? [];
+  }
+
+  /** The Services that are known. */
+  services(): Iterable<Key> {
+    return this.#known.keys();
+  }
+
+  /** The news that goes out now: when it comes, it is to be run. Undefined: there is none that is not on its way. */
+  news(service: Key): (() => void) | undefined {
+    const version = this.#shared.version(service);
+    if (this.#coming.get(service) === version) return undefined;
+    this.#coming.set(service, version);
+    return () => {
+      if (this.#coming.get(service) === version) this.#coming.delete(service);
+      this.#learn(service, version);
+    };
+  }
+
+  /** Everything is known as it is now. */
+  catchUp(): void {
+    this.#known.clear();
+    for (const service of this.#shared.services()) this.#known.set(service, this.#shared.version(service));
+  }
+
+  #learn(service: Key, version: ServiceVersion): void {
+    if (version.there) this.#known.set(service, version);
+    else this.#known.delete(service);
+  }
+}
