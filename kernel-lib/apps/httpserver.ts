@@ -1,7 +1,8 @@
 /** Owns serving HTTP: connections that are kept alive, answers in their order, and stopping without losing one. */
 import { formatIp } from "../net/address";
-import type { ListenOptions, TcpHandlers, TcpSocket } from "../net/socket";
-import type { Program } from "./app";
+import type { ListenOptions, TcpHandlers, TcpListener, TcpSocket } from "../net/socket";
+import { minute, type Time, type Timer } from "../sim/clock";
+import type { Closable, Program } from "./app";
 import {
   contentLength,
   formatResponse,
@@ -21,8 +22,14 @@ export interface Exchange {
 
 /** A server that can stop taking connections and tell when the last one is over. */
 export interface HttpServer {
-  /** Stops listening; what was accepted is answered still, then `closed` is called. */
+  /** Stops listening; connections that stand go on. Whoever comes now is refused. */
+  close(): void;
+  /** From now on each answer is the last of its connection, and says so; idle connections go on until they ask once more. */
+  sendAway(): void;
+  /** Stops listening; what was accepted is answered still, idle connections are closed, then `closed` is called. */
   drain(closed: () => void): void;
+  /** Calls `idle` as soon as no request is being answered and no connection stands; at once if it is so. */
+  whenEmpty(idle: () => void): void;
 }
 
 /** Gives the response; or nothing, and calls `respond` when there is one. */
@@ -31,97 +38,212 @@ export type Answer = (asked: Exchange, respond: (response: HttpResponse) => void
 /** What stands between a server and its connections: TLS (tls/stream.ts). */
 export type Over = (accept: (socket: TcpSocket) => TcpHandlers) => (socket: TcpSocket) => TcpHandlers;
 
+/** How long connections are kept. */
+export interface KeepAlive {
+  /** An idle connection is closed after it; undefined: never. */
+  readonly idle?: Time;
+  /** The answer to this one is a connection's last; undefined: there is no such limit. */
+  readonly requests?: number;
+  /** A header field for answers that are not the last. */
+  readonly header?: readonly [name: string, value: string];
+}
+
+export interface ServeOptions {
+  readonly over?: Over;
+  /** Asked at each answer: a configuration may change. */
+  readonly keepAlive?: () => KeepAlive;
+}
+
+/** How long a server that ends waits for the request of somebody who has connected (nginx's client_header_timeout). */
+const patience = minute;
+
 /** Serves HTTP: keeps connections alive, answers bad requests with 400. Ends with the program. */
 export function serveHttp(
   program: Program,
   options: ListenOptions,
   answer: Answer,
-  over: Over = (accept) => accept,
+  { over = (accept) => accept, keepAlive = () => ({}) }: ServeOptions = {},
 ): HttpServer {
-  const open = new Map<TcpSocket, Conversation>();
-  let drained: (() => void) | undefined;
-  const accept = (accepted: TcpSocket): TcpHandlers => {
-    const conversation = new Conversation(accepted, answer, () => drained !== undefined);
-    open.set(accepted, conversation);
-    const owned = program.own({ close: () => accepted.end() });
-    const forget = (): void => {
-      open.delete(accepted);
-      program.disown(owned);
-      if (open.size === 0) drained?.();
-    };
-    return {
-      data(socket, text) {
-        if (program.ended) {
-          // What comes after its owner is gone meets nobody (RFC 9293, section 3.6.1).
-          socket.abort();
-          return;
-        }
-        conversation.reader.feed(text);
-        conversation.serveNext();
+  return new Server(program, options, answer, over, keepAlive);
+}
+
+/** What its connections have of a server. */
+interface Host {
+  readonly program: Program;
+  readonly answer: Answer;
+  readonly keepAlive: () => KeepAlive;
+  /** Each answer is a connection's last. */
+  readonly parting: boolean;
+  gone(conversation: Conversation): void;
+}
+
+class Server implements HttpServer, Host {
+  readonly program: Program;
+  readonly answer: Answer;
+  readonly keepAlive: () => KeepAlive;
+  readonly #open = new Set<Conversation>();
+  readonly #listener: TcpListener;
+  #parting = false;
+  #emptied: (() => void) | undefined;
+
+  constructor(program: Program, options: ListenOptions, answer: Answer, over: Over, keepAlive: () => KeepAlive) {
+    this.program = program;
+    this.answer = answer;
+    this.keepAlive = keepAlive;
+    const accept = over((socket) => {
+      const conversation = new Conversation(socket, this);
+      this.#open.add(conversation);
+      program.own(conversation);
+      return conversation.handlers;
+    });
+    this.#listener = program.own(program.netns.sockets.listenTcp(options, accept));
+  }
+
+  get parting(): boolean {
+    return this.#parting;
+  }
+
+  close(): void {
+    this.#listener.close();
+    this.program.disown(this.#listener);
+  }
+
+  sendAway(): void {
+    this.#parting = true;
+  }
+
+  drain(closed: () => void): void {
+    this.close();
+    this.#parting = true;
+    for (const conversation of [...this.#open]) conversation.part();
+    this.whenEmpty(closed);
+  }
+
+  whenEmpty(idle: () => void): void {
+    this.#emptied = undefined;
+    if (this.#open.size === 0) idle();
+    else this.#emptied = idle;
+  }
+
+  gone(conversation: Conversation): void {
+    if (!this.#open.delete(conversation)) return;
+    this.program.disown(conversation);
+    if (this.#open.size > 0) return;
+    const emptied = this.#emptied;
+    this.#emptied = undefined;
+    emptied?.();
+  }
+}
+
+/** One connection: requests are answered in their order, each when its answer is there. */
+class Conversation implements Closable {
+  readonly handlers: TcpHandlers;
+  readonly #reader = HttpReader.requests();
+  readonly #socket: TcpSocket;
+  readonly #host: Host;
+  #busy = false;
+  /** The client has sent its last. */
+  #heard = false;
+  #answered = 0;
+  /** When it has been idle for too long; a timer that is due earlier looks again. */
+  #due: Time = 0;
+  #timer: Timer | undefined;
+
+  constructor(socket: TcpSocket, host: Host) {
+    this.#socket = socket;
+    this.#host = host;
+    const forget = (): void => this.#forget();
+    this.handlers = {
+      data: (_socket, text) => {
+        this.#reader.feed(text);
+        this.#serveNext();
+      },
+      ended: () => {
+        this.#heard = true;
+        if (!this.#busy) this.#end();
       },
       closed: forget,
       failed: forget,
     };
-  };
-  const listener = program.own(program.netns.sockets.listenTcp(options, over(accept)));
-  return {
-    drain(closed) {
-      listener.close();
-      drained = closed;
-      // A connection that is only kept alive is not waited for.
-      for (const [socket, conversation] of open) if (conversation.idle) socket.end();
-      if (open.size === 0) closed();
-    },
-  };
-}
-
-/** One connection: requests are answered in their order, each when its answer is there. */
-class Conversation {
-  readonly reader = HttpReader.requests();
-  readonly #socket: TcpSocket;
-  readonly #answer: Answer;
-  readonly #draining: () => boolean;
-  #busy = false;
-
-  constructor(socket: TcpSocket, answer: Answer, draining: () => boolean) {
-    this.#socket = socket;
-    this.#answer = answer;
-    this.#draining = draining;
   }
 
-  /** Whether it is only kept alive. */
-  get idle(): boolean {
-    return !this.#busy && this.reader.idle;
+  /** Its program is gone: so are its descriptors. */
+  close(): void {
+    this.#timer?.cancel();
+    this.#socket.close();
+  }
+
+  /** The server ends: what is only kept alive is closed, and who has said nothing yet may ask once. */
+  part(): void {
+    if (this.#busy || !this.#reader.idle) return;
+    if (this.#answered > 0) this.#end();
+    else this.#closeAfter(patience);
   }
 
   /** Answers what has come in whole; closes after the last answer of a connection. */
-  serveNext(): void {
+  #serveNext(): void {
     if (this.#busy) return;
-    const request = this.reader.next();
+    const request = this.#reader.next();
     if (request === undefined) return;
     if (request === "bad") {
       this.#socket.write(formatResponse({ status: 400, headers: [["Connection", "close"]], body: "" }));
-      this.#socket.end();
+      this.#end();
       return;
     }
     this.#busy = true;
     const respond = (response: HttpResponse): void => {
-      if (this.#busy) this.#respond(request, response);
+      if (this.#busy && !this.#host.program.ended) this.#respond(request, response);
     };
     const asked: Exchange = { request, client: formatIp(this.#socket.remote.ip), socket: this.#socket };
-    const given = this.#answer(asked, respond);
+    const given = this.#host.answer(asked, respond);
     if (given) respond(given);
   }
 
   #respond(request: HttpRequest, given: HttpResponse): void {
     this.#busy = false;
+    this.#answered++;
     if (this.#socket.state === "CLOSED") return;
-    const last = this.#draining() || !keepsAlive(request);
-    const headers = last ? withClose(given.headers) : given.headers;
+    const { idle, requests = Infinity, header } = this.#host.keepAlive();
+    const last = this.#heard || this.#host.parting || !keepsAlive(request) || idle === 0 || this.#answered >= requests;
+    const headers = last ? withClose(given.headers) : header ? [...given.headers, header] : given.headers;
     const head = { body: "", headers: [...headers, contentLength(given.body)] };
     this.#socket.write(formatResponse(request.method === "HEAD" ? { ...given, ...head } : { ...given, headers }));
-    if (last) this.#socket.end();
-    else this.serveNext();
+    if (last) {
+      this.#end();
+      return;
+    }
+    if (idle !== undefined) this.#closeAfter(idle);
+    this.#serveNext();
+  }
+
+  #closeAfter(wait: Time): void {
+    const { clock } = this.#host.program;
+    this.#due = clock.now + wait;
+    // One timer a connection: with each request only the moment moves.
+    if (this.#timer && this.#timer.at <= this.#due) return;
+    this.#timer?.cancel();
+    this.#timer = clock.after(wait, () => this.#look(), "background");
+  }
+
+  #look(): void {
+    const { clock } = this.#host.program;
+    const wait = this.#due - clock.now;
+    this.#timer = undefined;
+    if (wait > 0) this.#timer = clock.after(wait, () => this.#look(), "background");
+    else if (!this.#busy && this.#reader.idle) this.#end();
+  }
+
+  /** Nothing more is said, and nothing more is read: what still comes is answered with a reset. */
+  #end(): void {
+    this.#socket.end();
+    this.#socket.close();
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#host.gone(this);
   }
 }
 

@@ -5,11 +5,12 @@ import { SocketError } from "../net/socket";
 import { millisecond } from "../sim/clock";
 import type { App, Program } from "./app";
 import { type HttpResponse, header, logDate } from "./http";
-import { type Exchange, type HttpServer, type Over, serveHttp } from "./httpserver";
+import { type Exchange, type HttpServer, type KeepAlive, type Over, serveHttp } from "./httpserver";
 import { errorPage, respond } from "./nginxanswer";
 import { ConfError } from "./nginxconf";
 import {
   defaultConf,
+  defaultKeepAlive,
   type Listen,
   listenText,
   readServers,
@@ -232,7 +233,8 @@ class Master {
     const ip = listens.length === 1 ? first.ip : undefined;
     const options = { port, owner: "nginx", ...(ip !== undefined && { ip }) };
     const answer = (asked: Exchange): HttpResponse => this.#answer(asked, server, secure);
-    this.#open.set(key, serveHttp(this.#program, options, answer, ...(secure ? [over] : [])));
+    const keepAlive = (): KeepAlive => server(undefined)?.keepAlive ?? defaultKeepAlive;
+    this.#open.set(key, serveHttp(this.#program, options, answer, { keepAlive, ...(secure && { over }) }));
   }
 
   #answer(asked: Exchange, server: (host: string | undefined) => Server | undefined, secure: boolean): HttpResponse {

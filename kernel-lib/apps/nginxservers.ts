@@ -1,6 +1,8 @@
 /** Owns what nginx makes of its configuration: servers with their addresses, names, certificates and locations. */
 import { anyIpv4, anyIpv6, formatIp, type Ip, tryParseIp } from "../net/address";
+import { hour, millisecond, minute, second, type Time } from "../sim/clock";
 import type { Files } from "./files";
+import type { KeepAlive } from "./httpserver";
 import { ConfError, type Directive, readConf } from "./nginxconf";
 import { type Certificate, readCertificates } from "./tls/certificate";
 import { readPrivateKey } from "./tls/keys";
@@ -34,6 +36,7 @@ export interface Server extends Scope {
   readonly names: readonly string[];
   readonly listens: readonly Listen[];
   readonly locations: readonly Location[];
+  readonly keepAlive: KeepAlive;
   readonly chain: readonly Certificate[];
 }
 
@@ -154,7 +157,45 @@ function serverOf(directive: Directive, http: readonly Directive[], outer: Scope
     throw new ConfError(`no "ssl_certificate" is defined for the "listen ... ssl" directive in ${directive.at}`);
   }
   const locations = block.flatMap((one) => (one.name === "location" ? locationOf(one, scope) : []));
-  return { ...scope, names, listens, locations, chain };
+  return { ...scope, names, listens, locations, keepAlive: keepAliveOf(block, http), chain };
+}
+
+/** What nginx does where its configuration says nothing (ngx_http_core_module). */
+export const defaultKeepAlive: KeepAlive = { idle: 75 * second, requests: 1000 };
+
+/** `keepalive_timeout 65 60`: an idle connection is closed after 65 s, and the client told that it is after 60 s. */
+function keepAliveOf(block: readonly Directive[], http: readonly Directive[]): KeepAlive {
+  const timeout = last(block, "keepalive_timeout") ?? last(http, "keepalive_timeout");
+  const requests = last(block, "keepalive_requests") ?? last(http, "keepalive_requests");
+  const [idle, told] = (timeout?.args ?? []).map((text) => timeOf(text, timeout?.at ?? ""));
+  const count = requests?.args[0];
+  if (count !== undefined && !/^\d+$/.test(count)) {
+    throw new ConfError(`"keepalive_requests" directive invalid value in ${requests?.at}`);
+  }
+  return {
+    idle: idle ?? defaultKeepAlive.idle ?? 0,
+    requests: count === undefined ? 1000 : Number(count),
+    ...(told !== undefined && { header: ["Keep-Alive", `timeout=${Math.floor(told / second)}`] as const }),
+  };
+}
+
+const units: { readonly [unit: string]: Time } = {
+  ms: millisecond,
+  "": second,
+  s: second,
+  m: minute,
+  h: hour,
+  d: 24 * hour,
+  w: 7 * 24 * hour,
+};
+
+/** A span of time as nginx writes it: `65`, `1m30s`, `500ms` (ngx_parse_time). */
+function timeOf(text: string, at: string): Time {
+  const parts = [...text.matchAll(/(\d+)(ms|[smhdw]|$)/g)];
+  if (text === "" || parts.map(([part]) => part).join("") !== text) {
+    throw new ConfError(`"keepalive_timeout" directive invalid value in ${at}`);
+  }
+  return parts.reduce((sum, [, count, unit]) => sum + Number(count) * (units[unit ?? ""] ?? second), 0);
 }
 
 function listenOf({ args: [address = "", ...options], at }: Directive): Listen {

@@ -59,6 +59,8 @@ export interface TcpSocket {
   write(text: string): void;
   /** No more will be written (FIN). The other direction stays open until the peer ends it. */
   end(): void;
+  /** close(2), or the end of its process: FIN after what is written, and a reset for whatever still comes. Tells nothing more. */
+  close(): void;
   /** Gives up at once (RST). No handler is called any more. */
   abort(): void;
 }

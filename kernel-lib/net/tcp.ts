@@ -131,7 +131,7 @@ export class TcpLayer {
 
   closeOwner(owner: string): void {
     for (const listener of [...this.#listeners.values()].flat()) if (listener.owner === owner) listener.close();
-    for (const connection of [...this.#connections.values()]) if (connection.owner === owner) connection.orphan();
+    for (const connection of [...this.#connections.values()]) if (connection.owner === owner) connection.close();
   }
 
   closeAll(): void {

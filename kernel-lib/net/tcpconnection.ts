@@ -36,6 +36,8 @@ export class TcpConnection implements TcpSocket {
   #receiveNext = 0;
   #unsent = "";
   #finWanted = false;
+  /** Nobody reads any more: data that comes is answered with a reset (tcp_rcv_state_process, TCPABORTONDATA). */
+  #closed = false;
   #inFlight: Sent[] = [];
   #timer: Timer | undefined;
   #due: Time = 0;
@@ -103,9 +105,9 @@ export class TcpConnection implements TcpSocket {
     this.forget();
   }
 
-  /** Its process is gone: the kernel closes it in order, and tells nobody. */
-  orphan(): void {
+  close(): void {
     this.#handlers = {};
+    this.#closed = true;
     this.end();
   }
 
@@ -196,6 +198,10 @@ export class TcpConnection implements TcpSocket {
     }
     this.#receiveNext += length + (fin ? 1 : 0);
     // Linux acknowledges the first segments of a connection at once (quick ACKs), before the program reads them.
+    if (length > 0 && this.#closed) {
+      this.abort();
+      return;
+    }
     if (length > 0) {
       this.#send(".", this.#sendNext, "");
       this.#handlers.data?.(this, segment.payload);

@@ -211,6 +211,8 @@ export class PodWorker implements LivesOwner {
   update(pod: Pod): void {
     this.#pod = pod;
     if (pod.metadata.deletionTimestamp !== undefined) this.terminate(podGrace(pod));
+    // Conditions that gates wait for are written by others.
+    if (pod.spec.readinessGates?.length) this.changed();
   }
 
   /** The network plugin is ready now. */

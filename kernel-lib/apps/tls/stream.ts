@@ -140,6 +140,7 @@ function facade(ends: Ends, secure: () => boolean): SecureSocket {
       if (secure() && ends.sealer && open) ends.send(ends.sealed(record.alert, "\x01\0"));
       raw.end();
     },
+    close: () => raw.close(),
     abort: () => raw.abort(),
   };
 }

@@ -124,8 +124,8 @@ function request(
   const { sim, asker } = pod.host;
   const host = named || pod.podIps()[0];
   const number = resolvePort(port, life.spec);
-  if (host === undefined || typeof number === "object") {
-    const why = typeof number === "object" ? number.problem : "failed to find networking container";
+  if (host === undefined || typeof number === "string") {
+    const why = typeof number === "string" ? number : "failed to find networking container";
     const timer = sim.clock.after(0, () => end(why));
     return { fails: false, stop: () => timer.cancel() };
   }
