@@ -8,7 +8,7 @@
  *
  * Time is virtual: it stands still until a command, `settle` or `advance` lets it pass.
  */
-import { runController } from "../api/controller";
+import { defaultPace, runController } from "../api/controller";
 import type { Kinds } from "../api/kinds";
 import { type Key, keyFor } from "../api/meta";
 import { type Api, createApi } from "../api/rest";
@@ -26,6 +26,7 @@ import type { Netns } from "../net/netns";
 import { Network } from "../net/network";
 import { createCni, podCidrsOf } from "../node/cni/design";
 import type { Container } from "../node/container";
+import { goDuration } from "../node/images";
 import { Kubelet } from "../node/kubelet";
 import { createNode, type NodeNet, type NodeOptions } from "../node/node";
 import { kubeProxy } from "../node/proxy/daemon";
@@ -48,6 +49,7 @@ import { createOutside, createWorkstation, outsideAddresses } from "./outside";
 import { clientPlace, nodePlace, workstationPlace } from "./places";
 import { Power } from "./power";
 import { processRunner } from "./processes";
+import { delaysOf } from "./propagation";
 import { checkNetwork, type NetworkCheck } from "./requirements";
 import { proxyModes, setMode } from "./setmode";
 import { Session } from "./shell/session";
@@ -113,7 +115,7 @@ export class Cluster {
     const podCidrs = podCidrsOf(this.options.cni, this.options.ipFamilies, machines.length);
     const prefix = nodesPrefix(this.options.nodes);
     this.#bootstrap(podCidrs);
-    startControllers(this.sim, this.store, { podCidrs });
+    startControllers(this.sim, this.store, { podCidrs, propagation: this.options.propagation });
     const dualStack = this.options.ipFamilies.includes("IPv6");
     const world = createOutside(this.network, lan, prefix, dualStack);
     this.router = world.router;
@@ -132,7 +134,7 @@ export class Cluster {
     this.nodes = this.#startNodes(lan, machines, hosts);
     const { sim, store } = this;
     const around = { ...{ sim, store, lan, prefix, world, machines }, names: publicNames };
-    this.bgp = installLoadBalancer(this.options.lb, around);
+    this.bgp = installLoadBalancer(this.options.lb, { ...around, checks: this.options.propagation.balancer });
     this.workstation = createWorkstation(this.network, lan, prefix, dualStack);
     this.prompt = workstationPlace(this.sim, this.workstation, "https://192.168.1.10:6443", hosts);
     displayable(
@@ -313,11 +315,12 @@ export class Cluster {
 
   /** What there is from the start. The kubelets make their own Node objects. */
   #bootstrap(podCidrs: readonly string[]): void {
-    const { mode, scheduler } = this.options;
+    const { mode, scheduler, propagation } = this.options;
     bootstrap(this.api, {
       ...{ mode, podCidrs, apiServerIp, dnsIp },
       // As it would be written: what is the default stays empty.
       scheduler: scheduler === "rr" ? "" : scheduler,
+      minSyncPeriod: goDuration(propagation.minSyncPeriod),
       apiServer: "192.168.1.10",
       network: addonOf(this.options),
       ...(this.options.lb === "metallb" && { metallb: firstPool }),
@@ -330,6 +333,7 @@ export class Cluster {
     return kubeProxy({
       ...{ sim, store },
       serviceCidrs: this.options.ipFamilies.map((family) => serviceCidrs[family]),
+      delaysOf: (node) => delaysOf(this.options.propagation, node).proxy,
       nodeOf: ({ netns, env }) => this.nodes.get(env.get("NODE_NAME") ?? netns.name)?.net,
       changed: (node, proxy) => {
         const known = this.nodes.get(node.name);
@@ -340,7 +344,7 @@ export class Cluster {
 
   #startNodes(lan: Segment, machines: readonly Machine[], hosts: string): ReadonlyMap<string, ClusterNode> {
     const { sim, store, network } = this;
-    const { cniConfig, ipFamilies, zones } = this.options;
+    const { cniConfig, ipFamilies, zones, propagation } = this.options;
     const parts = { sim, store, router: this.router, families: ipFamilies, nodes: machines.length, config: cniConfig };
     const cni = createCni(this.options.cni, parts);
     for (const controller of cni.beside ?? []) runController(sim, store, controller);
@@ -369,7 +373,8 @@ export class Cluster {
       const net = createNode(sim, network, lan, about);
       const kubelet = new Kubelet(sim, { store, node: net, cni, registry, runner, dnsIp });
       kubelet.register(about);
-      runController(sim, store, kubelet);
+      const { kubelet: hear } = delaysOf(propagation, name);
+      runController(sim, store, kubelet, { ...defaultPace, hear });
       const proxy = undefined;
       nodes.set(name, { name, net, kubelet, proxy, place: nodePlace(name, net, hosts, toolNames) });
     }
