@@ -46,8 +46,8 @@ export interface Propagation extends NodeDelays {
   readonly controllers: Span;
   /** From a write of a pod or a Service until those controllers hear of it that write slices and Endpoints. */
   readonly slices: Span;
-  /** The least time between two syncs of a kube-proxy; undefined: kube-proxy's own default. */
-  readonly minSyncPeriod: Time | undefined;
+  /** The least time between two syncs of a kube-proxy, as its configuration says it; 0: its own default. */
+  readonly minSyncPeriod: Time;
   /** What is otherwise than the load balancer's own figures. */
   readonly balancer: Partial<HealthCheckFigures>;
   /** Nodes that are otherwise, by name. */
@@ -70,7 +70,7 @@ export const defaultPropagation: Propagation = {
     watch: { least: millisecond, most: 3 * millisecond },
     sync: { least: 15 * millisecond, most: 20 * millisecond },
   },
-  minSyncPeriod: undefined,
+  minSyncPeriod: 0,
   balancer: {},
   nodes: new Map(),
 };

@@ -58,7 +58,7 @@ export function checkPropagation(given: PropagationOptions, names: readonly stri
     ...all,
     controllers: span(controllers, `${path}.controllers`, defaultPropagation.controllers),
     slices: span(slices, `${path}.slices`, defaultPropagation.slices),
-    minSyncPeriod: minSyncPeriod === undefined ? undefined : syncPeriod(minSyncPeriod, `${path}.minSyncPeriod`),
+    minSyncPeriod: minSyncPeriod === undefined ? 0 : syncPeriod(minSyncPeriod, `${path}.minSyncPeriod`),
     balancer: checks(balancer ?? {}, `${path}.balancer`),
     nodes: new Map(
       Object.entries(special).map(([name, words]) => {
