@@ -59,10 +59,28 @@ export async function loadRules(topology: Topology, version: Version, sandbox: S
   const tool = version === 4 ? "iptables-nft-restore" : "ip6tables-nft-restore";
   for (const { name, rules, nft } of topology.machines) {
     const input = rules[version];
-    if (input !== undefined) await sandbox.must([tool], { netns: name, input });
+    for (const piece of inPieces(input ?? "")) {
+      await sandbox.must([tool, "--noflush"], { netns: name, input: piece });
+    }
     const tables = nft[version];
     if (tables) await sandbox.must(["nft", "-f", "-"], { netns: name, input: tables });
   }
+}
+
+/** How many rules a kernel takes at once from somebody who may not have larger buffers of sockets. */
+const rulesAtOnce = 150;
+
+/** The same rules, table by table, and few at a time: chains first. */
+function inPieces(rules: string): readonly string[] {
+  return rules.split(/^(?=\*)/m).flatMap((table) => {
+    const [name = "", ...lines] = table.split("\n");
+    if (!name.startsWith("*")) return [];
+    const chains = lines.filter((line) => line.startsWith(":"));
+    const all = lines.filter((line) => line.startsWith("-"));
+    const pieces = [chains];
+    for (let at = 0; at < all.length; at += rulesAtOnce) pieces.push(all.slice(at, at + rulesAtOnce));
+    return pieces.map((piece) => `${[name, ...piece, "COMMIT"].join("\n")}\n`);
+  });
 }
 
 export async function batch(sandbox: Sandbox, netns: string, lines: readonly string[], tool = "ip"): Promise<void> {

@@ -9,6 +9,7 @@ import {
   type Backend,
   backends,
   kernelOf,
+  leadBy,
   paths,
   type Question,
   questions,
@@ -17,7 +18,7 @@ import {
   tracedPaths,
   tracing,
 } from "./modes";
-import { probe, Sandbox } from "./sandbox";
+import { lacksFor, probe, Sandbox } from "./sandbox";
 import { machineOf, type Topology, type Version } from "./topology";
 import type { World } from "./world";
 
@@ -46,11 +47,6 @@ interface Lab {
   readonly world: World;
 }
 
-function lacks(backend: Backend): string | undefined {
-  const { base, iptables, nft, legacy } = machine.missing;
-  return base ?? (backend === "iptables-legacy" ? legacy : backend === "nft" ? (nft ?? iptables) : iptables);
-}
-
 async function judge(site: Site, version: Version, backend: Backend): Promise<Judged> {
   const sandbox = new Sandbox(machine.way);
   try {
@@ -69,12 +65,7 @@ async function askAll({ site, topology, version, sandbox, world }: Lab): Promise
   const wrong: string[] = [];
   let asked = 0;
   for (const by of [undefined, "outside by node-1", "outside by node-3"] as const) {
-    if (by !== undefined) {
-      const via = site.address(by.slice(-6), version === 4 ? "IPv4" : "IPv6");
-      for (const prefix of prefixes[version]) {
-        await sandbox.must(["ip", "-n", "workstation", "route", "replace", prefix, "via", via]);
-      }
-    }
+    if (by !== undefined) await leadBy(by.slice(-6), site, version, sandbox);
     const all = questions(site, version, by);
     const answers = await askKernel(topology, world, all);
     asked += all.length;
@@ -84,12 +75,6 @@ async function askAll({ site, topology, version, sandbox, world }: Lab): Promise
   }
   return { asked, wrong };
 }
-
-/** Where Services and pods are: the workstation is told to go there by a node. */
-const prefixes = {
-  4: ["10.96.100.0/24", "198.18.5.0/24", "192.0.2.0/24", "10.244.0.0/16"],
-  6: ["fd00:10:96::/112", "2001:db8:51::/64", "2001:db8:2::/64", "fd00:10:244::/56"],
-} as const;
 
 function clusterIp(title: string, version: Version): string {
   const index = features.findIndex((feature) => feature.title === title);
@@ -196,7 +181,7 @@ async function textsOf({ topology, version, backend, sandbox }: Lab): Promise<Ju
   return texts;
 }
 
-const wanted = backends.filter((backend) => lacks(backend) === undefined);
+const wanted = backends.filter((backend) => lacksFor(machine.missing, backend) === undefined);
 const sites = {
   iptables: wanted.length > 0 ? await siteIn("iptables") : undefined,
   nftables: wanted.includes("nft") ? await siteIn("nftables") : undefined,
@@ -215,7 +200,7 @@ for (const backend of wanted) {
 
 for (const backend of backends) {
   describe.each(versions)(`${backend}, IPv%i`, { timeout: 180_000 }, (version) => {
-    const reason = lacks(backend);
+    const reason = lacksFor(machine.missing, backend);
     const result = async (context: Parameters<typeof requireOrSkip>[0]): Promise<Judged> => {
       requireOrSkip(context, reason === undefined, `a real kernel as judge: ${reason}`);
       const found = await judged.get(`${backend} ${version}`);

@@ -1,4 +1,5 @@
 /** Owns the table of modes before a real kernel: a mode's cluster as namespaces, with the rules loaded by one of the kernel's tools. */
+import { join } from "node:path";
 import { formatIp, parseIp } from "../../kernel-lib/net/address";
 import type { FlowResult } from "../../kernel-lib/net/flow";
 import type { PacketEvent } from "../../kernel-lib/net/passage";
@@ -10,7 +11,7 @@ import { buildKernel } from "./kernel";
 import { loadRules } from "./kernelbuild";
 import type { Sandbox } from "./sandbox";
 import { type Addresses, readNetwork, type Topology, type Version, withNames } from "./topology";
-import type { World } from "./world";
+import { patience, type World } from "./world";
 
 /** What loads rules into a kernel. */
 export const backends = ["iptables-legacy", "iptables-nft", "nft"] as const;
@@ -33,11 +34,21 @@ export function topologyOf(site: Site): Topology {
   return { name: "the table of modes", ...read, names };
 }
 
-/** A kernel with the cluster in it, its servers started and its rules loaded. */
-export async function kernelOf(site: Site, version: Version, backend: Backend, sandbox: Sandbox): Promise<World> {
+/** A kernel with the cluster in it, its servers started and its rules loaded. @param many for `askMany` */
+export async function kernelOf(
+  site: Site,
+  version: Version,
+  backend: Backend,
+  sandbox: Sandbox,
+  many = false,
+): Promise<World> {
   const topology = topologyOf(site);
   const world = await buildKernel(topology, version, sandbox);
-  for (const at of ["a1", "b2", "node-2"]) await world.change({ step: "serve", at });
+  for (const at of ["a1", "b2", "node-2"]) {
+    if (many)
+      await sandbox.serve(at, [...talk, "serve", at, "80", String(version)], version === 4 ? "tcp 80" : "tcp6 80");
+    else await world.change({ step: "serve", at });
+  }
   if (backend !== "iptables-legacy") await loadRules(topology, version, sandbox);
   else {
     const tool = version === 4 ? "iptables-legacy-restore" : "ip6tables-legacy-restore";
@@ -128,10 +139,43 @@ export async function askKernel(
 
 const atOnce = 120;
 
+/** Asks a kernel made for it everything at once, one process for each place: `a1 saw 10.244.1.1`, or what came instead. */
+export async function askMany(
+  sandbox: Sandbox,
+  all: readonly Pick<Question, "from" | "to" | "port">[],
+): Promise<readonly string[]> {
+  const answers: string[] = all.map(() => "");
+  const places = [...new Set(all.map(({ from }) => from))];
+  await Promise.all(
+    places.map(async (from) => {
+      const own = [...all.entries()].filter(([, question]) => question.from === from);
+      const input = own.map(([, { to, port }]) => `${to} ${port}\n`).join("");
+      const said = await sandbox.must([...talk, "ask", String(patience)], { netns: from, input });
+      for (const [at, answer] of said.trim().split("\n").entries()) answers[own[at]?.[0] ?? -1] = answer;
+    }),
+  );
+  return answers;
+}
+
+const talk = [process.execPath, join(process.cwd(), "test", "kernel", "talk.mjs")];
+
 function inWords(topology: Topology, answer: string, sent: string): string {
   const [, server = "", saw] = /^(\S+) saw (\S+)$/.exec(answer) ?? [];
   if (server === "") return answer;
   return `${server === "node-2" ? "h2" : server}${saw === withNames(topology, sent) ? "" : "*"}`;
+}
+
+/** Where Services and pods are: the workstation is told to go there by a node. */
+const prefixes = {
+  4: ["10.96.100.0/24", "198.18.5.0/24", "192.0.2.0/24", "10.244.0.0/16"],
+  6: ["fd00:10:96::/112", "2001:db8:51::/64", "2001:db8:2::/64", "fd00:10:244::/56"],
+} as const;
+
+/** From now on the workstation's packets come in by this node. */
+export async function leadBy(node: string, site: Site, version: Version, sandbox: Sandbox): Promise<void> {
+  const via = site.address(node, version === 4 ? "IPv4" : "IPv6");
+  const lines = prefixes[version].map((prefix) => `route replace ${prefix} via ${via}\n`);
+  await sandbox.must(["ip", "-n", "workstation", "-batch", "-"], { input: lines.join("") });
 }
 
 /** Rules chain by chain, as no tool's order of chains and no counter matters. */

@@ -106,6 +106,14 @@ function inside(netns: string | undefined, argv: readonly string[]): readonly st
   return netns === undefined ? argv : ["nsenter", `--net=/run/netns/${netns}`, "--", ...argv];
 }
 
+/** Why rules of that tool cannot be judged; undefined: they can. */
+export function lacksFor(
+  { base, iptables, nft, legacy }: Abilities,
+  tool: "iptables-legacy" | "iptables-nft" | "nft",
+): string | undefined {
+  return base ?? (tool === "iptables-legacy" ? legacy : tool === "nft" ? (nft ?? iptables) : iptables);
+}
+
 /** What the judge needs beside the kernel. */
 const tools = ["ip", "bridge", "nsenter", "ping", "traceroute", "socat"] as const;
 

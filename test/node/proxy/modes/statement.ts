@@ -18,7 +18,7 @@ export interface Situation {
 export type Ends = readonly string[];
 
 /** A packet at the node that decides: who sent it, as that node sees it, and whose address it bears. */
-interface Arriving {
+export interface Arriving {
   readonly node: string;
   readonly sender: "pod" | "node" | "outside";
   readonly bears: string;
@@ -26,17 +26,22 @@ interface Arriving {
 
 /** What becomes of a packet; sorted. */
 export function meant(situation: Situation): Ends {
-  const { mode, policy, to } = situation;
-  const arriving = arrivingOf(situation);
+  return meantAt(situation, arrivingOf(situation), situation.place);
+}
+
+/** The same, of a packet as it arrives at the node that decides. @param self the endpoint that sent it, if one did */
+export function meantAt(
+  { mode, policy, to }: Pick<Situation, "mode" | "policy" | "to">,
+  arriving: Arriving,
+  self?: string,
+): Ends {
   if (mode === "userspace") return byProxy(policy, to, arriving);
   const chosen = mode === "ipvs" ? byIpvs(policy, to, arriving) : byRules(mode, policy, to, arriving);
   if (typeof chosen === "string") return [chosen];
   const changes = mode === "ipvs" ? changedByIpvs : changedByRules;
   const isChanged = (pod: string): boolean =>
     // Who reaches itself would answer itself; and flannel lets only pods' addresses through its tunnel.
-    pod === situation.place ||
-    changes(policy, to, arriving) ||
-    (arriving.sender !== "pod" && nodeOf(pod) !== arriving.node);
+    pod === self || changes(policy, to, arriving) || (arriving.sender !== "pod" && nodeOf(pod) !== arriving.node);
   return chosen.map((pod) => `${pod} sees ${isChanged(pod) ? arriving.node : arriving.bears}`).sort();
 }
 
@@ -105,13 +110,15 @@ function changedByIpvs({ externalPolicy }: Policy, to: To, { sender }: Arriving)
   return to === "cluster IP" ? sender !== "pod" : externalPolicy === "Cluster";
 }
 
-function usable(endpoints: readonly Listed[]): readonly string[] {
+/** Those that may get something: the ready ones, else those that terminate and still serve. */
+export function usable(endpoints: readonly Listed[]): readonly string[] {
   const ready = endpoints.filter(isReady);
   const found = ready.length > 0 ? ready : endpoints.filter(({ serving, terminating }) => serving && terminating);
   return found.map(({ pod }) => pod);
 }
 
-function isReady({ ready = true }: Listed): boolean {
+/** Whether a load balancer's health check counts it, too. */
+export function isReady({ ready = true }: Listed): boolean {
   return ready;
 }
 
@@ -119,6 +126,6 @@ function here(endpoints: readonly Listed[], node: string): readonly Listed[] {
   return endpoints.filter(({ pod }) => nodeOf(pod) === node);
 }
 
-function nodeOf(pod: string): string {
+export function nodeOf(pod: string): string {
   return `node-${pod.at(-1)}`;
 }
