@@ -12,6 +12,7 @@ import { nginx, nginxFiles } from "./nginx";
 import { pause } from "./pause";
 import { redis } from "./redis";
 import { formatReference, parseReference, repositoryOf } from "./reference";
+import { web } from "./web";
 
 /** What the registry's own images need of the world. */
 export interface RegistryOptions {
@@ -178,6 +179,16 @@ function repositories({ dns, kubeProxy = daemon, metallb }: RegistryOptions): {
         programs: { nginx: nginx("1.11.3", true) },
         tools: [...coreutils, "curl", "openssl"],
         files: { ...nginxFiles, ...osRelease("Debian GNU/Linux 8 (jessie)", "debian", "8") },
+      }),
+    },
+    // Made for this course (web.ts): its tags are versions of a page.
+    "docker.io/kubebook/web": {
+      tags: /^\d+\.\d+$/,
+      size: 8_412_000,
+      make: (tag) => ({
+        command: ["web"],
+        programs: { web: web(tag) },
+        tools: busyboxTools,
       }),
     },
     "docker.io/library/busybox": { tags: anyVersion, size: 2_224_000, make: () => busybox },
