@@ -4,7 +4,8 @@
  */
 import { same } from "../api/equal";
 import type { Kinds } from "../api/kinds";
-import { keyOf, ownedBy } from "../api/meta";
+import { controllerOf, keyFor, keyOf, ownedBy } from "../api/meta";
+import { matchesSelector } from "../api/selectors";
 import type { Store } from "../api/store";
 import { templateHash } from "./hash";
 import { statefulSetController as by } from "./names";
@@ -25,9 +26,20 @@ export interface Revisions {
   readonly all: readonly Revision[];
 }
 
-/** All revisions of a set, the oldest first. */
-export function revisionsOf(store: Store, set: StatefulSet): readonly Revision[] {
-  return [...store.list("ControllerRevision", { owner: set.metadata.uid })].sort(inOrder);
+/** All revisions of a set, the oldest first; those that an earlier set of its kind left behind are adopted. */
+function revisionsOf(store: Store, set: StatefulSet): readonly Revision[] {
+  const { namespace = "", uid, deletionTimestamp } = set.metadata;
+  const own = store.list("ControllerRevision", { owner: uid });
+  if (deletionTimestamp !== undefined) return [...own].sort(inOrder);
+  const orphans = store.list("ControllerRevision", { namespace }).filter((revision) => {
+    return !controllerOf(revision) && matchesSelector(set.spec.selector, revision.metadata.labels ?? {});
+  });
+  const adopt = (now: Revision): Revision => {
+    const ownerReferences = [...(now.metadata.ownerReferences ?? []), ownedBy(set)];
+    return { ...now, metadata: { ...now.metadata, ownerReferences } };
+  };
+  const adopted = orphans.map((orphan) => store.update("ControllerRevision", keyOf(orphan), adopt, by));
+  return [...own, ...adopted].sort(inOrder);
 }
 
 function inOrder(one: Revision, other: Revision): number {
@@ -48,8 +60,11 @@ export function findRevisions(store: Store, set: StatefulSet): Revisions {
 }
 
 function make(store: Store, set: StatefulSet, data: Data, revision: number): Revision {
-  const hash = templateHash(data, set.status.collisionCount);
   const { name, namespace = "default", annotations } = set.metadata;
+  // Another set's revision may have the name: then the hash is made of one number more.
+  let hash = templateHash(data);
+  const taken = (): boolean => store.get("ControllerRevision", keyFor(namespace, `${name}-${hash}`)) !== undefined;
+  for (let collisions = 1; taken(); collisions++) hash = templateHash(data, collisions);
   const draft = {
     kind: "ControllerRevision" as const,
     metadata: {

@@ -306,7 +306,7 @@ test("selectors are read as kubectl reads them, and resources found by every nam
   expect(findResource("deployments.v1.apps")?.kind).toBe("Deployment");
   expect(findResource("deployments.batch")).toBeUndefined();
   const everything = findCategory("all").map(({ plural }) => plural);
-  expect(everything).toEqual(["pods", "services", "daemonsets", "deployments", "replicasets"]);
+  expect(everything).toEqual(["pods", "services", "daemonsets", "deployments", "replicasets", "statefulsets", "jobs"]);
 });
 
 describe("a JSON patch", () => {

@@ -17,6 +17,7 @@ import { deleteVerb } from "./verbs/delete";
 import { describe } from "./verbs/describe";
 import { drain } from "./verbs/drain/drain";
 import { edit } from "./verbs/edit";
+import { events } from "./verbs/events";
 import { exec } from "./verbs/exec";
 import { expose } from "./verbs/expose";
 import { get } from "./verbs/get";
@@ -53,6 +54,7 @@ export const verbs: readonly Verb[] = [
   patch,
   replace,
   wait,
+  events,
   label,
   annotate,
   apiResources,
@@ -125,7 +127,7 @@ function below(verb: Verb, given: readonly string[], called = verb.name): FoundV
 
 /** Verbs that kubectl has, and that this cluster has nothing for. */
 const notSimulated = new Set(
-  "attach auth autoscale certificate completion debug diff events explain kustomize plugin port-forward proxy taint top".split(
+  "attach auth autoscale certificate completion debug diff explain kustomize plugin port-forward proxy taint top".split(
     " ",
   ),
 );

@@ -19,7 +19,7 @@ export function podOf(context: Context, word: string, tellsChoice = false): Kind
   const selector =
     object.kind === "Service"
       ? { matchLabels: object.spec.selector ?? {} }
-      : object.kind === "Deployment" || object.kind === "ReplicaSet" || object.kind === "DaemonSet"
+      : "spec" in object && "template" in object.spec && "selector" in object.spec
         ? object.spec.selector
         : undefined;
   if (!selector)

@@ -43,25 +43,25 @@ export async function watchObjects(
   resource: Resource,
   name: string | undefined,
   allNamespaces: boolean,
-  show: (object: KubeObject) => void,
+  show: (object: KubeObject, type: "ADDED" | "MODIFIED" | "DELETED") => void,
 ): Promise<number> {
   const { api, call, flags, namespace } = context;
   const requirements = parseSelector(flags.text("selector") ?? "");
-  const waiting: KubeObject[] = [];
+  const waiting: (() => void)[] = [];
   let wakeUp: () => void = () => {};
-  const subscription = api.store.follow(resource.kind, ({ object }) => {
+  const subscription = api.store.follow(resource.kind, ({ object, type }) => {
     const { metadata } = object;
     if (resource.namespaced && !allNamespaces && metadata.namespace !== namespace) return;
     if (name !== undefined && metadata.name !== name) return;
     if (!matchesAll(requirements, metadata.labels ?? {})) return;
     call.cluster.sim.clock.after(notice, () => {
-      waiting.push(object as KubeObject);
+      waiting.push(() => show(object as KubeObject, type));
       wakeUp();
     });
   });
   const end = watchEnd(context);
   while (!call.process.stopped && !end.reached()) {
-    for (let object = waiting.shift(); object; object = waiting.shift()) show(object);
+    for (let next = waiting.shift(); next; next = waiting.shift()) next();
     await call.process.pause((wake) => {
       wakeUp = wake;
       return undefined;

@@ -11,6 +11,7 @@ import { describeNode } from "./node";
 import { describePod } from "./pod";
 import { describeDisruptionBudget } from "./policy";
 import { describeEndpoints, describeService, describeSlice } from "./service";
+import { describeJob, describeStatefulSet } from "./stateful";
 import { describeDaemonSet, describeDeployment, describeReplicaSet } from "./workload";
 
 /** Kinds whose description tells no events. */
@@ -43,6 +44,10 @@ function linesOf(context: Context, object: KubeObject): Line[] {
       return describeDaemonSet(context, object);
     case "PodDisruptionBudget":
       return describeDisruptionBudget(object);
+    case "StatefulSet":
+      return describeStatefulSet(context, object);
+    case "Job":
+      return describeJob(object);
     case "ConfigMap":
       return describeConfigMap(object);
     case "Secret":

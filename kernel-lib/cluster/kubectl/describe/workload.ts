@@ -84,7 +84,10 @@ export function describeDaemonSet(context: Context, set: Kinds["DaemonSet"]): Li
   return lines;
 }
 
-function podsStatus(context: Context, { metadata }: ReplicaSet | Kinds["DaemonSet"]): Line {
+export function podsStatus(
+  context: Context,
+  { metadata }: ReplicaSet | Kinds["DaemonSet"] | Kinds["StatefulSet"],
+): Line {
   const pods = context.api.store.list("Pod", { namespace: metadata.namespace ?? "", owner: metadata.uid });
   const count = (phase: string): number => pods.filter((pod) => pod.status.phase === phase).length;
   const counts = `${count("Running")} Running / ${count("Pending")} Waiting / ${count("Succeeded")} Succeeded / ${count("Failed")} Failed`;

@@ -40,7 +40,7 @@ function scaleObjects(context: Context): number {
   context.err(missing.join(""));
   let wrong = failed;
   for (const object of objects) {
-    if (object.kind !== "Deployment" && object.kind !== "ReplicaSet") {
+    if (object.kind !== "Deployment" && object.kind !== "ReplicaSet" && object.kind !== "StatefulSet") {
       context.err("Error from server (NotFound): the server could not find the requested resource\n");
       wrong = true;
       continue;

@@ -182,6 +182,8 @@ function typed(object: KubeObject): KubeObject {
       spec: { updateStrategy: {} },
       status: { currentNumberScheduled: 0, desiredNumberScheduled: 0, numberMisscheduled: 0, numberReady: 0 },
     },
+    StatefulSet: { spec: { updateStrategy: {} }, status: { availableReplicas: 0, replicas: 0 } },
+    Job: { status: {} },
   };
   const names = containersOf(object)?.names ?? [];
   const containers = names.map((name) => ({ name, resources: {} }));
@@ -213,6 +215,8 @@ function containersOf(object: KubeObject): Containers | undefined {
     case "Deployment":
     case "ReplicaSet":
     case "DaemonSet":
+    case "StatefulSet":
+    case "Job":
       return {
         names: object.spec.template?.spec?.containers.map(({ name }) => name) ?? [],
         patch: (containers) => ({ spec: { template: { spec: { containers } } } }),

@@ -9,6 +9,7 @@ import { createOrPrint } from "../dryrun";
 import { configmap, namespace, serviceaccount } from "./data";
 import { deployment } from "./deployment";
 import { generatorFlags } from "./generator";
+import { job } from "./job";
 import { poddisruptionbudget } from "./pdb";
 import { secret } from "./secret";
 import { service } from "./service";
@@ -23,13 +24,13 @@ export const create: Verb = {
     { name: "recursive", short: "R", type: "bool" },
     { name: "selector", short: "l", type: "string" },
   ],
-  verbs: [configmap, deployment, namespace, poddisruptionbudget, secret, service, serviceaccount],
+  verbs: [configmap, deployment, job, namespace, poddisruptionbudget, secret, service, serviceaccount],
   run: fromFiles,
 };
 
 /** Generators that kubectl has for kinds that this cluster has not. */
 const notSimulated = new Set(
-  "clusterrole clusterrolebinding cronjob ingress job priorityclass pc quota resourcequota role rolebinding token".split(
+  "clusterrole clusterrolebinding cronjob ingress priorityclass pc quota resourcequota role rolebinding token".split(
     " ",
   ),
 );

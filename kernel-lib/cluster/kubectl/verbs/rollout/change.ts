@@ -14,7 +14,7 @@ export const rolloutFlags: readonly Flag[] = [
   { name: "recursive", short: "R", type: "bool" },
 ];
 
-type Rolled = Kinds["Deployment"] | Kinds["DaemonSet"];
+type Rolled = Kinds["Deployment"] | Kinds["DaemonSet"] | Kinds["StatefulSet"];
 
 interface Change {
   readonly name: "restart" | "pause" | "resume";
@@ -37,7 +37,9 @@ function verbOf({ name, done, short, patch }: Change): Verb {
       for (const object of objects) {
         const called = `${resourceOf(object.kind).plural}.${resourceOf(object.kind).group}`.replace(/\.$/, "");
         const { namespace = "", name: own } = object.metadata;
-        const supported = object.kind === "Deployment" || (object.kind === "DaemonSet" && name === "restart");
+        const supported =
+          object.kind === "Deployment" ||
+          ((object.kind === "DaemonSet" || object.kind === "StatefulSet") && name === "restart");
         const change = supported
           ? patch(object as Rolled, context)
           : `${name === "pause" ? "pausing" : name === "resume" ? "resuming" : "restarting"} is not supported`;

@@ -1,4 +1,4 @@
-/** Owns `kubectl rollout history`: a Deployment's revisions, which its ReplicaSets are. */
+/** Owns `kubectl rollout history`: revisions, which are a Deployment's ReplicaSets or a StatefulSet's ControllerRevisions. */
 import type { Kinds } from "../../../../api/kinds";
 import { Failed } from "../../../shell/tool";
 import type { Context, Verb } from "../../context";
@@ -8,6 +8,7 @@ import { parseFormat, printObject, typeName } from "../../print/printer";
 import { alignRows } from "../../print/text";
 import { objectsMeant, requireObjects } from "../objects";
 import { rolloutFlags } from "./change";
+import { revisionsOfSet, setOf } from "./stateful";
 
 const revisionAnnotation = "deployment.kubernetes.io/revision";
 const changeCause = "kubernetes.io/change-cause";
@@ -24,7 +25,7 @@ export const history: Verb = {
     if (wanted < 0) throw new Failed(`error: revision must be a positive integer: ${wanted}`);
     const { objects, failed } = objectsMeant(context, flags.args, true);
     for (const object of objects) {
-      if (object.kind !== "Deployment") {
+      if (object.kind !== "Deployment" && object.kind !== "StatefulSet") {
         throw new Failed(
           `error: error retrieving history for ${JSON.stringify(object.kind)}, no visitor method exists for {${groupOf(object.apiVersion)} ${object.kind}}`,
         );
@@ -39,20 +40,22 @@ function groupOf(apiVersion: string): string {
   return apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
 }
 
-function show(context: Context, deployment: Kinds["Deployment"], wanted: number): void {
-  const all = revisionsOf(context, deployment);
-  const title = `${typeName("Deployment")}/${deployment.metadata.name}`;
+function show(context: Context, owner: Kinds["Deployment"] | Kinds["StatefulSet"], wanted: number): void {
+  const isSet = owner.kind === "StatefulSet";
+  const all: ReadonlyMap<number, Told> = isSet ? revisionsOfSet(context, owner) : revisionsOf(context, owner);
+  const title = `${typeName(owner.kind)}/${owner.metadata.name}`;
   if (wanted > 0) {
-    const set = all.get(wanted);
-    if (!set) throw new Failed(`error: unable to find the specified revision`);
+    const told = all.get(wanted);
+    if (!told) throw new Failed(`error: unable to find the specified revision`);
+    const set = isSet ? setOf(owner, told as Kinds["ControllerRevision"]) : (told as Kinds["ReplicaSet"]);
     const format = parseFormat(context, false);
     if (format.format !== "table") printObject(context, format, set);
     else {
       const { template } = set.spec;
-      const cause = set.metadata.annotations?.[changeCause];
+      const cause = isSet ? undefined : set.metadata.annotations?.[changeCause];
       const annotations = { ...template?.metadata?.annotations, ...(cause !== undefined && { [changeCause]: cause }) };
-      const told = { ...template, metadata: { ...template?.metadata, annotations } } as Template;
-      context.out(`${title} with revision #${wanted}\n${plainLines(templateLines(told))}\n`);
+      const shown = { ...template, metadata: { ...template?.metadata, annotations } } as Template;
+      context.out(`${title} with revision #${wanted}\n${plainLines(templateLines(shown))}\n`);
     }
     return;
   }
@@ -66,6 +69,9 @@ function show(context: Context, deployment: Kinds["Deployment"], wanted: number)
   ]);
   context.out(`${title} \n${alignRows([["REVISION", "CHANGE-CAUSE"], ...rows], { minimum: 0, padding: 2 })}\n`);
 }
+
+/** What remembers a template. */
+type Told = Kinds["ReplicaSet"] | Kinds["ControllerRevision"];
 
 /** Revision → the ReplicaSet that has its template, oldest first. */
 export function revisionsOf(

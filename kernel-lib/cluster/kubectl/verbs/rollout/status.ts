@@ -8,6 +8,7 @@ import { nextChange } from "../../watch";
 import { objectsMeant, requireObjects } from "../objects";
 import { rolloutFlags } from "./change";
 import { revisionsOf } from "./history";
+import { statefulSetProgress } from "./stateful";
 
 export const status: Verb = {
   name: "status",
@@ -35,14 +36,14 @@ async function follow(context: Context): Promise<number> {
   const { clock } = context.call.cluster.sim;
   const end = given === undefined || durationOf(given) <= 0 ? undefined : clock.now + durationOf(given);
   for (const object of objects) {
-    if (object.kind !== "Deployment" && object.kind !== "DaemonSet") {
+    if (object.kind !== "Deployment" && object.kind !== "DaemonSet" && object.kind !== "StatefulSet") {
       throw new Failed(`error: no status viewer has been implemented for ${object.kind}`);
     }
     let shown = "";
     for (;;) {
       const now = api.store.get(object.kind, keyOf(object));
       if (!now) throw new Failed("error: object has been deleted");
-      const { text, done } = now.kind === "Deployment" ? deploymentProgress(context, now) : daemonSetProgress(now);
+      const { text, done } = progressOf(context, now);
       if (text !== shown) context.out(`${text}\n`);
       shown = text;
       if (done || (flags.given("watch") && !flags.is("watch"))) break;
@@ -53,6 +54,11 @@ async function follow(context: Context): Promise<number> {
     }
   }
   return failed ? 1 : 0;
+}
+
+function progressOf(context: Context, now: Kinds["Deployment"] | Kinds["DaemonSet"] | Kinds["StatefulSet"]): Progress {
+  if (now.kind === "Deployment") return deploymentProgress(context, now);
+  return now.kind === "DaemonSet" ? daemonSetProgress(now) : statefulSetProgress(now);
 }
 
 /** polymorphichelpers/rollout_status.go: DeploymentStatusViewer. */

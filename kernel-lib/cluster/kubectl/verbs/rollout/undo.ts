@@ -10,6 +10,7 @@ import { dryRunFlag, dryRunOf } from "../dryrun";
 import { objectsMeant, requireObjects } from "../objects";
 import { rolloutFlags } from "./change";
 import { revisionsOf } from "./history";
+import { undoSet } from "./stateful";
 
 export const undo: Verb = {
   name: "undo",
@@ -22,10 +23,11 @@ export const undo: Verb = {
     if (wanted < 0) throw new Failed(`error: revision must be a positive integer: ${wanted}`);
     const { objects, failed } = objectsMeant(context);
     for (const object of objects) {
-      if (object.kind !== "Deployment") {
+      if (object.kind !== "Deployment" && object.kind !== "StatefulSet") {
         throw new Failed(`error: no rollbacker has been implemented for "${object.kind}"`);
       }
-      context.out(`${typeName(object.kind)}/${object.metadata.name} ${undoOne(context, object, wanted)}\n`);
+      const done = object.kind === "StatefulSet" ? undoSet(context, object, wanted) : undoOne(context, object, wanted);
+      context.out(`${typeName(object.kind)}/${object.metadata.name} ${done}\n`);
     }
     return failed ? 1 : 0;
   },
