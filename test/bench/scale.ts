@@ -41,7 +41,7 @@ export async function benchScale(): Promise<readonly Measurement[]> {
 }
 
 async function tenThousandPods(): Promise<Span> {
-  const cluster = new Cluster({ nodes: tenThousand.nodes });
+  const cluster = new Cluster({ nodes: tenThousand.nodes, lb: "none" });
   await cluster.start();
   return spanOf(() => put(cluster, tenThousand));
 }
@@ -51,7 +51,7 @@ async function publishedLimits(): Promise<readonly Measurement[]> {
   let cluster: Cluster | undefined;
   const size = "5,000 nodes, 150,000 pods, 10,000 Services";
   const start = await spanOf(async () => {
-    cluster = new Cluster({ nodes: limits.nodes });
+    cluster = new Cluster({ nodes: limits.nodes, lb: "none" });
     await told(cluster, () => cluster?.start());
   });
   if (!cluster) throw new Error("there is no cluster");

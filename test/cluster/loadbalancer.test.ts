@@ -37,7 +37,7 @@ const overAllNodes =
 
 describe("--lb none", () => {
   it("leaves a Service pending for ever, and knows no kinds of MetalLB; its node port works", async () => {
-    const cluster = await balanced({});
+    const cluster = await balanced({ lb: "none" });
     await cluster.advance("1h");
     expect(await run(cluster, "kubectl get svc cluster local")).toMatch(
       /cluster +LoadBalancer +\S+ +<pending> +80:30001\/TCP +\S+\nlocal +LoadBalancer +\S+ +<pending> +80:30002/,

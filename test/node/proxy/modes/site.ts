@@ -26,7 +26,14 @@ export interface Site {
 
 /** A cluster of that mode, with these Services. */
 export async function siteIn(mode: ModeName, features: readonly Feature[] = allFeatures): Promise<Site> {
-  const cluster = new Cluster({ nodes: 3, seed: 4, mode, ipFamilies: ["IPv4", "IPv6"], zones: ["a", "b", "c"] });
+  const cluster = new Cluster({
+    lb: "none",
+    nodes: 3,
+    seed: 4,
+    mode,
+    ipFamilies: ["IPv4", "IPv6"],
+    zones: ["a", "b", "c"],
+  });
   await cluster.start();
   for (const [name, hostNetwork] of pods) {
     const containers = [{ name: "web", image: "nginx" }];
