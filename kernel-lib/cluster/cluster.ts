@@ -48,7 +48,7 @@ import { type CheckedOptions, type ClusterOptions, checkOptions } from "./option
 import { createOutside, createWorkstation, outsideAddresses } from "./outside";
 import { clientPlace, nodePlace, workstationPlace } from "./places";
 import { Power } from "./power";
-import { processRunner } from "./processes";
+import { containerExec, processRunner } from "./processes";
 import { delaysOf } from "./propagation";
 import { checkNetwork, type NetworkCheck } from "./requirements";
 import { proxyModes, setMode } from "./setmode";
@@ -351,7 +351,7 @@ export class Cluster {
     const prefix = nodesPrefix(this.options.nodes);
     const metallb = metallbApps({ sim, store }, (node) => this.#power.isOff(node));
     const registry = createRegistry({ dns: { store }, kubeProxy: this.#kubeProxy(), metallb });
-    const runner = processRunner(this);
+    const [runner, exec] = [processRunner(this), containerExec(this)];
     const nodes = new Map<string, ClusterNode>();
     for (const [at, machine] of machines.entries()) {
       const { name, address, controlPlane } = machine;
@@ -371,7 +371,7 @@ export class Cluster {
         lazy: machines.length > fewMachines,
       };
       const net = createNode(sim, network, lan, about);
-      const kubelet = new Kubelet(sim, { store, node: net, cni, registry, runner, dnsIp });
+      const kubelet = new Kubelet(sim, { store, node: net, cni, registry, runner, exec, dnsIp });
       kubelet.register(about);
       const { kubelet: hear } = delaysOf(propagation, name);
       runController(sim, store, kubelet, { ...defaultPace, hear });

@@ -1,10 +1,11 @@
 /** Owns how a container's command runs when it is no function of ours: a shell of the cluster, as its first process. */
-import type { ProcessRunner } from "../apps/app";
+import { type ProcessRunner, signalNumbers } from "../apps/app";
 import { executableName } from "../apps/image";
 import { type Container, containerOf } from "../node/container";
+import type { ExecIn, Executed } from "../node/exec";
 import type { Cluster } from "./cluster";
 import type { Process } from "./driver";
-import { scriptOf, shellIn } from "./shell/inside";
+import { runInside, scriptOf, shellIn } from "./shell/inside";
 import { Failed } from "./shell/tool";
 
 const shells = new Set(["sh", "ash", "bash", "dash"]);
@@ -50,6 +51,62 @@ export function processRunner(cluster: Cluster): ProcessRunner {
       };
     },
   };
+}
+
+/** Runs the commands of probes and hooks in containers, on a cluster's driver. */
+export function containerExec(cluster: Cluster): ExecIn {
+  const killed = new WeakMap<Container, Set<() => void>>();
+  // Whoever is in a container when its first process ends is killed with it.
+  const killsOf = (container: Container): Set<() => void> => {
+    const known = killed.get(container);
+    if (known) return known;
+    const kills = new Set<() => void>();
+    killed.set(container, kills);
+    container.whenEnded(() => {
+      for (const kill of kills) kill();
+    });
+    return kills;
+  };
+  return (container, argv, told) => {
+    let output = "";
+    const kills = killsOf(container);
+    const process = cluster.driver.start(`exec ${container.spec.hostname}`, async (self) => {
+      const write = (_stream: unknown, text: string): void => {
+        output += text;
+      };
+      tell(await executed(() => runInside(cluster, container, argv, { process: self, output: write })));
+    });
+    const stop = (): void => {
+      kills.delete(kill);
+      process.stop();
+    };
+    let waits = true;
+    const tell = (result: Executed): void => {
+      if (!waits) return;
+      waits = false;
+      stop();
+      told("exitCode" in result ? { ...result, output: output + result.output } : result);
+    };
+    const kill = (): void => tell({ exitCode: 128 + signalNumbers.SIGKILL, output: "" });
+    kills.add(kill);
+    return {
+      stop() {
+        waits = false;
+        stop();
+      },
+    };
+  };
+}
+
+/** How a command came out; `output` is what was said beside its own output. */
+async function executed(run: () => Promise<number>): Promise<Executed> {
+  try {
+    return { exitCode: await run(), output: "" };
+  } catch (error) {
+    if (!(error instanceof Failed)) throw error;
+    if (error.message.startsWith("exec: ")) return { problem: error.message };
+    return { exitCode: error.exitCode, output: `${error.message}\n` };
+  }
 }
 
 /** A shell that waits for what is typed lasts until somebody who is attached types `exit`. */

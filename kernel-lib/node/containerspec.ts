@@ -13,6 +13,7 @@ import { containerEnv, expand } from "./env";
 import type { KernelNumbers, Namespaces } from "./kernelnumbers";
 import type { NodeNet } from "./node";
 import { hostnameOf, podFiles } from "./podfiles";
+import { isProbed } from "./probes/probes";
 import type { SpecContainer } from "./stages";
 import { followMounts, mountedFiles, type VolumeTree } from "./volumes";
 
@@ -108,6 +109,7 @@ function pathFirst(imageEnv: { readonly [name: string]: string }, hostname: stri
 export function isPlain({ spec }: Kinds["Pod"]): boolean {
   const [container] = spec.containers;
   if (!container || spec.containers.length > 1 || spec.initContainers?.length || spec.hostNetwork) return false;
+  if (container.lifecycle || isProbed(container)) return false;
   if (spec.volumes?.some((volume) => !volume.projected && !volume.emptyDir)) return false;
   if (container.envFrom?.length || container.env?.some(({ valueFrom }) => valueFrom)) return false;
   if (container.ports?.some(({ hostPort }) => hostPort)) return false;

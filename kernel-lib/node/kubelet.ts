@@ -12,6 +12,7 @@ import type { Cni } from "./cni/cni";
 import { configFolder } from "./cni/netconf";
 import { logReload } from "./cni/runtime";
 import type { Container } from "./container";
+import type { ExecIn } from "./exec";
 import { defaultFigures, type NodeFigures } from "./figures";
 import { NodeImages } from "./images";
 import { KernelNumbers } from "./kernelnumbers";
@@ -26,6 +27,7 @@ export interface KubeletParts {
   readonly cni: Cni;
   readonly registry: Registry;
   readonly runner: ProcessRunner;
+  readonly exec: ExecIn;
   /** Default `cluster.local`. */
   readonly clusterDomain?: string;
   /** Default `10.96.0.10`. */
@@ -68,6 +70,15 @@ export class Kubelet implements Controller {
       node,
       cni: parts.cni,
       runner: parts.runner,
+      exec: parts.exec,
+      asker: {
+        sim,
+        get netns() {
+          return node.netns;
+        },
+        random: sim.random.fork(`${this.name}/probes`),
+        files: node.files,
+      },
       images: this.images,
       figures,
       random: sim.random.fork(this.name),

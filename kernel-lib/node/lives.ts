@@ -1,17 +1,23 @@
 /** Owns the containers of one pod on their way through the stages: pulled, made, started, and again when they end. */
 import type { Kinds } from "../api/kinds";
+import { keyOf } from "../api/meta";
 import { isPullFailure, type PullFailure } from "../apps/image";
 import type { Netns } from "../net/netns";
 import type { Time } from "../sim/clock";
 import { Container } from "./container";
 import { type ContainerPlace, containerSpec, executableOf } from "./containerspec";
+import type { KillOrder } from "./ending/grace";
+import { isSidecar } from "./ending/order";
 import { EnvError } from "./env";
 import type { Pulled } from "./images";
+import { tellLife } from "./lifeevents";
 import type { PodHost } from "./pod";
+import { isProbed, Probes } from "./probes/probes";
 import { crashNote, decidePull, failedNote, type Note, pulledNote, pullFailureText } from "./pull";
+import { afterEnd, backOffAfter, isRestarted, restarted } from "./restarts";
 import type { Sandbox } from "./sandbox";
 import { serviceEnv } from "./serviceenv";
-import { afterEnd, backOffAfter, type Life, newLife, type Stage, stages } from "./stages";
+import { isStarted, type Life, newLife, type Stage, stages } from "./stages";
 import { MountError, type PodVolumes } from "./volumes";
 
 type Pod = Kinds["Pod"];
@@ -36,6 +42,10 @@ export interface LivesOwner {
   tell(note: Note, life?: Life): void;
   /** A container has ended for good. */
   done(): void;
+  /** Runs a container's postStart hook; `over` is told when it runs well, or why it was killed. */
+  postStart(life: Life, container: Container, over: (failure?: string) => void): void;
+  /** Kills one container of a pod that lives on; `ended` is told when that is done, its preStop hook too. */
+  kill(life: Life, order: KillOrder, ended: () => void): void;
   /** So many hexadecimal digits. */
   hex(length: number): string;
 }
@@ -52,14 +62,37 @@ export class Lives {
       ...(spec.initContainers ?? []).map((one) => newLife(one, true)),
       ...spec.containers.map((one) => newLife(one, false)),
     ];
+    for (const life of this.all) if (isProbed(life.spec)) life.probes = this.#newProbes(life);
   }
 
-  /** Init containers one after another; then all others, each as soon as the one before it has been started. */
+  #newProbes(life: Life): Probes {
+    const owner = this.#owner;
+    const { pod, uid, host } = owner;
+    const { sim, asker, exec, node } = host;
+    return new Probes({
+      ...{ sim, asker, exec, pod: keyOf(pod), uid, where: `kubelet/${node.name}`, spec: life.spec },
+      podIp: () => owner.podIps()[0],
+      tell: (note) => owner.tell(note, life),
+      changed: () => {
+        owner.changed();
+        if (life.init) this.beginNext();
+      },
+      failed: (kind) => this.#probeFailed(life, kind),
+    });
+  }
+
+  /**
+   * Init containers one after another, a sidecar as soon as it has started; then all others, each as soon as the one before
+   * it has been started (computePodActions in pkg/kubelet/kuberuntime).
+   */
   beginNext(): void {
-    const init = this.all.filter((life) => life.init && life.stage !== "done");
-    if (init.some((life) => life.stage !== "waiting")) return;
-    const next = init[0] ?? this.all.find((life) => life.stage === "waiting");
-    if (next) this.#enter(next, "pulling");
+    for (const life of this.all) {
+      if (life.stage === "waiting") {
+        this.#enter(life, "pulling");
+        return;
+      }
+      if (life.init ? !isInitialized(life) : isFirstBegun(life)) return;
+    }
   }
 
   /** Nothing that waits happens any more. */
@@ -73,17 +106,22 @@ export class Lives {
       life.stage = "waiting";
       life.reason = undefined;
       life.message = undefined;
+      life.killed = false;
     }
   }
 
-  /** The pod ends: nothing is begun any more. How its containers are stopped is its owner's. */
+  /** The pod ends: nothing is begun any more. How its containers are stopped is its owner's; they are still asked whether they are ready. */
   end(): void {
     this.cancel();
+    for (const { probes } of this.all) probes?.podEnds();
   }
 
   /** All have stopped. */
   finish(): void {
-    for (const life of this.all) life.stage = "done";
+    for (const life of this.all) {
+      life.stage = "done";
+      life.probes?.stop();
+    }
   }
 
   #enter(life: Life, stage: Stage, why: { readonly reason?: string; readonly message?: string } = {}): void {
@@ -105,7 +143,7 @@ export class Lives {
       this.#after(life, lasts, () => this.#leave(life, stage, next), kind);
     }
     if (stage === "running") this.#look(life);
-    else this.#owner.changed();
+    else if (stage !== "post-start") this.#owner.changed();
   }
 
   /** What has been started is told when the kubelet next looks; what has ended by then was never seen to run. */
@@ -134,7 +172,7 @@ export class Lives {
         return;
       case "crash-back-off": {
         const { name: podName, namespace } = pod.metadata;
-        const wait = backOffAfter(life.crashes - 1, host.figures.crashBackOff);
+        const wait = life.backOff?.wait ?? host.figures.crashBackOff.first;
         const said = crashNote(name, `${podName}_${namespace}(${uid})`, wait);
         life.message = said.waiting;
         this.#owner.tell(said.note, life);
@@ -143,11 +181,15 @@ export class Lives {
       case "creating":
         this.#create(life);
         return;
-      case "running":
+      case "post-start":
         this.#start(life);
         return;
+      case "running":
+        if (life.container) life.probes?.begin(life.container, host.figures.notice, life.crashes <= 1);
+        if (!life.init || isStarted(life)) this.beginNext();
+        return;
       case "done":
-        if (life.init && life.container?.ending?.exitCode === 0) this.beginNext();
+        if (life.init) this.beginNext();
         return;
     }
   }
@@ -163,7 +205,14 @@ export class Lives {
       this.#enter(life, next, { message });
       return;
     }
-    this.#enter(life, next);
+    if (stage === "crash-back-off") this.#again(life);
+    else this.#enter(life, next);
+  }
+
+  /** A container that has ended is begun again. */
+  #again(life: Life): void {
+    restarted(life, this.#owner.host.sim.clock.now, this.#owner.host.figures);
+    this.#enter(life, "pulling");
   }
 
   #pull(life: Life): void {
@@ -262,34 +311,84 @@ export class Lives {
       return;
     }
     this.#owner.tell({ type: "Normal", reason: "Started", message: "Container started" }, life);
-    if (!life.init) this.beginNext();
+    this.#journal(life, "started");
+    this.#owner.postStart(life, container, (failure) => this.#hookOver(life, container, failure));
+  }
+
+  #hookOver(life: Life, container: Container, failure: string | undefined): void {
+    if (life.container !== container || this.#owner.over || this.#owner.ending) return;
+    if (failure !== undefined) {
+      life.reason = "PostStartHookError";
+      life.message = failure;
+      this.#owner.changed();
+    } else if (container.running) this.#enter(life, "running");
+    else if (!life.init) this.beginNext();
+  }
+
+  #journal(life: Life, state: "started" | "ended", exitCode?: number): void {
+    const { pod, uid, host } = this.#owner;
+    tellLife(host.sim, `kubelet/${host.node.name}`, () => ({
+      ...{ of: "container", pod: keyOf(pod), uid, container: life.spec.name, state },
+      ...(exitCode !== undefined && { exitCode }),
+    }));
+  }
+
+  /** Its startup or liveness probe has failed: it is killed, and begun again if the policy says so. */
+  #probeFailed(life: Life, kind: "startup" | "liveness"): void {
+    const { container } = life;
+    if (!container?.running || this.#owner.ending || this.#owner.over) return;
+    const again = isRestarted(life, 1, this.#owner.pod.spec.restartPolicy) && !life.init;
+    const title = life.init ? "Init container" : "Container";
+    const message = `${title} ${life.spec.name} failed ${kind} probe${again ? ", will be restarted" : ""}`;
+    life.killed = true;
+    const order: KillOrder = { reason: kind === "startup" ? "StartupProbe" : "LivenessProbe", message };
+    this.#owner.kill(life, order, () => {
+      if (life.container === container) this.#afterEnd(life, container);
+    });
   }
 
   /** Its program has ended. The kubelet notices a moment later, and starts it again if the policy says so. */
   #ended(life: Life, container: Container): void {
     const { over, sandbox, ending, host } = this.#owner;
-    if (life.container !== container || over || ending || sandbox.stopped !== undefined) return;
+    if (life.container !== container || over) return;
+    this.#journal(life, "ended", container.ending?.exitCode);
+    // While its pod ends it is still asked whether it is ready, whatever is left of it.
+    if (ending) return;
+    life.probes?.stop();
+    if (sandbox.stopped !== undefined || life.killed) return;
     life.timer?.cancel();
     if (host.sim.clock.now - (container.started ?? 0) <= host.figures.look) life.stage = "starting";
     const kind = life.crashes > 0 ? "background" : undefined;
     this.#after(life, host.figures.notice, () => this.#afterEnd(life, container), kind);
   }
 
-  #afterEnd(life: Life, container: Container): void {
-    const { host, pod } = this.#owner;
-    const { ending } = container;
-    const next = ending
-      ? afterEnd(life, { ...ending, started: container.started }, pod.spec.restartPolicy, host.figures)
-      : undefined;
+  #afterEnd(life: Life, { ending }: Container): void {
+    const { host, pod, ending: podEnds } = this.#owner;
+    if (podEnds) return;
+    const { now } = host.sim.clock;
+    const next = ending ? afterEnd(life, ending, pod.spec.restartPolicy, now, host.figures) : undefined;
     if (!next) {
       this.#enter(life, "done");
       this.#owner.done();
-      return;
+    } else if (next.stage === "pulling") this.#again(life);
+    else {
+      life.until = next.until;
+      life.killed = false;
+      const { reason, message } = life;
+      this.#enter(life, next.stage, reason === undefined || message === undefined ? {} : { reason, message });
     }
-    life.crashes = next.crashes;
-    life.until = next.until;
-    this.#enter(life, next.stage);
   }
+}
+
+/** Whether what comes after an init container may begin. */
+function isInitialized(life: Life): boolean {
+  return isSidecar(life) ? isStarted(life) : life.stage === "done" && life.container?.ending?.exitCode === 0;
+}
+
+/** Whether the kubelet's worker is busy with its first start. */
+function isFirstBegun({ stage, reason, container, previous }: Life): boolean {
+  if (stage === "pulling") return reason === undefined && container === undefined;
+  return (stage === "creating" || stage === "starting" || stage === "post-start") && previous === undefined;
 }
 
 function cancelTimer(life: Life): void {

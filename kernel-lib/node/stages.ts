@@ -2,17 +2,19 @@
 import type { Kinds } from "../api/kinds";
 import type { Image } from "../apps/image";
 import { millisecond, second, type Time } from "../sim/clock";
-import type { Container, Ending } from "./container";
+import type { Container } from "./container";
 import type { NodeFigures } from "./figures";
+import type { Probes } from "./probes/probes";
+import type { BackOff } from "./restarts";
 
 export type SpecContainer = Kinds["Pod"]["spec"]["containers"][number];
 
 /**
  * ```
- * waiting ─► pulling ─► creating ─► starting ─► running ─► ended ─► done
- *              │ ▲         │                                │ ▲
- *              ▼ │         ▼                                ▼ │
- *        pull-failed   config-failed                  crash-back-off ─► pulling
+ * waiting ─► pulling ─► creating ─► starting ─► post-start ─► running ─► ended ─► done
+ *              │ ▲         │                                              │ ▲
+ *              ▼ │         ▼                                              ▼ │
+ *        pull-failed   config-failed                                crash-back-off ─► pulling
  *              ▼ │
  *        pull-back-off
  * ```
@@ -25,6 +27,7 @@ export type Stage =
   | "config-failed"
   | "creating"
   | "starting"
+  | "post-start"
   | "running"
   | "ended"
   | "crash-back-off"
@@ -48,6 +51,12 @@ export interface Life {
   /** In a row. */
   pullFailures: number;
   crashes: number;
+  /** What its restarts wait for; undefined: it was not started again yet. */
+  backOff: BackOff | undefined;
+  /** It is killed, or was, to be started again. */
+  killed: boolean;
+  /** Its probes; most have none. */
+  probes: Probes | undefined;
   /** When the present back-off is over. */
   until: Time;
   /** What ends the present stage. */
@@ -86,9 +95,10 @@ export const stages: { readonly [S in Stage]: StageRow } = {
     next: "pulling",
   },
   creating: { waiting: "ContainerCreating", lasts: (figures) => figures.createContainer, next: "starting" },
-  starting: { waiting: "ContainerCreating", lasts: (figures) => figures.startContainer, next: "running" },
+  starting: { waiting: "ContainerCreating", lasts: (figures) => figures.startContainer, next: "post-start" },
+  "post-start": { waiting: "ContainerCreating" },
   running: {},
-  ended: { lasts: () => nextLook, next: "crash-back-off" },
+  ended: { lasts: () => nextLook, background: true, next: "crash-back-off" },
   "crash-back-off": {
     waiting: "CrashLoopBackOff",
     lasts: (_figures, life, now) => Math.max(life.until - now, millisecond),
@@ -112,39 +122,15 @@ export function newLife(spec: SpecContainer, init: boolean): Life {
     restarts: 0,
     pullFailures: 0,
     crashes: 0,
+    backOff: undefined,
+    killed: false,
+    probes: undefined,
     until: 0,
     timer: undefined,
   };
 }
 
-/** The wait after so many failures in a row: doubled each time, up to the longest. */
-export function backOffAfter(failures: number, limits: { readonly first: Time; readonly longest: Time }): Time {
-  return Math.min(limits.first * 2 ** Math.max(failures - 1, 0), limits.longest);
-}
-
-/** What comes after the end of a container that is to run again. */
-export interface Restart {
-  readonly stage: Stage;
-  readonly crashes: number;
-  readonly until: Time;
-}
-
-/**
- * Whether and when a container that has ended is started again; undefined: never. The first restart comes at once; from
- * then on each waits twice as long as the one before. A long good run is a new beginning. Init containers that
- * succeed are done, whatever the policy.
- */
-export function afterEnd(
-  life: Life,
-  ending: Ending & { readonly started: Time | undefined },
-  policy: string | undefined,
-  figures: NodeFigures,
-): Restart | undefined {
-  const onlyFailed = policy === "OnFailure" || (life.init && policy !== "Never");
-  if (policy === "Never" || (onlyFailed && ending.exitCode === 0)) return undefined;
-  const ran = ending.startError === undefined ? ending.at - (ending.started ?? ending.at) : 0;
-  const crashes = (ran > figures.crashForgiven ? 0 : life.crashes) + 1;
-  if (crashes === 1) return { stage: "pulling", crashes, until: ending.at };
-  const until = ending.at + backOffAfter(crashes - 1, figures.crashBackOff);
-  return { stage: ending.startError === undefined ? "ended" : "crash-back-off", crashes, until };
+/** Whether it runs and has passed its startup probe: what comes after a sidecar waits for this. */
+export function isStarted({ stage, probes }: Life): boolean {
+  return stage === "running" && (probes?.started ?? true);
 }

@@ -3,7 +3,8 @@ import type { Kinds } from "../api/kinds";
 import { rfc3339 } from "../api/time";
 import type { Time } from "../sim/clock";
 import type { Container } from "./container";
-import { type Life, type SpecContainer, stages } from "./stages";
+import { isSidecar } from "./ending/order";
+import { isStarted, type Life, type SpecContainer, type Stage, stages } from "./stages";
 
 type Pod = Kinds["Pod"];
 export type PodStatus = Pod["status"];
@@ -19,6 +20,10 @@ export interface PodFacts {
   readonly sandboxReady: boolean;
   readonly startTime: Time;
   readonly now: Time;
+  /** All its containers have stopped, and none is started again. */
+  readonly terminal: boolean;
+  /** The kubelet itself has ended it. */
+  readonly failed?: { readonly reason: string; readonly message: string };
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
@@ -39,16 +44,21 @@ export class PodReports {
 }
 
 /** All that a status is made from, but for what is in the pod itself and the moment. */
-function sourcesOf({ lives, podIps, sandboxReady }: PodFacts): readonly unknown[] {
-  const from: unknown[] = [sandboxReady, podIps[0], podIps[1]];
-  for (const { stage, reason, message, container, previous, restarts, image } of lives) {
+function sourcesOf({ lives, podIps, sandboxReady, terminal, failed }: PodFacts): readonly unknown[] {
+  const from: unknown[] = [sandboxReady, podIps[0], podIps[1], terminal, failed];
+  for (const life of lives) {
+    const { stage, reason, message, container, previous, restarts, image, probes } = life;
     const started = container?.started !== undefined ? container : undefined;
     // Whether it is pulled, made or being started is not told.
-    from.push(stage === "pulling" || stage === "starting" ? "creating" : stage, reason, message, restarts);
+    from.push(beginning.has(stage) ? "creating" : stage, reason, message, restarts);
     from.push(started, started?.ending, previous, started || previous ? image : undefined);
+    if (probes) from.push(probes.started, probes.ready);
   }
   return from;
 }
+
+/** A container on its way to a start. */
+const beginning: ReadonlySet<Stage> = new Set(["pulling", "creating", "starting", "post-start"]);
 
 function equal(one: readonly unknown[], other: readonly unknown[]): boolean {
   for (let at = 0; at < one.length; at++) if (one[at] !== other[at]) return false;
@@ -58,13 +68,19 @@ function equal(one: readonly unknown[], other: readonly unknown[]): boolean {
 // There are many of these: their parts are put in one by one, for an object put together by `...` costs several times as much.
 
 function podStatus(pod: Pod, facts: PodFacts): PodStatus {
-  const { lives, podIps, hostIps } = facts;
+  const { lives, podIps, hostIps, terminal, failed } = facts;
   const init: ContainerStatus[] = [];
   const main: ContainerStatus[] = [];
-  for (const life of lives) (life.init ? init : main).push(containerStatus(life));
-  const phase = phaseOf(pod, lives);
+  const first = pod.spec.initContainers?.length ? "PodInitializing" : "ContainerCreating";
+  const wasBegun = hasBegun(lives);
+  for (const life of lives) (life.init ? init : main).push(containerStatus(life, first, terminal && wasBegun));
+  const phase = failed && terminal ? "Failed" : phaseOf(pod, lives, terminal);
   const status: Writable<PodStatus> = { ...pod.status };
   status.phase = phase;
+  if (failed) {
+    status.reason = failed.reason;
+    status.message = failed.message;
+  }
   status.conditions = conditions(pod, facts, phase);
   status.hostIP = hostIps[0] ?? "";
   status.hostIPs = hostIps.map((ip) => ({ ip }));
@@ -78,17 +94,43 @@ function podStatus(pod: Pod, facts: PodFacts): PodStatus {
   return status;
 }
 
-/** getPhase in pkg/kubelet/kubelet_pods.go. */
-export function phaseOf(pod: Pod, lives: readonly Life[]): "Pending" | "Running" | "Succeeded" | "Failed" {
+/** Whether a container that is no init container was ever started: then the pod has been initialized. */
+function hasBegun(lives: readonly Life[]): boolean {
+  return lives.some((life) => !life.init && (life.container?.started ?? life.previous) !== undefined);
+}
+
+/**
+ * getPhase in pkg/kubelet/kubelet_pods.go.
+ * @param terminal all containers have stopped, and none is started again: then how they ended is all that counts
+ */
+export function phaseOf(
+  pod: Pod,
+  lives: readonly Life[],
+  terminal = false,
+): "Pending" | "Running" | "Succeeded" | "Failed" {
   const policy = pod.spec.restartPolicy ?? "Always";
-  const init = lives.filter((life) => life.init);
-  if (init.some((life) => life.stage === "done" && exitCode(life) !== 0)) return "Failed";
-  if (init.some((life) => life.stage !== "done")) return "Pending";
-  const main = lives.filter((life) => !life.init);
-  const neverRan = main.filter((life) => !life.container?.started && !life.previous);
-  if (neverRan.length > 0) return "Pending";
-  if (main.some((life) => life.stage === "running") || policy === "Always") return "Running";
-  if (main.every((life) => exitCode(life) === 0)) return "Succeeded";
+  let [initLeft, sidecarsLeft, running, waiting, stopped, succeeded] = [0, 0, 0, 0, 0, 0];
+  for (const life of lives) {
+    const runs = life.stage === "running";
+    const code = runs ? undefined : exitCode(life);
+    if (isSidecar(life)) {
+      if (runs) running++;
+      else if (code === undefined) waiting++;
+      if (runs ? !isStarted(life) : code === undefined) sidecarsLeft++;
+    } else if (life.init) {
+      if (code === undefined) initLeft++;
+      else if (code !== 0 && (policy === "Never" || life.stage === "done")) return "Failed";
+    } else if (runs) running++;
+    else if (code === undefined && !terminal) waiting++;
+    else {
+      stopped++;
+      if (code === 0) succeeded++;
+    }
+  }
+  if (terminal) return stopped === succeeded ? "Succeeded" : "Failed";
+  if (initLeft > 0 || waiting > 0 || (sidecarsLeft > 0 && !hasBegun(lives))) return "Pending";
+  if (running > 0 || policy === "Always") return "Running";
+  if (stopped === succeeded) return "Succeeded";
   return policy === "Never" ? "Failed" : "Running";
 }
 
@@ -96,72 +138,109 @@ function exitCode(life: Life): number | undefined {
   return (life.container?.ending ?? life.previous?.ending)?.exitCode;
 }
 
-function conditions(pod: Pod, facts: PodFacts, phase: string): readonly Condition[] {
+/** pkg/kubelet/status/generate.go. */
+function conditions(pod: Pod, { lives, sandboxReady, now }: PodFacts, phase: string): readonly Condition[] {
   const unready: string[] = [];
   const initLeft: string[] = [];
-  for (const { init, stage, spec } of facts.lives) {
-    if (!init && stage !== "running") unready.push(spec.name);
-    if (init && stage !== "done") initLeft.push(spec.name);
+  for (const life of lives) {
+    const { init, spec } = life;
+    if ((!init || isSidecar(life)) && !isReady(life)) unready.push(spec.name);
+    if (init && !(isSidecar(life) ? isStarted(life) : isReady(life))) initLeft.push(spec.name);
   }
-  const over = phase === "Succeeded" || phase === "Failed";
-  const ready = unready.length === 0;
-  const reason = over ? (phase === "Succeeded" ? "PodCompleted" : "PodFailed") : "ContainersNotReady";
-  const message = ready || over ? undefined : `containers with unready status: [${unready.join(" ")}]`;
+  const over = phase === "Succeeded" ? "PodCompleted" : phase === "Failed" ? "PodFailed" : undefined;
+  const allReady: Verdict = over
+    ? { is: false, reason: over }
+    : listed(unready, "ContainersNotReady", "containers with unready status");
+  const initialized: Verdict =
+    phase === "Succeeded"
+      ? { is: true, reason: "PodCompleted" }
+      : hasBegun(lives)
+        ? { is: true }
+        : listed(initLeft, "ContainersNotInitialized", "containers with incomplete status");
   const before = pod.status.conditions ?? [];
-  const time = rfc3339(facts.now);
-  const initialized = initLeft.length === 0;
-  const missing = initialized ? undefined : `containers with incomplete status: [${initLeft.join(" ")}]`;
+  const time = rfc3339(now);
   const mine = [
-    conditionOf("PodReadyToStartContainers", facts.sandboxReady, undefined, undefined, before, time),
-    conditionOf("Initialized", initialized, "ContainersNotInitialized", missing, before, time),
-    conditionOf("Ready", ready, reason, message, before, time),
-    conditionOf("ContainersReady", ready, reason, message, before, time),
+    conditionOf("PodReadyToStartContainers", { is: sandboxReady }, before, time),
+    conditionOf("Initialized", initialized, before, time),
+    conditionOf("Ready", allReady.is ? gatesOf(pod) : allReady, before, time),
+    conditionOf("ContainersReady", allReady, before, time),
   ];
   for (const other of before) if (!mine.some(({ type }) => type === other.type)) mine.push(other);
   return mine;
 }
 
-/** One condition; since when it is so stays from before. A reason is given where it is not so. */
+/** Whether something is so, and why. */
+interface Verdict {
+  readonly is: boolean;
+  readonly reason?: string;
+  readonly message?: string;
+}
+
+/** So, unless a container is listed. */
+function listed(names: readonly string[], reason: string, what: string): Verdict {
+  return names.length === 0 ? { is: true } : { is: false, reason, message: `${what}: [${names.join(" ")}]` };
+}
+
+/** What others have to say before a pod is ready (KEP-580). */
+function gatesOf({ spec, status }: Pod): Verdict {
+  const closed = (spec.readinessGates ?? []).flatMap(({ conditionType }) => {
+    const gate = status.conditions?.find(({ type }) => type === conditionType);
+    if (!gate) return [`corresponding condition of pod readiness gate "${conditionType}" does not exist.`];
+    if (gate.status === "True") return [];
+    return [`the status of pod readiness gate "${conditionType}" is not "True", but ${gate.status}`];
+  });
+  return closed.length === 0
+    ? { is: true }
+    : { is: false, reason: "ReadinessGatesNotReady", message: closed.join(", ") };
+}
+
+/** One condition; since when it is so stays from before. */
 function conditionOf(
   type: string,
-  is: boolean,
-  reason: string | undefined,
-  message: string | undefined,
+  { is, reason, message }: Verdict,
   before: readonly Condition[],
   now: string,
 ): Condition {
   const old = before.find((condition) => condition.type === type);
   const status = is ? "True" : "False";
   const lastTransitionTime = old?.status === status && old.lastTransitionTime ? old.lastTransitionTime : now;
-  const [why, more] = is ? [undefined, undefined] : [reason, message];
   if (old?.status === status && old.lastTransitionTime === lastTransitionTime) {
-    if (old.reason === why && old.message === more) return old;
+    if (old.reason === reason && old.message === message) return old;
   }
   const condition: Writable<Condition> = { type, status, lastTransitionTime };
-  if (why !== undefined) condition.reason = why;
-  if (more !== undefined) condition.message = more;
+  if (reason !== undefined) condition.reason = reason;
+  if (message !== undefined) condition.message = message;
   return condition;
 }
 
-function containerStatus(life: Life): ContainerStatus {
+/** An init container is ready once it has succeeded, a sidecar and any other while it runs and its probes say so. */
+function isReady(life: Life): boolean {
+  if (life.init && !isSidecar(life)) return life.stage === "done" && exitCode(life) === 0;
+  return life.stage === "running" && (life.probes?.ready ?? true);
+}
+
+/**
+ * @param first why it waits that was never started
+ * @param lost whether one of which nothing is known has failed: its pod has ended
+ */
+function containerStatus(life: Life, first: string, lost: boolean): ContainerStatus {
   const { spec, container, previous } = life;
-  const running = life.stage === "running";
   // A container that is made anew shows how the one before it ended, until it runs.
   const current = container?.started !== undefined ? container : (previous ?? container);
-  const state = stateOf(life, current);
+  const state = stateOf(life, current, first, lost);
   const last = state.terminated ? (current === previous ? undefined : previous) : current?.ending ? current : previous;
   const shown = current?.started !== undefined ? current : undefined;
   const status: Writable<ContainerStatus> = {
     name: spec.name,
     state,
     lastState: last?.ending ? { terminated: terminated(last) } : {},
-    ready: running || (life.init && life.stage === "done" && exitCode(life) === 0),
+    ready: isReady(life),
     restartCount: life.restarts,
     image: life.image && shown ? life.image.reference : (spec.image ?? ""),
     imageID: life.image && shown ? life.image.id : "",
   };
   if (shown) status.containerID = `containerd://${shown.facts.id}`;
-  status.started = running;
+  status.started = isStarted(life);
   if (spec.resources && Object.keys(spec.resources).length > 0) status.resources = spec.resources;
   if (spec.volumeMounts?.length) status.volumeMounts = spec.volumeMounts.map(mounted);
   return status;
@@ -171,20 +250,29 @@ function mounted({ name, mountPath, readOnly }: NonNullable<SpecContainer["volum
   return readOnly ? { mountPath, name, readOnly, recursiveReadOnly: "Disabled" } : { mountPath, name };
 }
 
-function stateOf(life: Life, current: Container | undefined): State {
+function stateOf(life: Life, current: Container | undefined, first: string, lost: boolean): State {
   const row = stages[life.stage];
   if (life.stage === "running" && current?.started !== undefined) {
     return { running: { startedAt: rfc3339(current.started) } };
   }
-  const beginsAgain =
-    life.stage === "waiting" || life.stage === "pulling" || life.stage === "creating" || life.stage === "starting";
-  if (current?.ending && (row.waiting === undefined || (beginsAgain && life.reason === undefined))) {
+  const beginsAgain = life.stage === "waiting" || beginning.has(life.stage);
+  if (current?.ending && life.reason === undefined && (row.waiting === undefined || beginsAgain)) {
     return { terminated: terminated(current) };
   }
-  const first = life.stage === "waiting" && life.init ? "PodInitializing" : "ContainerCreating";
-  const reason = life.reason ?? (life.stage === "waiting" ? first : (row.waiting ?? first));
+  if (lost && !current?.ending) return { terminated: unknownEnd };
+  const usual = life.stage === "waiting" || row.waiting === "ContainerCreating" ? first : row.waiting;
+  const reason = life.reason ?? usual ?? first;
   return { waiting: { reason, ...(life.message !== undefined && { message: life.message }) } };
 }
+
+/** TerminatePod in pkg/kubelet/status/status_manager.go. */
+const unknownEnd = {
+  exitCode: 137,
+  reason: "ContainerStatusUnknown",
+  message: "The container could not be located when the pod was terminated",
+  startedAt: null,
+  finishedAt: null,
+} as unknown as NonNullable<State["terminated"]>;
 
 function terminated(container: Container): NonNullable<State["terminated"]> {
   const { started, ending, facts } = container;

@@ -11,10 +11,12 @@ import { Network } from "../../kernel-lib/net/network";
 import type { Cni } from "../../kernel-lib/node/cni/cni";
 import { createHostGwCni } from "../../kernel-lib/node/cni/hostgw";
 import { createVxlanCni } from "../../kernel-lib/node/cni/vxlan";
+import type { ExecIn, ExecIn } from "../../kernel-lib/node/exec";
 import { Kubelet } from "../../kernel-lib/node/kubelet";
 import { createNode, type NodeNet } from "../../kernel-lib/node/node";
 import { iptablesMode } from "../../kernel-lib/node/proxy/iptables";
 import { KubeProxy } from "../../kernel-lib/node/proxy/proxy";
+import { second } from "../../kernel-lib/sim/clock";
 import { createSim, type Sim } from "../../kernel-lib/sim/sim";
 
 export interface WiredNode {
@@ -38,15 +40,56 @@ export interface Wired {
   events(pod: string): readonly string[];
 }
 
-/** Commands that are no functions of ours run for ever, unless they are `exit N`, which ends at once. */
+/**
+ * Commands that are no functions of ours run for ever, whatever they are sent, unless they are `exit N`, which ends at once,
+ * or `term N`, which ends N seconds after SIGTERM.
+ */
 function recordingRunner(ran: (readonly string[])[]): ProcessRunner {
   return {
     run(program, argv) {
       ran.push(argv);
-      const code = /exit (\d+)/.exec(argv.join(" "))?.[1];
-      if (code !== undefined) program.clock.after(1000, () => program.exit(Number(code)));
-      return { signal: () => {} };
+      const [, how, count] = /(exit|term) ([\d.]+)/.exec(argv.join(" ")) ?? [];
+      if (how === "exit") program.clock.after(1000, () => program.exit(Number(count)));
+      const end = (): unknown => program.clock.after(Number(count) * second, () => program.exit(0));
+      return { signal: (signal) => void (signal === "SIGTERM" && how === "term" && end()) };
     },
+  };
+}
+
+/** Hooks and probes run in containers: `sleep N` ends well after N seconds, `exit N` ends so after 1 ms. */
+function recordingExec(sim: Sim, ran: (readonly string[])[]): ExecIn {
+  return (container, argv, told) => {
+    ran.push(argv);
+    const [, how, count] = /(sleep|exit) ([\d.]+)/.exec(argv.join(" ")) ?? [];
+    const code = how === "exit" ? Number(count) : 0;
+    const wait = how === "sleep" ? Number(count) * second : 1000;
+    const timer = sim.clock.after(wait, () => tell(code));
+    let over = false;
+    const tell = (exitCode: number): void => {
+      if (!over) told({ exitCode, output: "" });
+      over = true;
+      timer.cancel();
+    };
+    container.whenEnded(() => tell(137));
+    return {
+      stop() {
+        over = true;
+        timer.cancel();
+      },
+    };
+  };
+}
+
+/** `exit N` in a command ends it so after a millisecond; what says `hang` never ends; what has a slash in front is not there. */
+function plainExec(sim: Sim): ExecIn {
+  return (_container, argv, told) => {
+    const line = argv.join(" ");
+    if (line.includes("hang")) return { stop: () => {} };
+    const result = line.startsWith("/")
+      ? { problem: `exec: "${argv[0]}": stat ${argv[0]}: no such file or directory` }
+      : { exitCode: Number(/exit (\d+)/.exec(line)?.[1] ?? 0), output: `${line}\n` };
+    const timer = sim.clock.after(1000, () => told(result));
+    return { stop: () => timer.cancel() };
   };
 }
 
@@ -73,7 +116,14 @@ export function wire(
   for (const [index, name] of ["node-1", "node-2"].entries()) {
     const about = { name, ip: parseIp(`192.168.1.1${index + 1}`), lazy: options.lazy ?? false };
     const net = createNode(sim, network, lan, about);
-    const kubelet = new Kubelet(sim, { store, node: net, cni, registry, runner: recordingRunner(ran) });
+    const kubelet = new Kubelet(sim, {
+      store,
+      node: net,
+      cni,
+      registry,
+      runner: recordingRunner(ran),
+      exec: recordingExec(sim, ran),
+    });
     kubelet.register(about);
     const podCIDR = `10.244.${index + 1}.0/${options.prefix ?? 24}`;
     store.update("Node", name, (node) => ({ ...node, spec: { ...node.spec, podCIDR, podCIDRs: [podCIDR] } }), "test");
