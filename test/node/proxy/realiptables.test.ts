@@ -71,7 +71,7 @@ test("in a dual-stack cluster the rules of IPv6 are taken by the real ip6tables,
   const probe = sandbox(command, "*nat\n:PROBE - [0:0]\nCOMMIT\n");
   const why = `ip6tables in a namespace of its own: ${probe.error?.message ?? probe.stderr}`;
   requireOrSkip(context, probe.status === 0, why);
-  const cluster = new Cluster({ nodes: 2, ipFamilies: ["IPv4", "IPv6"] });
+  const cluster = new Cluster({ lb: "none", nodes: 2, ipFamilies: ["IPv4", "IPv6"] });
   await cluster.start();
   const labels = { app: "web" };
   for (const name of ["a", "b", "c"]) {
