@@ -1,258 +1,148 @@
 /**
- * Owns rollouts: a Deployment's ReplicaSets, one per template, and how many pods each has (pkg/controller/deployment).
+ * Owns rollouts: which of a Deployment's ReplicaSets has how many pods, step by step (pkg/controller/deployment).
  */
 import type { Again, Controller } from "../api/controller";
-import { same } from "../api/equal";
-import { recordEvent } from "../api/events";
-import type { Draft, Kinds } from "../api/kinds";
-import { controllerOf, type Key, keyFor, keyOf, ownedBy } from "../api/meta";
-import { parseTime } from "../api/time";
-import { second } from "../sim/clock";
+import type { Kinds } from "../api/kinds";
+import { controllerOf, type Key, keyFor, keyOf } from "../api/meta";
 import type { Context } from "./context";
-import { conditionsOf, deploymentStatus } from "./deploymentstatus";
-import { templateHash } from "./hash";
-import { deploymentController as by, desiredAnnotation, hashLabel, maxAnnotation, revisionAnnotation } from "./names";
-import { isActive } from "./pods";
-import { type Bounds, boundsOf, downTo, proportions, upTo } from "./rolling";
+import { Collision, DeploymentSets, deploymentOf } from "./deploymentsets";
+import { deploymentStatus, isComplete, nextLook, pausedStatus, withProgress } from "./deploymentstatus";
+import { deploymentController as by, desiredAnnotation } from "./names";
+import { byAge, downTo, isSaturated, proportions, sizeOf, upTo } from "./rolling";
 
 type Deployment = Kinds["Deployment"];
 type ReplicaSet = Kinds["ReplicaSet"];
 
-interface Sets {
-  readonly current: ReplicaSet;
-  readonly old: readonly ReplicaSet[];
-}
+export function deploymentControllerOf(context: Context): Controller {
+  const { sim, store } = context;
+  const sets = new DeploymentSets(context);
 
-export function deploymentControllerOf({ sim, store }: Context): Controller {
-  function ownerKeys(object: ReplicaSet | undefined): readonly Key[] {
-    const owner = object && controllerOf(object);
-    return owner?.kind === "Deployment" ? [keyFor(object?.metadata.namespace, owner.name)] : [];
-  }
-
-  /** The ReplicaSet of the template as it is now, made if there is none (but not while paused); and all others. */
-  function sets(deployment: Deployment): Sets | undefined {
+  /** Every active ReplicaSet notes how large its Deployment was; the notes are old when somebody scaled it. */
+  function isScaled(deployment: Deployment): boolean {
+    const wanted = String(deployment.spec.replicas ?? 1);
     const all = store.list("ReplicaSet", { owner: deployment.metadata.uid });
-    const newest = [...all].sort((a, b) => revisionOf(b) - revisionOf(a))[0];
-    const found = all.find((set) => sameTemplate(set, deployment)) ?? (deployment.spec.paused ? newest : undefined);
-    if (!found && deployment.spec.paused) return undefined;
-    const old = all.filter((set) => set !== found);
-    const revision = Math.max(0, ...old.map(revisionOf)) + 1;
-    const current = found ? renew(found, deployment, revision) : make(deployment, old, revision);
-    return { current, old };
-  }
-
-  function make(deployment: Deployment, old: readonly ReplicaSet[], revision: number): ReplicaSet {
-    const { metadata, spec } = deployment;
-    const hash = templateHash(spec.template, deployment.status.collisionCount);
-    const labels = { ...spec.template.metadata?.labels, [hashLabel]: hash };
-    const bounds = boundsOf(deployment);
-    const replicas = startWith(deployment, old, bounds);
-    const draft: Draft<"ReplicaSet"> = {
-      kind: "ReplicaSet",
-      metadata: {
-        name: `${metadata.name}-${hash}`,
-        namespace: metadata.namespace ?? "default",
-        labels,
-        annotations: {
-          ...copied(metadata.annotations),
-          ...sizes(deployment, bounds),
-          [revisionAnnotation]: String(revision),
-        },
-        ownerReferences: [ownedBy(deployment)],
-      },
-      spec: {
-        replicas,
-        ...(spec.minReadySeconds !== undefined && { minReadySeconds: spec.minReadySeconds }),
-        selector: { ...spec.selector, matchLabels: { ...spec.selector.matchLabels, [hashLabel]: hash } },
-        template: { ...spec.template, metadata: { ...spec.template.metadata, labels } },
-      },
-      status: { replicas: 0 },
-    };
-    const made = store.create("ReplicaSet", draft, by);
-    setRevision(deployment, revision);
-    if (replicas > 0) tell(deployment, `Scaled up replica set ${made.metadata.name} from 0 to ${replicas}`);
-    return made;
-  }
-
-  /** A ReplicaSet that is current again gets the newest revision. */
-  function renew(set: ReplicaSet, deployment: Deployment, least: number): ReplicaSet {
-    const revision = Math.max(revisionOf(set), least);
-    setRevision(deployment, revision);
-    return annotate(set, deployment, {
-      ...copied(deployment.metadata.annotations),
-      [revisionAnnotation]: String(revision),
+    return all.some((set) => {
+      const noted = set.metadata.annotations?.[desiredAnnotation];
+      return sizeOf(set) > 0 && noted !== undefined && noted !== wanted;
     });
   }
 
-  function annotate(set: ReplicaSet, deployment: Deployment, more: Readonly<Record<string, string>>): ReplicaSet {
-    const annotations = { ...set.metadata.annotations, ...sizes(deployment, boundsOf(deployment)), ...more };
-    return store.update(
-      "ReplicaSet",
-      keyOf(set),
-      (now) => ({ ...now, metadata: { ...now.metadata, annotations } }),
-      by,
-    );
-  }
-
-  function setRevision(deployment: Deployment, revision: number): void {
-    const change = (now: Deployment): Deployment => {
-      const annotations = { ...now.metadata.annotations, [revisionAnnotation]: String(revision) };
-      return { ...now, metadata: { ...now.metadata, annotations } };
-    };
-    store.update("Deployment", keyOf(deployment), change, by);
-  }
-
-  function resize(deployment: Deployment, set: ReplicaSet, replicas: number): void {
-    const before = set.spec.replicas ?? 0;
-    if (replicas === before) return;
-    store.update("ReplicaSet", keyOf(set), (now) => ({ ...now, spec: { ...now.spec, replicas } }), by);
-    annotate(set, deployment, {});
-    const word = replicas > before ? "up" : "down";
-    tell(deployment, `Scaled ${word} replica set ${set.metadata.name} from ${before} to ${replicas}`);
-  }
-
-  function tell(deployment: Deployment, message: string): void {
-    recordEvent(sim, store, { about: deployment, type: "Normal", reason: "ScalingReplicaSet", message, component: by });
-  }
-
-  /** `kubectl scale` in the middle of a rollout: every ReplicaSet gets its share. */
-  function scaleAll(deployment: Deployment, current: ReplicaSet, old: readonly ReplicaSet[]): boolean {
-    const active = [current, ...old].filter((set) => (set.spec.replicas ?? 0) > 0);
+  /** A change of scale, also of one that is paused: no template is rolled out meanwhile (sync, scale). */
+  function scale(deployment: Deployment, current: ReplicaSet | undefined, old: readonly ReplicaSet[]): void {
     const wanted = deployment.spec.replicas ?? 1;
-    const stale = active.filter((set) => set.metadata.annotations?.[desiredAnnotation] !== String(wanted));
-    if (stale.length === 0) return false;
-    const only = active[0];
-    if (active.length === 1 && only) resize(deployment, only, wanted);
-    else for (const [set, replicas] of proportions(deployment, active)) resize(deployment, set, replicas);
-    for (const set of [current, ...old]) annotate(store.get("ReplicaSet", keyOf(set)) ?? set, deployment, {});
-    return active.length > 1;
+    const all = current ? [current, ...old] : old;
+    const active = all.filter((set) => sizeOf(set) > 0);
+    const newest = current ?? [...old].sort(byAge).at(-1);
+    const only = active.length === 0 ? newest : active.length === 1 ? active[0] : undefined;
+    if (only) sets.resize(deployment, only, wanted);
+    else if (current && isSaturated(deployment, current)) {
+      for (const set of active) if (set !== current) sets.resize(deployment, set, 0);
+    } else if (deployment.spec.strategy?.type !== "Recreate") {
+      for (const [set, replicas] of proportions(deployment, active)) sets.resize(deployment, set, replicas);
+    }
   }
 
-  function recreate(deployment: Deployment, current: ReplicaSet, old: readonly ReplicaSet[]): void {
-    const running = old.filter((set) => (set.spec.replicas ?? 0) > 0);
-    for (const set of running) resize(deployment, set, 0);
-    const left = old
-      .flatMap((set) => store.list("Pod", { owner: set.metadata.uid }))
-      .filter((pod) => isActive(pod) || pod.metadata.deletionTimestamp);
-    if (running.length === 0 && left.length === 0) resize(deployment, current, deployment.spec.replicas ?? 1);
+  function syncScale(deployment: Deployment): Again | undefined {
+    const { current, old } = sets.of(deployment, false);
+    scale(deployment, current, old);
+    if (deployment.spec.paused) sets.forget(deployment, old.map(fresh));
+    return writeStatus(deployment, current, old, false);
   }
 
-  function roll(deployment: Deployment, current: ReplicaSet, old: readonly ReplicaSet[]): void {
-    const bounds = boundsOf(deployment);
-    const larger = upTo(deployment, current, old, bounds);
-    if (larger !== (current.spec.replicas ?? 0)) resize(deployment, current, larger);
-    else for (const [set, replicas] of downTo(current, old, bounds)) resize(deployment, set, replicas);
+  /** All old pods go, and only when the last one is gone, the new ones come (rolloutRecreate). */
+  function recreate(deployment: Deployment): Again | undefined {
+    const found = sets.of(deployment, false);
+    const running = found.old.filter((set) => sizeOf(set) > 0);
+    for (const set of running) sets.resize(deployment, set, 0);
+    if (running.length > 0 || sets.hasOldPods(found.current, found.old)) {
+      return writeStatus(deployment, found.current, found.old);
+    }
+    const { current, old } = found.current ? found : sets.of(deployment, true);
+    const scaled = current && sizeOf(current) !== (deployment.spec.replicas ?? 1);
+    if (scaled) sets.resize(deployment, current, deployment.spec.replicas ?? 1);
+    else tidy(deployment, old);
+    return writeStatus(deployment, current, old);
   }
 
-  /** Old ReplicaSets without pods beyond revisionHistoryLimit go. */
-  function forget(deployment: Deployment, old: readonly ReplicaSet[]): void {
-    const empty = old.filter((set) => (set.spec.replicas ?? 0) === 0 && set.status.replicas === 0);
-    const surplus = empty.length - (deployment.spec.revisionHistoryLimit ?? 10);
-    const oldest = [...empty].sort((a, b) => revisionOf(a) - revisionOf(b)).slice(0, Math.max(0, surplus));
-    for (const set of oldest) store.delete("ReplicaSet", keyOf(set), by);
+  /** One step up or one step down (rolloutRolling). */
+  function roll(deployment: Deployment): Again | undefined {
+    const { current, old } = sets.of(deployment, true);
+    if (!current) return undefined;
+    const larger = upTo(deployment, current, old);
+    if (larger !== sizeOf(current)) sets.resize(deployment, current, larger);
+    else {
+      const smaller = downTo(deployment, current, old);
+      for (const [set, replicas] of smaller) sets.resize(deployment, set, replicas);
+      if (smaller.size === 0) tidy(deployment, old);
+    }
+    return writeStatus(deployment, current, old);
   }
 
-  function writeStatus(key: Key, current: ReplicaSet, old: readonly ReplicaSet[]): Again | undefined {
-    const deployment = store.get("Deployment", key);
-    if (!deployment) return undefined;
-    const now = store.get("ReplicaSet", keyOf(current)) ?? current;
-    const all = [now, ...old.flatMap((set) => store.get("ReplicaSet", keyOf(set)) ?? [])];
-    const counts = deploymentStatus(deployment, now, all);
-    const conditions = conditionsOf(deployment, counts, now, sim.clock.now);
-    const status = { ...counts, ...(conditions.length > 0 && { conditions }) };
+  function tidy(deployment: Deployment, old: readonly ReplicaSet[]): void {
+    if (isComplete(deployment, deployment.status)) sets.forget(deployment, old);
+  }
+
+  /** @param rolling progress is judged only in a rollout: a change of scale is none */
+  function writeStatus(
+    deployment: Deployment,
+    current: ReplicaSet | undefined,
+    old: readonly ReplicaSet[],
+    rolling = true,
+  ): Again | undefined {
+    const key = keyOf(deployment);
+    const latest = store.get("Deployment", key);
+    if (!latest) return undefined;
+    const { now } = sim.clock;
+    const set = current && fresh(current);
+    const all = [...(set ? [set] : []), ...old.map(fresh)];
+    const counts = deploymentStatus(latest, set, all, now);
+    const status = rolling ? withProgress(latest, counts, set, now) : counts;
     store.setStatus("Deployment", key, status, by);
-    const progressing = conditions.find((condition) => condition.type === "Progressing");
-    if (progressing?.reason !== "ReplicaSetUpdated" && progressing?.reason !== "NewReplicaSetCreated") return undefined;
-    const since = parseTime(progressing.lastUpdateTime ?? "") ?? sim.clock.now;
-    const deadline = since + (deployment.spec.progressDeadlineSeconds ?? 600) * second;
-    return { after: Math.max(0, deadline - sim.clock.now) + second, kind: "background" };
+    const after = nextLook(latest, status, now);
+    return after === undefined ? undefined : { after, kind: "background" };
   }
 
   function reconcile(key: Key): Again | undefined {
     const deployment = store.get("Deployment", key);
-    if (!deployment || deployment.metadata.deletionTimestamp !== undefined) return undefined;
-    const found = sets(deployment);
-    if (!found) return undefined;
-    const { current, old } = found;
-    const busy = scaleAll(deployment, current, old);
-    const [now, rest] = [fresh(current), old.map(fresh)];
-    if (!busy && !deployment.spec.paused) {
-      if (deployment.spec.strategy?.type === "Recreate") recreate(deployment, now, rest);
-      else roll(deployment, now, rest);
-      forget(deployment, rest);
+    if (!deployment) return undefined;
+    if (deployment.metadata.deletionTimestamp !== undefined) {
+      const { current, old } = sets.of(deployment, false);
+      return writeStatus(deployment, current, old, false);
     }
-    return writeStatus(key, now, rest);
+    const paused = pausedStatus(deployment, sim.clock.now);
+    const now = paused ? store.setStatus("Deployment", key, paused, by) : deployment;
+    try {
+      if (now.spec.paused || isScaled(now)) return syncScale(now);
+      return now.spec.strategy?.type === "Recreate" ? recreate(now) : roll(now);
+    } catch (error) {
+      if (!(error instanceof Collision)) throw error;
+      return { after: 0 };
+    }
   }
 
   function fresh(set: ReplicaSet): ReplicaSet {
     return store.get("ReplicaSet", keyOf(set)) ?? set;
   }
 
-  return {
-    name: by,
-    watches: {
-      Deployment: (key) => [key],
-      ReplicaSet: (_key, now, before) => [...new Set([...ownerKeys(now), ...ownerKeys(before)])],
-      Pod: (_key, now, before) => (now ? [] : recreated(before)),
-    },
-    reconcile,
-  };
+  function ownerKeys(...found: readonly (ReplicaSet | undefined)[]): readonly Key[] {
+    return [...new Set(found.flatMap((set) => deploymentOf(set) ?? []))];
+  }
 
   /** Only Recreate waits for pods to be gone. */
   function recreated(pod: Kinds["Pod"] | undefined): readonly Key[] {
     const owner = pod && controllerOf(pod);
     if (owner?.kind !== "ReplicaSet") return [];
-    return ownerKeys(store.get("ReplicaSet", keyFor(pod?.metadata.namespace, owner.name)));
+    const keys = ownerKeys(store.get("ReplicaSet", keyFor(pod?.metadata.namespace, owner.name)));
+    return keys.filter((key) => store.get("Deployment", key)?.spec.strategy?.type === "Recreate");
   }
-}
 
-/** Templates of ReplicaSets that were found to be those of a Deployment: neither is ever changed, only replaced. */
-const sameTemplates = new WeakMap<object, object>();
-
-function sameTemplate(set: ReplicaSet, deployment: Deployment): boolean {
-  const { template } = set.spec;
-  if (template && sameTemplates.get(template) === deployment.spec.template) return true;
-  const is = hasSameTemplate(set, deployment);
-  if (is && template) sameTemplates.set(template, deployment.spec.template);
-  return is;
-}
-
-function hasSameTemplate(set: ReplicaSet, deployment: Deployment): boolean {
-  const { [hashLabel]: _hash, ...labels } = set.spec.template?.metadata?.labels ?? {};
-  const { metadata, ...rest } = set.spec.template ?? {};
-  return same(
-    { ...rest, metadata: { ...metadata, labels } },
-    {
-      ...deployment.spec.template,
-      metadata: { ...deployment.spec.template.metadata, labels: deployment.spec.template.metadata?.labels ?? {} },
+  return {
+    name: by,
+    watches: {
+      Deployment: (key) => [key],
+      ReplicaSet: (_key, now, before) => ownerKeys(now, before),
+      Pod: (_key, now, before) => (now ? [] : recreated(before)),
     },
-  );
-}
-
-function revisionOf(set: ReplicaSet): number {
-  return Number(set.metadata.annotations?.[revisionAnnotation] ?? 0);
-}
-
-function sizes(deployment: Deployment, bounds: Bounds): Readonly<Record<string, string>> {
-  const wanted = deployment.spec.replicas ?? 1;
-  return { [desiredAnnotation]: String(wanted), [maxAnnotation]: String(wanted + bounds.surge) };
-}
-
-/** A new ReplicaSet of a rollout starts with what the surge allows; alone, or on Recreate, see `recreate`. */
-function startWith(deployment: Deployment, old: readonly ReplicaSet[], bounds: Bounds): number {
-  const wanted = deployment.spec.replicas ?? 1;
-  const others = old.reduce((sum, set) => sum + (set.spec.replicas ?? 0), 0);
-  if (deployment.spec.strategy?.type === "Recreate") return others > 0 ? 0 : wanted;
-  return Math.max(0, Math.min(wanted, wanted + bounds.surge - others));
-}
-
-const notCopied = [
-  "kubectl.kubernetes.io/last-applied-configuration",
-  revisionAnnotation,
-  desiredAnnotation,
-  maxAnnotation,
-];
-
-function copied(annotations: Readonly<Record<string, string>> | undefined): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(annotations ?? {}).filter(([name]) => !notCopied.includes(name)));
+    reconcile,
+  };
 }
