@@ -2,7 +2,7 @@
 import { second, type Time } from "../sim/clock";
 import type { KubeObject } from "./kinds";
 import type { Meta } from "./meta";
-import { rfc3339 } from "./time";
+import { parseTime, rfc3339 } from "./time";
 
 /** What happens to the objects that this one owns. */
 export type Propagation = "Background" | "Foreground" | "Orphan";
@@ -30,7 +30,12 @@ export function markForDeletion(object: KubeObject, options: DeleteOptions, now:
   if (grace === 0 && finalizers.length === 0 && !full) return undefined;
   const running = meta.deletionGracePeriodSeconds;
   const shorter = running !== undefined && meta.deletionTimestamp !== undefined && grace >= running;
-  const times = shorter ? {} : { deletionTimestamp: rfc3339(now + grace * second), deletionGracePeriodSeconds: grace };
+  // Who shortens it moves the moment that was told before (BeforeDelete in apiserver/pkg/registry/rest/delete.go).
+  const told = parseTime(meta.deletionTimestamp ?? "");
+  const begun = told === undefined || running === undefined ? now : told - running * second;
+  const times = shorter
+    ? {}
+    : { deletionTimestamp: rfc3339(begun + grace * second), deletionGracePeriodSeconds: grace };
   const bumped = meta.deletionTimestamp === undefined && meta.generation !== undefined;
   const metadata: Meta = {
     ...meta,
@@ -53,5 +58,7 @@ function withPropagation(given: readonly string[], propagation: Propagation | un
 function podGrace(pod: Extract<KubeObject, { kind: "Pod" }>, asked: number | undefined): number {
   const phase = pod.status.phase;
   if (!pod.spec.nodeName || phase === "Succeeded" || phase === "Failed") return 0;
-  return asked ?? pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30;
+  const wanted = asked ?? pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30;
+  // What nobody can have meant is a second (podStrategy.CheckGracefulDelete).
+  return wanted < 0 ? 1 : wanted;
 }
