@@ -26,7 +26,7 @@ export class GracefulTermination {
     return this.#leaving.has(keyOf({ service, ip, port }));
   }
 
-  /** Takes a real server away, now if it has no connections (of UDP, in any case), else when they are gone. */
+  /** Takes a real server away, now if it has no connections (of UDP and SCTP, in any case), else when they are gone. */
   remove(service: VirtualAddress, ip: Ip, port: number): void {
     const leaving = { service, ip, port };
     if (this.#tryDelete(leaving)) return;
@@ -63,7 +63,7 @@ export class GracefulTermination {
   #tryDelete({ service, ip, port }: Leaving): boolean {
     const server = this.#ipvs.get(service)?.servers.find((each) => each.ip === ip && each.port === port);
     if (!server) return true;
-    if (service.protocol !== "udp" && server.active + server.inactive !== 0) return false;
+    if (service.protocol === "tcp" && server.active + server.inactive !== 0) return false;
     this.#ipvs.deleteServer(service, ip, port);
     return true;
   }
