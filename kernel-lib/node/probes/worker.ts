@@ -1,5 +1,5 @@
 /** Owns one probe of one container: when it is done, and when what it finds counts (pkg/kubelet/prober/worker.go). */
-import { minute, second, type Time, type Timer } from "../../sim/clock";
+import { millisecond, minute, second, type Time, type Timer } from "../../sim/clock";
 import type { ProbeKind } from "../lifeevents";
 import type { ProbeSpec } from "./action";
 import type { Asking, Outcome } from "./ask";
@@ -134,7 +134,9 @@ export class ProbeWorker {
     this.#timer?.cancel();
     this.#timer = undefined;
     if (this.#isWaited) {
-      this.#guard = this.#owner.after((this.#spec.timeoutSeconds ?? 1) * second, () => {}, "foreground");
+      // A little longer than the probe itself may take.
+      const limit = (this.#spec.timeoutSeconds ?? 1) * second + millisecond;
+      this.#guard = this.#owner.after(limit, () => {}, "foreground");
     }
     this.#asking = this.#owner.ask(this.#spec, (outcome) => this.#hear(outcome));
   }

@@ -1,6 +1,7 @@
 /** Owns the description of pods, and of the pod templates in workloads. */
 import type { Kinds } from "../../../api/kinds";
 import { controllerOf } from "../../../api/meta";
+import { ageOf } from "../../../api/time";
 import type { Context } from "../context";
 import { containerLines } from "./container";
 import { annotationLines, mapLines, timeText } from "./describe";
@@ -32,13 +33,16 @@ export function describePod(context: Context, pod: Pod): Line[] {
   lines.push(line(0, "Node:", spec.nodeName === undefined ? "<none>" : `${spec.nodeName}/${address ?? ""}`));
   if (status.startTime) lines.push(line(0, "Start Time:", timeText(status.startTime)));
   lines.push(...mapLines("Labels", metadata.labels), ...annotationLines(metadata.annotations));
-  if (metadata.deletionTimestamp) {
+  if (metadata.deletionTimestamp && status.phase !== "Failed" && status.phase !== "Succeeded") {
+    // The timestamp is the moment by which it is to be gone: before it kubectl has no word for the time since.
+    const lasts = ageOf(metadata.deletionTimestamp, context.call.cluster.sim.clock.now);
     lines.push(
-      line(0, "Status:", `Terminating (lasts <invalid>)`),
+      line(0, "Status:", `Terminating (lasts ${lasts})`),
       line(0, "Termination Grace Period:", `${metadata.deletionGracePeriodSeconds ?? 0}s`),
     );
   } else lines.push(line(0, "Status:", status.phase ?? ""));
   if (status.reason) lines.push(line(0, "Reason:", status.reason));
+  if (status.message) lines.push(line(0, "Message:", status.message));
   lines.push(line(0, "IP:", status.podIP ?? ""));
   const ips = status.podIPs ?? [];
   if (ips.length === 0) lines.push(line(0, "IPs:", "<none>"));
@@ -46,8 +50,13 @@ export function describePod(context: Context, pod: Pod): Line[] {
   const owner = controllerOf(pod);
   if (owner) lines.push(line(0, "Controlled By:", `${owner.kind}/${owner.name}`));
   if (spec.initContainers?.length)
-    lines.push(...containerLines("Init Containers", spec.initContainers, status.initContainerStatuses ?? [], false));
-  lines.push(...containerLines("Containers", spec.containers, status.containerStatuses ?? [], false));
+    lines.push(...containerLines("Init Containers", spec.initContainers, status.initContainerStatuses ?? [], pod));
+  lines.push(...containerLines("Containers", spec.containers, status.containerStatuses ?? [], pod));
+  const gates = (spec.readinessGates ?? []).map(({ conditionType }) => {
+    const found = status.conditions?.find(({ type }) => type === conditionType)?.status ?? "<none>";
+    return line(1, `${conditionType} `, `${found} `);
+  });
+  if (gates.length > 0) lines.push(line(0, "Readiness Gates:"), line(1, "Type", "Status"), ...gates);
   if (status.conditions?.length) {
     lines.push(
       line(0, "Conditions:"),
@@ -69,8 +78,8 @@ export function templateLines(template: Template): Line[] {
   if (metadata?.annotations && Object.keys(metadata.annotations).length > 0)
     lines.push(...annotationLines(metadata.annotations, 1));
   if (spec?.serviceAccountName) lines.push(line(1, "Service Account:", spec.serviceAccountName));
-  if (spec?.initContainers?.length) lines.push(...containerLines("Init Containers", spec.initContainers, [], true));
-  lines.push(...containerLines("Containers", spec?.containers ?? [], [], true));
+  if (spec?.initContainers?.length) lines.push(...containerLines("Init Containers", spec.initContainers, []));
+  lines.push(...containerLines("Containers", spec?.containers ?? [], []));
   lines.push(...volumeLines(spec?.volumes ?? [], true));
   if (spec?.priorityClassName) lines.push(line(1, "Priority Class Name:", spec.priorityClassName));
   lines.push(...mapLines("Node-Selectors", spec?.nodeSelector).map(indented));
