@@ -47,13 +47,7 @@ async function deleteObjects(context: Context): Promise<number> {
     throw new Failed(`error: invalid cascade value (${cascade}). Must be "background", "foreground", or "orphan"`);
   }
   const { objects, failed } = objectsToDelete(context);
-  const force = flags.is("force");
-  const grace = flags.is("now") ? 1 : (flags.number("grace-period") ?? (force ? 0 : undefined));
-  if (force) {
-    context.err(
-      "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.\n",
-    );
-  }
+  const grace = graceOf(context);
   const dryRun = dryRunOf(flags);
   const deleted: KubeObject[] = [];
   for (const object of objects) {
@@ -63,12 +57,12 @@ async function deleteObjects(context: Context): Promise<number> {
         propagation: propagations[cascade as keyof typeof propagations],
         dryRun: dryRun === "server",
         by: "kubectl-delete",
-        ...(grace !== undefined && grace >= 0 && { grace }),
+        ...(grace !== undefined && { grace }),
       });
     }
     deleted.push(object);
     const where = metadata.namespace ? ` from ${metadata.namespace} namespace` : "";
-    const how = force && grace === 0 ? "force deleted" : "deleted";
+    const how = grace === 0 ? "force deleted" : "deleted";
     const suffix = { none: "", client: " (dry run)", server: " (server dry run)" }[dryRun];
     context.out(
       output === "name"
@@ -81,8 +75,27 @@ async function deleteObjects(context: Context): Promise<number> {
     if (!named || !flags.is("ignore-not-found")) context.out("No resources found\n");
     return 0;
   }
-  if (dryRun === "none" && (!flags.given("wait") || flags.is("wait")) && !force) await waitUntilGone(context, deleted);
+  const waits = dryRun === "none" && (!flags.given("wait") || flags.is("wait"));
+  if (waits && (await waitUntilGone(context, deleted)) === "stopped") return 130;
   return failed ? 1 : 0;
+}
+
+/** The grace period that is asked for, in seconds; undefined: each pod's own (Complete and Validate in cmd/delete/delete.go). */
+function graceOf({ flags, err }: Context): number | undefined {
+  const given = flags.number("grace-period") ?? -1;
+  const force = flags.is("force");
+  if (flags.is("now") && given !== -1) {
+    throw new Failed("error: --now and --grace-period cannot be specified together");
+  }
+  const grace = flags.is("now") ? 1 : given;
+  if (force && grace > 0) {
+    throw new Failed("error: --force and --grace-period greater than 0 cannot be specified together");
+  }
+  if (!force) return grace < 0 ? undefined : Math.max(grace, 1);
+  err(
+    "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.\n",
+  );
+  return 0;
 }
 
 function objectsToDelete(context: Context): { readonly objects: readonly KubeObject[]; readonly failed: boolean } {
@@ -103,7 +116,7 @@ function objectsToDelete(context: Context): { readonly objects: readonly KubeObj
     }
     return { objects, failed };
   }
-  if (flags.is("all") && flags.text("selector")) {
+  if (flags.is("all") && (flags.text("selector") || flags.text("field-selector"))) {
     throw new Failed("error: setting 'all' parameter but found a non empty selector. ");
   }
   const asked = readArguments(flags.args);
@@ -123,19 +136,24 @@ function objectsToDelete(context: Context): { readonly objects: readonly KubeObj
   return { objects, failed: failed && !flags.is("ignore-not-found") };
 }
 
-async function waitUntilGone(context: Context, deleted: readonly KubeObject[]): Promise<void> {
-  const { flags } = context;
-  const given = flags.text("timeout");
+/** One time-out for all of them. */
+async function waitUntilGone(context: Context, deleted: readonly KubeObject[]): Promise<"gone" | "stopped"> {
+  const { clock } = context.call.cluster.sim;
+  const given = context.flags.text("timeout");
   const limit = given === undefined || durationOf(given) <= 0 ? undefined : durationOf(given);
+  const deadline = limit === undefined ? undefined : clock.now + limit;
   for (const object of deleted) {
     const gone = (): boolean => isGone(context, object);
-    const end = await until(context, resourceOf(object.kind), gone, limit);
+    const left = deadline === undefined ? undefined : Math.max(0, deadline - clock.now);
+    const end = await until(context, resourceOf(object.kind), gone, left);
+    if (end === "stopped") return end;
     if (end === "timeout") {
       throw new Failed(
         `error: timed out waiting for the condition on ${resourceOf(object.kind).plural}/${object.metadata.name}`,
       );
     }
   }
+  return "gone";
 }
 
 /** Gone, or another object has its name. */
