@@ -1,6 +1,7 @@
 /** Owns what the journal says of a pod's life and of those who must learn of its end: plain data, one line an event. */
 import type { Key } from "../api/meta";
 import type { Signal } from "../apps/app";
+import type { Time } from "../sim/clock";
 import type { Sim } from "../sim/sim";
 
 export type ProbeKind = "startup" | "readiness" | "liveness";
@@ -33,8 +34,14 @@ export type LifeEvent =
   | (OfContainer & { readonly of: "container"; readonly state: "started" | "ended"; readonly exitCode?: number })
   /** `told`: the kubelet has heard that it is to end; `removed`: nothing of it is left on the node. */
   | { readonly of: "pod"; readonly pod: Key; readonly uid: string; readonly state: "told" | "removed" }
-  /** The rules for these Services are in the node's kernel now. */
-  | { readonly of: "proxy"; readonly node: string; readonly mode: string; readonly services: readonly Key[] }
+  /** The rules for these Services are in the node's kernel now; `asOf`: as the API server had each at that moment. */
+  | {
+      readonly of: "proxy";
+      readonly node: string;
+      readonly mode: string;
+      readonly services: readonly Key[];
+      readonly asOf: Readonly<Record<Key, Time>>;
+    }
   /** A load balancer's health check of a node, where it changed what the balancer does. */
   | {
       readonly of: "balancer";

@@ -1,6 +1,7 @@
 /** Owns what one kube-proxy has heard of so far: Services as they were when the news of them that has come was sent. */
 import type { Key } from "../../api/meta";
 import type { Family } from "../../net/address";
+import type { Time } from "../../sim/clock";
 import type { ServiceVersion, SharedView } from "./shared";
 import type { SharedPort } from "./view";
 
@@ -19,6 +20,15 @@ export class HeardView {
   /** The ports of one Service, as far as is known here. */
   ports(service: Key, family: Family): readonly SharedPort[] {
     return this.#known.get(service)?.ports(family) ?? none;
+  }
+
+  /** When Services were as they are known here; those that are gone are left out. */
+  asOf(services: readonly Key[]): Readonly<Record<Key, Time>> {
+    const moments = services.flatMap((service) => {
+      const at = this.#known.get(service)?.at;
+      return at === undefined ? [] : [[service, at] as const];
+    });
+    return Object.fromEntries(moments);
   }
 
   /** What slices of a Service name that is no address of their family. */

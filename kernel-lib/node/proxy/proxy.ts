@@ -70,7 +70,7 @@ export class KubeProxy implements Controller {
   constructor(sim: Sim, parts: ProxyParts) {
     this.#sim = sim;
     this.#parts = parts;
-    this.#heard = new HeardView(sharedViewOf(parts.store));
+    this.#heard = new HeardView(sharedViewOf(parts.store, sim.clock));
     this.#place = { node: parts.node.name };
     this.#mode = typeof parts.mode === "function" ? parts.mode() : parts.mode;
     this.figures = new SyncFigures(sim.clock.now);
@@ -190,6 +190,7 @@ export class KubeProxy implements Controller {
     tellLife(this.#sim, this.name, () => ({
       ...{ of: "proxy", node: node.name, mode: this.#mode.name },
       services: changed,
+      asOf: this.#heard.asOf(changed),
     }));
     if (!journal.read) return;
     const what = `wrote the ${this.#mode.name} rules of ${count} service ports (changed: ${changed.join(", ")})`;

@@ -3,6 +3,7 @@ import type { Kinds } from "../../api/kinds";
 import { type Key, keyFor, keyOf } from "../../api/meta";
 import type { Store } from "../../api/store";
 import type { Family } from "../../net/address";
+import type { Clock, Time } from "../../sim/clock";
 import { type SharedPort, serviceOf, sharedPorts, wrongAddresses } from "./view";
 
 const none: readonly SharedPort[] = [];
@@ -13,7 +14,12 @@ export class ServiceVersion {
   readonly #slices: readonly Kinds["EndpointSlice"][];
   readonly #ports = new Map<Family, readonly SharedPort[]>();
 
-  constructor(service: Kinds["Service"] | undefined, slices: readonly Kinds["EndpointSlice"][]) {
+  /** @param at when it was so */
+  constructor(
+    readonly at: Time,
+    service: Kinds["Service"] | undefined,
+    slices: readonly Kinds["EndpointSlice"][],
+  ) {
     this.#service = service;
     this.#slices = slices;
   }
@@ -45,10 +51,12 @@ export class ServiceVersion {
  */
 export class SharedView {
   readonly #store: Store;
+  readonly #clock: Clock;
   readonly #versions = new Map<Key, ServiceVersion>();
 
-  constructor(store: Store) {
+  constructor(store: Store, clock: Clock) {
     this.#store = store;
+    this.#clock = clock;
     store.follow("Service", ({ key }) => this.#versions.delete(key));
     store.follow("EndpointSlice", ({ object, before }) => {
       for (const slice of [object, before]) {
@@ -62,7 +70,7 @@ export class SharedView {
   version(service: Key): ServiceVersion {
     const known = this.#versions.get(service);
     if (known) return known;
-    const version = new ServiceVersion(this.#store.get("Service", service), this.#slices(service));
+    const version = new ServiceVersion(this.#clock.now, this.#store.get("Service", service), this.#slices(service));
     this.#versions.set(service, version);
     return version;
   }
@@ -85,10 +93,10 @@ export class SharedView {
 const views = new WeakMap<Store, SharedView>();
 
 /** The one shared view of a store. */
-export function sharedViewOf(store: Store): SharedView {
+export function sharedViewOf(store: Store, clock: Clock): SharedView {
   const known = views.get(store);
   if (known) return known;
-  const made = new SharedView(store);
+  const made = new SharedView(store, clock);
   views.set(store, made);
   return made;
 }
