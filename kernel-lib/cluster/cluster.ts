@@ -323,7 +323,7 @@ export class Cluster {
       minSyncPeriod: goDuration(propagation.minSyncPeriod),
       apiServer: "192.168.1.10",
       network: addonOf(this.options),
-      ...(this.options.lb === "metallb" && { metallb: firstPool }),
+      ...(this.options.lb === "metallb" && { metallb: firstPool(this.options.ipFamilies) }),
     });
   }
 

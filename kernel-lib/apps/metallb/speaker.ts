@@ -184,7 +184,7 @@ class Speaker implements Controller {
   /** Answers ARP (and neighbour discovery) for these addresses, and tells everybody at once that it does. */
   #answer(ips: readonly string[]): () => void {
     const { netns, clock } = this.#program;
-    const devices = [...netns.devices.values()].filter(({ link }) => link.type === "physical");
+    const devices = [...netns.devices.values()].filter(announcesOn);
     const pairs = ips.flatMap((ip) => devices.map((device): readonly [Device, Ip] => [device, parseIp(ip)]));
     const answers = pairs.map(([device, ip]) => standIn(device, ip));
     let timer: Timer | undefined;
@@ -199,6 +199,14 @@ class Speaker implements Controller {
       for (const answer of answers) answer.stop();
     };
   }
+}
+
+/** The devices that metallb-native.yaml excludes (ConfigMap metallb-excludel2): those of pods and of tunnels. */
+const excluded = /^(docker|cbr|dummy|virbr|lxcbr|veth|cali|tunl|flannel|kube-ipvs|cni|nodelocaldns|lxc)|^lo$/;
+
+/** Whether it answers on a device: not on a bridge's ports, as the bridge does (internal/layer2 announcer.go). */
+function announcesOn({ name, up, master }: Device): boolean {
+  return up && !master && !excluded.test(name);
 }
 
 function isSpeaker(pod: Kinds["Pod"] | undefined): boolean {

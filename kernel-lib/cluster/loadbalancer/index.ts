@@ -7,7 +7,7 @@ import { BgpRouter } from "../../apps/bgp/router";
 import { metallbController } from "../../apps/metallb/controller";
 import { metallbSpeaker } from "../../apps/metallb/speaker";
 import { type CloudBalancer, serviceControllerOf } from "../../control/loadbalancer/service";
-import { anyIpv4, formatIp, type Ip, parseCidr, parseIp } from "../../net/address";
+import { anyIpv4, type Family, formatIp, type Ip, parseCidr, parseIp } from "../../net/address";
 import type { Segment } from "../../net/device";
 import type { Netns } from "../../net/netns";
 import { parseRules } from "../../net/ruleparse";
@@ -23,8 +23,11 @@ import { ElasticProxy, type Names } from "./proxy";
 
 /** The public addresses that the network upstream sends to the router: MetalLB's pools or a cloud have some of them. */
 const publicRange = "203.0.113.0/24";
-/** What MetalLB is given from the start: addresses of the nodes' network that nobody has. */
-export const firstPool = ["192.168.1.240-192.168.1.250"];
+/** What MetalLB is given from the start: addresses of the nodes' network that nobody has, of each family. */
+export function firstPool(families: readonly Family[]): readonly string[] {
+  const pools = { IPv4: "192.168.1.240-192.168.1.250", IPv6: "fd00:192:168:1::240-fd00:192:168:1::250" };
+  return families.map((family) => pools[family]);
+}
 /** The router's number, for BGP. */
 const routerAsn = 64501;
 

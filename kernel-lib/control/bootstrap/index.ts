@@ -56,6 +56,7 @@ export function initialObjects(options: ClusterOptions): readonly Initial[] {
       mode: options.mode,
       scheduler: options.scheduler ?? "",
       minSyncPeriod: options.minSyncPeriod ?? "0s",
+      strictArp: options.metallb !== undefined,
       clusterCidr: options.podCidrs.join(","),
       by: network.addon === "aws" ? "eks" : "kubeadm",
     }),

@@ -14,6 +14,8 @@ export interface ProxyOptions {
   readonly scheduler: string;
   /** The least time between two syncs; `0s`: its default, 1 s. */
   readonly minSyncPeriod: string;
+  /** With IPVS: a node answers ARP only for what its own device has, as MetalLB's installation asks for. */
+  readonly strictArp: boolean;
   /** Where pods live, a prefix of each family with a comma between; `""`: nobody knows, as in a VPC. */
   readonly clusterCidr: string;
   readonly by: "kubeadm" | "eks";
@@ -23,7 +25,7 @@ export interface ProxyOptions {
  * `config.conf` as kubeadm writes it: every field is there, and those that nobody set are empty, which means kube-proxy's
  * default. `mode` is what decides.
  */
-function kubeadmConfig({ mode, scheduler, minSyncPeriod, clusterCidr }: ProxyOptions): string {
+function kubeadmConfig({ mode, scheduler, minSyncPeriod, strictArp, clusterCidr }: ProxyOptions): string {
   return `apiVersion: kubeproxy.config.k8s.io/v1alpha1
 bindAddress: 0.0.0.0
 bindAddressHardFail: false
@@ -60,7 +62,7 @@ ipvs:
   excludeCIDRs: null
   minSyncPeriod: ${minSyncPeriod}
   scheduler: ${JSON.stringify(scheduler)}
-  strictARP: false
+  strictARP: ${strictArp}
   syncPeriod: 0s
   tcpFinTimeout: 0s
   tcpTimeout: 0s
@@ -89,7 +91,7 @@ showHiddenMetricsForVersion: ""
 }
 
 /** `config` as EKS writes it: what AWS chose is said, and metrics are open to other machines. */
-function eksConfig({ mode, scheduler, minSyncPeriod, clusterCidr }: ProxyOptions): string {
+function eksConfig({ mode, scheduler, minSyncPeriod, strictArp, clusterCidr }: ProxyOptions): string {
   return `apiVersion: kubeproxy.config.k8s.io/v1alpha1
 bindAddress: 0.0.0.0
 clientConnection:
@@ -117,7 +119,7 @@ ipvs:
   excludeCIDRs: null
   minSyncPeriod: ${minSyncPeriod}
   scheduler: ${JSON.stringify(scheduler)}
-  syncPeriod: 30s
+${strictArp ? "  strictARP: true\n" : ""}  syncPeriod: 30s
 kind: KubeProxyConfiguration
 metricsBindAddress: 0.0.0.0:10249
 mode: "${mode}"
