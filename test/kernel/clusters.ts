@@ -43,7 +43,7 @@ export const nodePorts = { cluster: 30_080, local: 30_081 } as const;
 export async function make(design: Design, cniConfig?: string, mode: ModeName = "iptables"): Promise<Topology> {
   // A VPC has one family.
   const ipFamilies: readonly Family[] = design === "vpc" || cniConfig !== undefined ? ["IPv4"] : ["IPv4", "IPv6"];
-  const cluster = new Cluster({ nodes: 2, seed: 7, cni: design, cniConfig, ipFamilies, mode });
+  const cluster = new Cluster({ lb: "none", nodes: 2, seed: 7, cni: design, cniConfig, ipFamilies, mode });
   await cluster.start();
   for (const [name, nodeName] of Object.entries(pods)) {
     const containers = [{ name: "pause", image: "registry.k8s.io/pause:3.10" }];
