@@ -6,7 +6,7 @@ import type { Kinds } from "../api/kinds";
 import { controllerOf, type Key, keyFor, keyOf } from "../api/meta";
 import type { Context } from "./context";
 import { Collision, DeploymentSets, deploymentOf } from "./deploymentsets";
-import { deploymentStatus, isComplete, nextLook, pausedStatus, withProgress } from "./deploymentstatus";
+import { deploymentStatus, isComplete, nextLook, pausedStatus, withFailures, withProgress } from "./deploymentstatus";
 import { deploymentController as by, desiredAnnotation } from "./names";
 import { byAge, downTo, isSaturated, proportions, sizeOf, upTo } from "./rolling";
 
@@ -96,7 +96,7 @@ export function deploymentControllerOf(context: Context): Controller {
     const set = current && fresh(current);
     const all = [...(set ? [set] : []), ...old.map(fresh)];
     const counts = deploymentStatus(latest, set, all, now);
-    const status = rolling ? withProgress(latest, counts, set, now) : counts;
+    const status = rolling ? withFailures(withProgress(latest, counts, set, now), all, now) : counts;
     store.setStatus("Deployment", key, status, by);
     const after = nextLook(latest, status, now);
     return after === undefined ? undefined : { after, kind: "background" };

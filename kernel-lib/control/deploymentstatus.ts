@@ -140,6 +140,17 @@ export function withProgress(
   );
 }
 
+/** The status with what keeps pods from being made, as the ReplicaSets say it, the current one first (getReplicaFailures). */
+export function withFailures(status: Status, all: readonly ReplicaSet[], now: Time): Status {
+  const failure = all.flatMap((set) => set.status.conditions ?? []).find(({ type }) => type === "ReplicaFailure");
+  if (failure) {
+    const { reason = "", message = "" } = failure;
+    return withCondition(status, { type: "ReplicaFailure", status: "True", reason, message }, now);
+  }
+  if (!conditionOf(status, "ReplicaFailure")) return status;
+  return { ...status, conditions: (status.conditions ?? []).filter(({ type }) => type !== "ReplicaFailure") };
+}
+
 /** All pods are of the new template, available, and there are no others (DeploymentComplete). */
 export function isComplete({ metadata, spec }: Deployment, status: Status): boolean {
   const wanted = spec.replicas ?? 1;

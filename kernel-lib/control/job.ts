@@ -31,7 +31,8 @@ import {
   withCondition,
 } from "./jobstatus";
 import { jobController as by } from "./names";
-import { deleteFirst, hasEnded, isActive, isReady } from "./pods";
+import { hasEnded, isActive, isReady } from "./pods";
+import { deleteFirst } from "./victims";
 
 type Job = Kinds["Job"];
 type Pod = Kinds["Pod"];
@@ -284,7 +285,7 @@ function surplusOf({ job, active }: Sync, count: number): readonly Pod[] {
         seen.add(index);
         return false;
       });
-  const rest = active.filter((pod) => !doubled.includes(pod)).sort((one, other) => deleteFirst(one, other, () => 0));
+  const rest = active.filter((pod) => !doubled.includes(pod)).sort(deleteFirst);
   return [...doubled, ...rest.slice(0, Math.max(0, count - doubled.length))];
 }
 

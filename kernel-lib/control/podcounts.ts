@@ -2,14 +2,15 @@
 import type { Kinds } from "../api/kinds";
 import { controllerOf, type LabelSelector, type Labels } from "../api/meta";
 import { matchesLabels, matchesSelector } from "../api/selectors";
-import { isActive, isReady } from "./pods";
+import { isActive, isReady, isTerminating } from "./pods";
 
 type Pod = Kinds["Pod"];
 
-/** The active pods of one owner that carry the very same labels object: those of one template do. */
+/** The pods of one owner that carry the very same labels object: those of one template do. */
 interface Count {
   active: number;
   ready: number;
+  terminating: number;
 }
 
 /** What a ReplicaSet says of its pods. */
@@ -17,6 +18,8 @@ export interface Tally {
   readonly active: number;
   readonly ready: number;
   readonly labeled: number;
+  /** On their way out. */
+  readonly terminating: number;
 }
 
 export class PodCounts {
@@ -40,14 +43,15 @@ export class PodCounts {
     template: Labels,
   ): Tally | undefined {
     if (this.#orphans.get(owner.namespace)) return undefined;
-    let [active, ready, labeled] = [0, 0, 0];
+    let [active, ready, labeled, terminating] = [0, 0, 0, 0];
     for (const [labels, count] of this.#owners.get(owner.uid) ?? []) {
       if (!matchesSelector(selector, labels)) return undefined;
       active += count.active;
       ready += count.ready;
+      terminating += count.terminating;
       if (matchesLabels(template, labels)) labeled += count.active;
     }
-    return { active, ready, labeled };
+    return { active, ready, labeled, terminating };
   }
 
   #add(pod: Pod, sign: number): void {
@@ -62,13 +66,13 @@ export class PodCounts {
     const all = this.#owners.get(owner.uid) ?? new Map<Labels, Count>();
     this.#owners.set(owner.uid, all);
     const labels = pod.metadata.labels ?? noLabels;
-    const count = all.get(labels) ?? { active: 0, ready: 0 };
+    const count = all.get(labels) ?? { active: 0, ready: 0, terminating: 0 };
     if (isActive(pod)) {
       count.active += sign;
       if (isReady(pod)) count.ready += sign;
-    }
+    } else if (isTerminating(pod)) count.terminating += sign;
     // A pod that is being deleted still belongs to its owner: what it is counted among stays until its last one goes.
-    if (count.active === 0 && count.ready === 0) all.delete(labels);
+    if (count.active === 0 && count.ready === 0 && count.terminating === 0) all.delete(labels);
     else all.set(labels, count);
     if (all.size === 0) this.#owners.delete(owner.uid);
   }

@@ -23,49 +23,29 @@ export function isAvailable(pod: Pod, minReadySeconds: number, now: Time): boole
   return since !== undefined && since + minReadySeconds * second <= now;
 }
 
+/**
+ * How long a pod that is ready and not available yet must stay ready until it is (nextPodAvailabilityCheck); undefined: it
+ * is not ready, or available.
+ */
+export function untilAvailable(pod: Pod, minReadySeconds: number, now: Time): Time | undefined {
+  const ready = readyCondition(pod);
+  if (ready?.status !== "True" || isAvailable(pod, minReadySeconds, now)) return undefined;
+  const since = parseTime(ready.lastTransitionTime ?? "") ?? now;
+  return since + minReadySeconds * second - now;
+}
+
 /** Neither ended nor being deleted. */
 export function isActive(pod: Pod): boolean {
   return !hasEnded(pod) && pod.metadata.deletionTimestamp === undefined;
 }
 
+/** Being deleted, and not ended yet. */
+export function isTerminating(pod: Pod): boolean {
+  return !hasEnded(pod) && pod.metadata.deletionTimestamp !== undefined;
+}
+
 export function hasEnded(pod: Pod): boolean {
   return pod.status.phase === "Succeeded" || pod.status.phase === "Failed";
-}
-
-const phaseOrder: Readonly<Record<string, number>> = { Pending: 0, Unknown: 1, Running: 2 };
-
-/**
- * Which of two pods is deleted first (ActivePodsWithRanks): unassigned, then pending, then not ready, then the one whose
- * node has more of them (`rank`), then ready for a shorter time, restarted more, and younger.
- */
-export function deleteFirst(a: Pod, b: Pod, rank: (pod: Pod) => number): number {
-  const assigned = Number(Boolean(a.spec.nodeName)) - Number(Boolean(b.spec.nodeName));
-  if (assigned !== 0) return assigned;
-  const phase = (phaseOrder[a.status.phase ?? ""] ?? 3) - (phaseOrder[b.status.phase ?? ""] ?? 3);
-  if (phase !== 0) return phase;
-  const ready = Number(isReady(a)) - Number(isReady(b));
-  if (ready !== 0) return ready;
-  const cost = deletionCost(a) - deletionCost(b);
-  if (cost !== 0) return cost;
-  if (rank(a) !== rank(b)) return rank(b) - rank(a);
-  const since = isReady(a) ? younger(readyCondition(a)?.lastTransitionTime, readyCondition(b)?.lastTransitionTime) : 0;
-  if (since !== 0) return since;
-  const restarts = restartCount(b) - restartCount(a);
-  return restarts !== 0 ? restarts : younger(a.metadata.creationTimestamp, b.metadata.creationTimestamp);
-}
-
-function deletionCost(pod: Pod): number {
-  return Number(pod.metadata.annotations?.["controller.kubernetes.io/pod-deletion-cost"] ?? "0") || 0;
-}
-
-/** Steps of a power of two: pods of about the same age are told apart by chance upstream, by uid here. */
-function younger(a: string | undefined, b: string | undefined): number {
-  const [one, other] = [parseTime(a ?? "") ?? 0, parseTime(b ?? "") ?? 0];
-  return other - one;
-}
-
-function restartCount(pod: Pod): number {
-  return Math.max(0, ...(pod.status.containerStatuses ?? []).map((status) => status.restartCount));
 }
 
 /** The container port that a Service's targetPort means in this pod; undefined if the pod has none of that name. */

@@ -1,15 +1,18 @@
 /** Owns the number of pods: a ReplicaSet has as many as it asks for (pkg/controller/replicaset). */
 import type { Again, Controller } from "../api/controller";
+import { forbidden, StatusError } from "../api/errors";
 import { recordEvent } from "../api/events";
-import type { Kinds } from "../api/kinds";
+import { type Draft, type Kinds, resourceOf } from "../api/kinds";
 import { controllerOf, type Key, keyFor, keyOf } from "../api/meta";
 import { matchesLabels, matchesSelector } from "../api/selectors";
-import { second } from "../sim/clock";
+import { rfc3339 } from "../api/time";
+import type { Time } from "../sim/clock";
 import type { Context } from "./context";
 import { replicaSetController as by } from "./names";
 import { PodCounts, type Tally } from "./podcounts";
-import { deleteFirst, isActive, isAvailable, isReady } from "./pods";
+import { isActive, isReady, isTerminating, untilAvailable } from "./pods";
 import { podFrom } from "./template";
+import { victims } from "./victims";
 
 type Pod = Kinds["Pod"];
 type ReplicaSet = Kinds["ReplicaSet"];
@@ -88,22 +91,23 @@ export function replicaSetControllerOf({ sim, store }: Context): Controller {
   }
 
   function create(set: ReplicaSet): void {
-    const pod = store.create("Pod", podFrom(set, set.spec.template ?? {}, random), by);
-    const message = `Created pod: ${pod.metadata.name}`;
-    recordEvent(sim, store, { about: set, type: "Normal", reason: "SuccessfulCreate", message, component: by });
+    const draft = podFrom(set, set.spec.template ?? {}, random);
+    checkServiceAccount(store, draft);
+    const pod = store.create("Pod", draft, by);
+    tell(set, "Normal", "SuccessfulCreate", `Created pod: ${pod.metadata.name}`);
   }
 
   function remove(set: ReplicaSet, pod: Pod): void {
     store.delete("Pod", keyOf(pod), by, { uid: pod.metadata.uid });
-    const message = `Deleted pod: ${pod.metadata.name}`;
-    recordEvent(sim, store, { about: set, type: "Normal", reason: "SuccessfulDelete", message, component: by });
+    tell(set, "Normal", "SuccessfulDelete", `Deleted pod: ${pod.metadata.name}`);
   }
 
-  /**
-   * Victims, the least useful first; a node with more pods of the same Deployment gives first
-   * (getPodsRankedByRelatedPodsOnSameNode).
-   */
-  function victims(set: ReplicaSet, pods: readonly Pod[], count: number): readonly Pod[] {
+  function tell(about: ReplicaSet, type: "Normal" | "Warning", reason: string, message: string): void {
+    recordEvent(sim, store, { about, type, reason, message, component: by });
+  }
+
+  /** The pods that go: a node with more pods of the same Deployment gives first (getIndirectlyRelatedPods). */
+  function tooMany(set: ReplicaSet, pods: readonly Pod[], count: number): readonly Pod[] {
     const owner = controllerOf(set);
     const related = owner
       ? store
@@ -115,37 +119,66 @@ export function replicaSetControllerOf({ sim, store }: Context): Controller {
       const node = pod.spec.nodeName ?? "";
       perNode.set(node, (perNode.get(node) ?? 0) + 1);
     }
-    const rank = (pod: Pod): number => perNode.get(pod.spec.nodeName ?? "") ?? 0;
-    return [...pods].sort((a, b) => deleteFirst(a, b, rank)).slice(0, count);
+    return victims(pods, count, (pod) => perNode.get(pod.spec.nodeName ?? "") ?? 0, sim.clock.now);
   }
 
-  function tallyOf(set: ReplicaSet, pods: readonly Pod[]): Tally & { readonly available: number } {
+  /**
+   * Brings the number of pods nearer to what is asked for (manageReplicas). What was made or deleted is in the store at
+   * once, so there are no expectations to wait for, as upstream has them for its caches.
+   * @returns what the API server said against it, if it did
+   */
+  function manage(set: ReplicaSet, pods: readonly Pod[]): StatusError | undefined {
+    const missing = (set.spec.replicas ?? 1) - pods.length;
+    if (missing < 0) for (const pod of tooMany(set, pods, Math.min(-missing, burst))) remove(set, pod);
+    const error = slowStart(Math.min(missing, burst), () => create(set));
+    if (error) tell(set, "Warning", "FailedCreate", `Error creating: ${error.message}`);
+    return error;
+  }
+
+  function tallyOf(set: ReplicaSet): Counts {
+    const mine = store.list("Pod", { owner: set.metadata.uid });
+    const pods = mine.filter((pod) => isActive(pod) && matchesSelector(set.spec.selector, pod.metadata.labels ?? {}));
     const seconds = set.spec.minReadySeconds ?? 0;
     const labels = set.spec.template?.metadata?.labels ?? {};
-    const ready = pods.filter(isReady);
+    const waits = pods.flatMap((pod) => untilAvailable(pod, seconds, sim.clock.now) ?? []);
+    const ready = pods.filter(isReady).length;
     return {
       active: pods.length,
-      ready: ready.length,
-      available: ready.filter((pod) => isAvailable(pod, seconds, sim.clock.now)).length,
+      ready,
+      available: ready - waits.length,
       labeled: pods.filter((pod) => matchesLabels(labels, pod.metadata.labels ?? {})).length,
+      terminating: mine.filter(isTerminating).length,
+      ...(waits.length > 0 && { wait: Math.min(...waits) }),
     };
   }
 
-  function writeStatus(
-    set: ReplicaSet,
-    { active, ready, available, labeled }: ReturnType<typeof tallyOf>,
-  ): Again | undefined {
-    const status: { -readonly [K in keyof ReplicaSet["status"]]: ReplicaSet["status"][K] } = { replicas: active };
+  function writeStatus(set: ReplicaSet, counts: Counts, error?: StatusError): Again | undefined {
+    const { active, ready, available, labeled, terminating, wait } = counts;
+    const status: { -readonly [K in keyof Status]: Status[K] } = { replicas: active };
     if (labeled > 0) status.fullyLabeledReplicas = labeled;
     if (ready > 0) status.readyReplicas = ready;
     if (available > 0) status.availableReplicas = available;
+    status.terminatingReplicas = terminating;
     if (set.metadata.generation !== undefined) status.observedGeneration = set.metadata.generation;
+    const conditions = failures(set, error);
+    if (conditions.length > 0) status.conditions = conditions;
     store.setStatus("ReplicaSet", keyOf(set), status, by);
-    return ready > available ? { after: (set.spec.minReadySeconds ?? 0) * second } : undefined;
+    return wait === undefined ? undefined : { after: wait };
+  }
+
+  /** `ReplicaFailure` for as long as pods cannot be made. */
+  function failures({ status }: ReplicaSet, error: StatusError | undefined): readonly Condition[] {
+    const others = (status.conditions ?? []).filter(({ type }) => type !== "ReplicaFailure");
+    if (!error) return others;
+    const before = status.conditions?.find(({ type }) => type === "ReplicaFailure");
+    if (before) return status.conditions ?? [];
+    const lastTransitionTime = rfc3339(sim.clock.now);
+    const { message } = error;
+    return [...others, { lastTransitionTime, message, reason: "FailedCreate", status: "True", type: "ReplicaFailure" }];
   }
 
   /** All that there is to do for a set that has as many pods as it should: to say how they are. */
-  function counted(set: ReplicaSet): ReturnType<typeof tallyOf> | undefined {
+  function counted(set: ReplicaSet): Counts | undefined {
     if (set.spec.minReadySeconds) return undefined;
     const { uid, namespace = "" } = set.metadata;
     const tally = counts.of({ uid, namespace }, set.spec.selector, set.spec.template?.metadata?.labels ?? {});
@@ -158,16 +191,53 @@ export function replicaSetControllerOf({ sim, store }: Context): Controller {
     const tally = counted(set);
     if (tally) return writeStatus(set, tally);
     const pods = claim(set);
-    const missing = (set.spec.replicas ?? 1) - pods.length;
-    let now = pods;
-    if (set.metadata.deletionTimestamp === undefined) {
-      for (let made = 0; made < Math.min(missing, burst); made++) create(set);
-      if (missing < 0) for (const pod of victims(set, pods, Math.min(-missing, burst))) remove(set, pod);
-      if (missing !== 0) now = store.list("Pod", { owner: set.metadata.uid }).filter(isActive);
-    }
+    const error = set.metadata.deletionTimestamp === undefined ? manage(set, pods) : undefined;
     const latest = store.get("ReplicaSet", key) ?? set;
-    return writeStatus(latest, tallyOf(latest, now));
+    const again = writeStatus(latest, tallyOf(latest), error);
+    // The queue tries it again, later and later.
+    if (error) throw error;
+    return again;
   }
 
   return { name: by, watches: { ReplicaSet: (key) => [key], Pod: ownerKeys }, reconcile };
+}
+
+/** What a ReplicaSet says of its pods, and how long until one more is available. */
+interface Counts extends Tally {
+  readonly available: number;
+  readonly wait?: Time;
+}
+
+/** What v1.36 says beyond the type package. */
+type Status = ReplicaSet["status"] & { readonly terminatingReplicas?: number };
+type Condition = NonNullable<Status["conditions"]>[number];
+
+/**
+ * Does something so many times, in batches of 1, 2, 4, …: what always fails has then not been tried many times
+ * (slowStartBatch).
+ * @returns the first error of the batch that was the last one
+ */
+function slowStart(count: number, act: () => void): StatusError | undefined {
+  for (let [left, batch] = [count, 1]; left > 0; left -= batch, batch *= 2) {
+    let failure: StatusError | undefined;
+    for (let nth = 0; nth < Math.min(batch, left); nth++) {
+      try {
+        act();
+      } catch (error) {
+        if (!(error instanceof StatusError)) throw error;
+        failure ??= error;
+      }
+    }
+    if (failure) return failure;
+  }
+  return undefined;
+}
+
+/** The ServiceAccount admission plugin: a pod of a template is refused like any other. */
+function checkServiceAccount(store: Context["store"], { metadata, spec }: Draft<"Pod">): void {
+  const { namespace = "default", generateName = "" } = metadata;
+  const account = spec.serviceAccountName ?? "default";
+  if (store.get("ServiceAccount", keyFor(namespace, account))) return;
+  const why = `error looking up service account ${namespace}/${account}: serviceaccount "${account}" not found`;
+  throw forbidden(resourceOf("Pod"), generateName, why);
 }
