@@ -6,6 +6,7 @@ import { addressesOf, features } from "../node/proxy/modes/services";
 import { type Site, siteIn } from "../node/proxy/modes/site";
 import {
   askKernel,
+  askTable,
   type Backend,
   backends,
   kernelOf,
@@ -61,13 +62,13 @@ async function judge(site: Site, version: Version, backend: Backend): Promise<Ju
   }
 }
 
-async function askAll({ site, topology, version, sandbox, world }: Lab): Promise<Pick<Judged, "asked" | "wrong">> {
+async function askAll({ site, topology, version, sandbox }: Lab): Promise<Pick<Judged, "asked" | "wrong">> {
   const wrong: string[] = [];
   let asked = 0;
   for (const by of [undefined, "outside by node-1", "outside by node-3"] as const) {
     if (by !== undefined) await leadBy(by.slice(-6), site, version, sandbox);
     const all = questions(site, version, by);
-    const answers = await askKernel(topology, world, all);
+    const answers = await askTable(topology, sandbox, all);
     asked += all.length;
     for (const [at, { about, may }] of all.entries()) {
       if (!may.includes(answers[at] ?? "")) wrong.push(`${about}: ${answers[at]}, not ${may.join(" or ")}`);
@@ -143,7 +144,7 @@ async function counted(
   const found: Path[] = [];
   for (const question of some) {
     await sandbox.must([backend, "-t", "nat", "-Z"], { netns: "node-1" });
-    const [answer = ""] = await askKernel(topology, world, [question]);
+    const answer = await askKernel(topology, world, question);
     const text = await sandbox.must([`${backend}-save`, "-c", "-t", "nat"], { netns: "node-1" });
     const rules = [...text.matchAll(/^\[(\d+):\d+\] (-A .*)$/gm)].filter(([, packets]) => packets !== "0");
     const kernel = rules.map(([, , rule = ""]) => rule).sort();
@@ -157,7 +158,7 @@ async function traced({ topology, sandbox, world }: Lab, some: readonly Question
   const told = sandbox.run(["timeout", "6", "nft", "monitor", "trace"], { netns: "node-1" });
   await new Promise((resolve) => setTimeout(resolve, 500));
   const answers: string[] = [];
-  for (const question of some) answers.push(...(await askKernel(topology, world, [question])));
+  for (const question of some) answers.push(await askKernel(topology, world, question));
   const known = tracedPaths((await told).stdout);
   return some.map(({ sent, to, port }, at) => {
     return { answer: answers[at] ?? "", kernel: known.get(`${sent} ${to} ${port}`) ?? "nothing was told" };

@@ -34,20 +34,12 @@ export function topologyOf(site: Site): Topology {
   return { name: "the table of modes", ...read, names };
 }
 
-/** A kernel with the cluster in it, its servers started and its rules loaded. @param many for `askMany` */
-export async function kernelOf(
-  site: Site,
-  version: Version,
-  backend: Backend,
-  sandbox: Sandbox,
-  many = false,
-): Promise<World> {
+/** A kernel with the cluster in it, its servers started and its rules loaded. */
+export async function kernelOf(site: Site, version: Version, backend: Backend, sandbox: Sandbox): Promise<World> {
   const topology = topologyOf(site);
   const world = await buildKernel(topology, version, sandbox);
   for (const at of ["a1", "b2", "node-2"]) {
-    if (many)
-      await sandbox.serve(at, [...talk, "serve", at, "80", String(version)], version === 4 ? "tcp 80" : "tcp6 80");
-    else await world.change({ step: "serve", at });
+    await sandbox.serve(at, [...talk, "serve", at, "80", String(version)], version === 4 ? "tcp 80" : "tcp6 80");
   }
   if (backend !== "iptables-legacy") await loadRules(topology, version, sandbox);
   else {
@@ -122,22 +114,22 @@ function answersOf(site: Site, result: FlowResult, sent: string, version: Versio
   return [result.end === "dropped" ? "timeout" : "refused"];
 }
 
-/** Asks a kernel, a good many at a time; answers are in the words of `may`. */
-export async function askKernel(
-  topology: Topology,
-  world: World,
-  all: readonly Question[],
-): Promise<readonly string[]> {
-  const answers: string[] = [];
-  for (let at = 0; at < all.length; at += atOnce) {
-    const some = all.slice(at, at + atOnce);
-    const said = await world.ask(some.map(({ from, to, port }) => ({ ask: "tcp", from, to, port })));
-    answers.push(...said.map((answer, index) => inWords(topology, answer, some[index]?.sent ?? "")));
-  }
-  return answers;
+/** Asks a kernel by a tool of its own; the answer is in the words of `may`. */
+export async function askKernel(topology: Topology, world: World, question: Question): Promise<string> {
+  const { from, to, port, sent } = question;
+  const [answer = ""] = await world.ask([{ ask: "tcp", from, to, port }]);
+  return inWords(topology, answer, sent);
 }
 
-const atOnce = 120;
+/** The same of many at once, of a kernel made for it. */
+export async function askTable(
+  topology: Topology,
+  sandbox: Sandbox,
+  all: readonly Question[],
+): Promise<readonly string[]> {
+  const said = await askMany(sandbox, all);
+  return said.map((answer, at) => inWords(topology, withNames(topology, answer), all[at]?.sent ?? ""));
+}
 
 /** Asks a kernel made for it everything at once, one process for each place: `a1 saw 10.244.1.1`, or what came instead. */
 export async function askMany(

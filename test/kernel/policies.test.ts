@@ -72,7 +72,7 @@ interface Judged {
 async function judge(site: Site, version: Version, backend: Backend): Promise<Judged> {
   const sandbox = new Sandbox(machine.way);
   try {
-    await kernelOf(site, version, backend, sandbox, true);
+    await kernelOf(site, version, backend, sandbox);
     const wrong: string[] = [];
     const counts: [number, number] = [0, 0];
     let asked = 0;
@@ -120,7 +120,7 @@ for (const backend of wanted) {
 }
 
 describe.each(backends)("%s", { timeout: 120_000 }, (backend) => {
-  test.each(versions)(
+  test.for(versions)(
     "IPv%i: every cell of the table is what the statement has, and two share evenly",
     async (version, context) => {
       const reason = lacksFor(machine.missing, backend);

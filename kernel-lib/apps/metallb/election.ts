@@ -22,7 +22,7 @@ function servingNodes(store: Store, service: Key): ReadonlySet<string | undefine
   const [namespace = "", name = ""] = service.split("/");
   const slices = store.list("EndpointSlice", { namespace, labels: { "kubernetes.io/service-name": name } });
   const endpoints = slices.flatMap((slice) => slice.endpoints);
-  const serving = endpoints.filter(({ conditions }) => conditions?.ready !== false || conditions?.serving !== false);
+  const serving = endpoints.filter(({ conditions }) => conditions?.ready !== false || conditions.serving === true);
   return new Set(serving.map(({ nodeName }) => nodeName));
 }
 

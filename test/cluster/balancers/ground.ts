@@ -1,5 +1,6 @@
 /** Owns the clusters of the table of balancers' paths: every form of load balancer, with a Service for each policy and placement. */
 
+import type { Kind } from "../../../kernel-lib/api/kinds";
 import { Cluster } from "../../../kernel-lib/cluster/cluster";
 import type { ClusterOptions } from "../../../kernel-lib/cluster/options";
 import { parseCidr, parseIp } from "../../../kernel-lib/net/address";
@@ -69,7 +70,7 @@ const staticRange = "198.18.6.0/24";
 export const staticNodes = ["node-1", "node-3"] as const;
 
 function addPools(cluster: Cluster): void {
-  const make = (kind: string, version: string, name: string, spec: object): void => {
+  const make = (kind: Kind, version: string, name: string, spec: object): void => {
     const object = { apiVersion: `metallb.io/${version}`, kind, metadata: { name }, spec };
     cluster.api.create(kind, object, { namespace: "metallb-system" });
   };
@@ -132,7 +133,8 @@ function make(cluster: Cluster, form: Form, policy: Policy, index: number): void
     endpoints: endpoints.map(({ pod, ready = true, serving = ready, terminating = false }) => ({
       addresses: [cluster.podIp(pod)],
       nodeName: `node-${pod.slice(1)}`,
-      conditions: { ready, serving, terminating },
+      // Who writes slices by hand may leave out what goes without saying.
+      conditions: { ready, ...((serving || terminating) && { serving, terminating }) },
     })),
   });
 }

@@ -146,8 +146,8 @@ function connected({ cluster }: Ground, all: readonly Cell[]): readonly string[]
           ends[at] = "hung up";
         },
         failed: (_, { outcome }) => {
-          const isLost = outcome === "timeout" || outcome === "no-route" || outcome === "unreachable";
-          ends[at] = ends[at] === "connected" ? "hung up" : isLost ? "lost" : outcome;
+          const word = outcome === "timeout" || outcome === "unreachable" ? "lost" : outcome;
+          ends[at] = ends[at] === "connected" ? "hung up" : word;
         },
       },
     ),

@@ -53,9 +53,8 @@ export function entriesOf(
     const serving = on(endpoints.filter((each) => isReady(each) || each.serving).map(({ pod }) => pod));
     if (serving.length === 0) return [];
     const able = isLocal ? serving : workers;
-    return form === "bgp"
-      ? able
-      : able.toSorted((one, other) => (rank(one, vip) < rank(other, vip) ? -1 : 1)).slice(0, 1);
+    if (form === "bgp") return able;
+    return [...able].sort((one, other) => (rank(one, vip) < rank(other, vip) ? -1 : 1)).slice(0, 1);
   }
   // The port for health checks counts ready endpoints only; without one, kube-proxy's own health is asked.
   const ready = on(endpoints.filter(isReady).map(({ pod }) => pod));
