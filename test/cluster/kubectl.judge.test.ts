@@ -49,10 +49,57 @@ spec:
     image: nginx
 `;
 
+const db = `apiVersion: v1
+kind: Service
+metadata:
+  name: db
+spec:
+  clusterIP: None
+  ports: [{port: 80}]
+  selector: {app: db}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata:
+  name: db
+spec:
+  serviceName: db
+  replicas: 2
+  selector:
+    matchLabels: {app: db}
+  template:
+    metadata:
+      labels: {app: db}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: nginx
+        image: nginx
+        ports: [{containerPort: 80}]
+`;
+const indexed = `apiVersion: batch/v1
+kind: Job
+metadata:
+  name: idx
+spec:
+  completions: 3
+  parallelism: 2
+  completionMode: Indexed
+  activeDeadlineSeconds: 600
+  ttlSecondsAfterFinished: 600
+  template:
+    spec:
+      restartPolicy: OnFailure
+      containers:
+      - {name: w, image: busybox, command: [sh, -c, "echo $JOB_COMPLETION_INDEX"]}
+`;
+
 const head = "apiVersion: v1\nkind: ConfigMap\n";
 const files = {
   "web.yaml": web,
   "one.yaml": one,
+  "db.yaml": db,
+  "idx.yaml": indexed,
   "a.conf": "x: 1\n",
   "six.yaml": `apiVersion: v1
 kind: Service
@@ -86,7 +133,11 @@ function asOfToday(text: string): string {
       // Since 1.34 a creationTimestamp that there is none of is left out.
       .replace(/^ *"?creationTimestamp"?: null,?\n/gm, "")
       .replace(/,\n( *\})/g, "\n$1")
-      .replace(/metadata: \{\}\n/g, "")
+      .replace(/^ *metadata: \{\}\n/gm, "")
+      .replace(/^( *)metadata:\n(?=\1\S)/gm, "")
+      .replace(/"metadata": \{\n *\}/g, '"metadata": {}')
+      // A restart is written down by the real clock.
+      .replace(/(restartedAt: )\S+/g, "$1<now>")
       // Since 1.33 `delete` says from which namespace.
       .replace(/^(\S+ "[^"]+" (?:force )?deleted)(?= \(|$)/gm, "$1 from default namespace")
       // Since 1.33 describe shows whether a projected ConfigMap is optional, ports by name, and the namespace of a DaemonSet.
@@ -392,6 +443,129 @@ describe.skipIf(version === undefined)("our kubectl prints what a real one print
     "drain node-2 --ignore-daemonsets --pod-selector=run=p",
     "drain node-2 --ignore-daemonsets --pod-selector=run=p --force --disable-eviction",
     "drain -l nope=nope",
+  ]);
+
+  judged("pods with names", [
+    "apply -f db.yaml",
+    "get pods",
+    "get sts",
+    "get sts,pods -o wide",
+    "get statefulsets.apps db -o yaml",
+    "rollout status sts/db",
+    "describe sts db",
+    "describe pod db-1",
+    "get pod db-0 -o json",
+    "get all",
+    "get controllerrevisions",
+    "get sts -l app=db",
+    "scale sts db --replicas=1 --current-replicas=9",
+    "scale sts db --replicas=3",
+    "scale statefulset db --replicas=-1",
+    "get events",
+    "get sts db -o jsonpath='{.status.replicas}/{.spec.replicas}'",
+    "set image sts/db nginx=nginx:1.28",
+    "set image sts/db nope=nginx:1.28",
+    "set env sts/db A=b --dry-run=server",
+    "set image --local -f db.yaml nginx=i:2 -o yaml",
+    "get pods",
+    "get pods -o custom-columns=N:.metadata.name,I:.spec.containers[0].image",
+    "get pods",
+    "get pods",
+    "get pods",
+    "get pods",
+    "get pods",
+    "get sts db -o jsonpath='{.status}'",
+    "rollout status sts/db",
+    "rollout history sts/db",
+    "rollout history sts/db --revision=1",
+    "rollout history sts/db --revision=2 -o name",
+    "rollout history sts/db --revision=7",
+    "rollout undo sts/db --dry-run=client",
+    "rollout undo sts/db --to-revision=9",
+    "rollout undo sts/db",
+    "rollout pause sts/db",
+    "rollout resume sts/db",
+    "rollout restart sts/db",
+    "rollout history sts/db",
+    'patch sts db -p \'{"spec":{"updateStrategy":{"type":"OnDelete"}}}\'',
+    'patch sts db -p \'{"spec":{"updateStrategy":{"type":"OnDelete","rollingUpdate":null}}}\'',
+    "rollout status sts/db",
+    'patch sts db -p \'{"spec":{"serviceName":"other"}}\'',
+    'patch sts db -p \'{"spec":{"replicas":1}}\'',
+    'patch sts db -p \'{"spec":{"podManagementPolicy":"Parallel"}}\'',
+    "label sts db a=b",
+    "KUBE_EDITOR=true edit sts db",
+    "expose sts db --name=e --port=80",
+    "describe sts",
+    "delete -f db.yaml --wait=false",
+    "get pods",
+    "rollout history sts/db",
+    "rollout status sts nope",
+  ]);
+
+  judged("work that ends", [
+    "create job x --image=busybox --dry-run=client -o yaml",
+    "create job x --image=busybox --dry-run=client -o json -- sh -c 'echo \"a: b\"'",
+    "create job x --image=busybox -n shop --dry-run=client -o yaml -- date",
+    "create job x",
+    "create job --image=busybox",
+    "create job x y --image=busybox",
+    "create job x --image=a --from=cronjob/b",
+    "create job X_ --image=busybox",
+    "create job pi --image=busybox -- sh -c 'sleep 2; echo 3.14'",
+    "create job pi --image=busybox -- true",
+    "get jobs",
+    "get job,pods -o wide",
+    "describe job pi",
+    "get pods",
+    "get pods",
+    "get pods",
+    "get jobs",
+    "get job pi -o yaml",
+    "describe job pi",
+    "describe pods -l job-name=pi",
+    "get all",
+    "get jobs --field-selector=status.successful=1",
+    'patch job pi -p \'{"spec":{"completions":3}}\'',
+    "set image job/pi pi=busybox:2 2>&1 | cut -c-100",
+    "rollout status job/pi",
+    "rollout history job/pi",
+    "rollout undo job/pi",
+    "rollout history pod -l job-name=pi",
+    "rollout restart job/pi",
+    "create job bad --image=busybox -- sh -c 'exit 3'",
+    "get pods",
+    "get pods",
+    "get pods",
+    "get jobs",
+    "describe job bad",
+    "delete job bad --wait=false",
+    "apply -f idx.yaml",
+    "get pods",
+    "get jobs -o wide",
+    "get pods",
+    "describe job idx",
+    "get pods",
+    "get pods",
+    "get pods",
+    "describe job idx",
+    "get events",
+    "events | sort",
+    "events --for job/idx",
+    "events --for pod/nope",
+    "events --for nope/x",
+    "events --for pod",
+    "events --for a/b/c",
+    "events --types=Warning",
+    "events --types=Normal,warning --no-headers | sort",
+    "events --types=x",
+    "events -A --no-headers | sort",
+    "events -n nope",
+    "events --for job/pi -o jsonpath='{.items[*].reason}'",
+    "get events --field-selector=involvedObject.name=pi",
+    "get events --sort-by=.lastTimestamp -o custom-columns=R:.reason,O:.involvedObject.name | sort",
+    "delete job pi idx --wait=false",
+    "get pods",
   ]);
 
   judged("what changes it", [

@@ -52,9 +52,9 @@ export async function duel(options: ClusterOptions, files: Readonly<Record<strin
       return { ...printed, status };
     },
     async theirs(line) {
-      other.sim.clock.advance(50_000);
+      await other.advance("50ms");
       const printed = await run(line, folder);
-      other.sim.clock.advance(second - (other.now % second));
+      await other.advance((second - (other.now % second)) / second);
       return printed;
     },
     async close() {

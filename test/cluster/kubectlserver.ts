@@ -213,7 +213,7 @@ function act(cluster: Cluster, method: string, asked: Asked, query: URLSearchPar
     ...(resource.namespaced && { namespace }),
     by: query.get("fieldManager") ?? "kubectl",
   };
-  if (subresource === "scale" && (kind === "Deployment" || kind === "ReplicaSet")) {
+  if (subresource === "scale" && (kind === "Deployment" || kind === "ReplicaSet" || kind === "StatefulSet")) {
     if (method === "GET") return api.getScale(kind, namespace, name);
     return api.scale(kind, namespace, name, (body as { spec: { replicas: number } }).spec.replicas, options);
   }

@@ -23,6 +23,7 @@ const readers: Readonly<Record<string, (message: Message) => object>> = {
     metadata: metadata(inner(message, 1)),
     deleteOptions: deleteOptions(inner(message, 2) ?? new Map()),
   }),
+  Job: job,
   PodDisruptionBudget: (message) => {
     const spec = inner(message, 2);
     return {
@@ -35,6 +36,20 @@ const readers: Readonly<Record<string, (message: Message) => object>> = {
     };
   },
 };
+
+/** As much of a Job as `kubectl create job` writes. */
+function job(message: Message): object {
+  const pod = inner(inner(inner(message, 2), 6), 2);
+  const containers = (pod?.get(2) ?? []).map((bytes) => {
+    const container = messageOf(bytes as Uint8Array);
+    const command = (container.get(3) ?? []).map(textOf);
+    return { name: text(container, 1), image: text(container, 2), ...(command.length > 0 && { command }) };
+  });
+  return {
+    metadata: metadata(inner(message, 1)),
+    spec: { template: { spec: { containers, restartPolicy: text(pod, 3) } } },
+  };
+}
 
 function deleteOptions(message: Message): object {
   const grace = message.get(1)?.[0];

@@ -112,6 +112,8 @@ function eventLines(context: Context, object: KubeObject): Line[] {
         (object.kind === "Node" || involvedObject.uid === object.metadata.uid),
     );
   if (about.length === 0) return [line(0, "Events:", "<none>")];
+  const last = (event: Kinds["Event"]): number => parseTime(event.lastTimestamp ?? event.eventTime ?? "") ?? 0;
+  about.sort((one, other) => last(one) - last(other));
   return [
     line(0, "Events:"),
     line(1, "Type", "Reason", "Age", "From", "Message"),

@@ -70,7 +70,7 @@ function objectMeant(text: string): { readonly resource: Resource; readonly name
   if (!text.includes("/")) throw new Failed("error: --for must be in resource/name form");
   if (more.length > 0) throw new Failed("error: arguments in resource/name form may not have more than one slash");
   const resource = findResource(type);
-  if (!resource) throw new Failed(`error: the server doesn't have a resource type "${type.toLowerCase()}"`);
+  if (!resource) throw new Failed(`the server doesn't have a resource type "${type.toLowerCase()}"`);
   return { resource, name };
 }
 

@@ -1,4 +1,5 @@
 /** Owns `kubectl set image|env|selector`. */
+import { StatusError } from "../../../api/errors";
 import type { KubeObject } from "../../../api/kinds";
 import { strategicMerge } from "../../../api/patch";
 import { Failed } from "../../shell/tool";
@@ -54,7 +55,7 @@ const image: Verb = {
       const containers = wanted.flatMap(([name, value]) =>
         (name === "*" ? found.names : [name]).map((one) => ({ name: one, image: value })),
       );
-      write(context, object, found.patch(containers), "image updated");
+      if (!writePods(context, object, found.patch(containers), "image")) wrong = true;
     }
     return wrong ? 1 : 0;
   },
@@ -97,7 +98,8 @@ const env: Verb = {
             ? { name: pair.slice(0, pair.indexOf("=")), value: pair.slice(pair.indexOf("=") + 1) }
             : { $patch: "delete", name: pair.slice(0, -1) },
         );
-        write(context, object, found.patch(names.map((name) => ({ name, env: variables }))), "env updated");
+        const patch = found.patch(names.map((name) => ({ name, env: variables })));
+        if (!writePods(context, object, patch, "env")) wrong = true;
       }
     }
     return wrong ? 1 : 0;
@@ -153,6 +155,18 @@ function meant(
   if (pairs.length === 0 && !optional) throw new Failed(`error: at least one ${what} update is required`);
   const { objects, failed } = objectsMeant(context, first < 0 ? args : args.slice(0, first));
   return { pairs, objects, failed };
+}
+
+/** Changes a pod template; what the server refuses is told, and the next object is looked at. */
+function writePods(context: Context, object: KubeObject, patch: object, what: "image" | "env"): boolean {
+  try {
+    write(context, object, patch, `${what} updated`);
+    return true;
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
+    context.err(`error: failed to patch ${what} update to pod template: ${error.message}\n`);
+    return false;
+  }
 }
 
 function write(context: Context, object: KubeObject, patch: object, done: string): void {

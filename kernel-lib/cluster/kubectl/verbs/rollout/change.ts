@@ -1,5 +1,5 @@
 /** Owns `kubectl rollout restart|pause|resume`. */
-import type { Kinds } from "../../../../api/kinds";
+import type { Kind, Kinds } from "../../../../api/kinds";
 import { resourceOf } from "../../../../api/kinds";
 import { rfc3339 } from "../../../../api/time";
 import { Failed } from "../../../shell/tool";
@@ -13,6 +13,12 @@ export const rolloutFlags: readonly Flag[] = [
   { name: "selector", short: "l", type: "string" },
   { name: "recursive", short: "R", type: "bool" },
 ];
+
+/** `Service`, `Job.batch`: a kind as Go prints it with its group. */
+export function groupKind(kind: Kind): string {
+  const { group } = resourceOf(kind);
+  return group === "" ? kind : `${kind}.${group}`;
+}
 
 type Rolled = Kinds["Deployment"] | Kinds["DaemonSet"] | Kinds["StatefulSet"];
 

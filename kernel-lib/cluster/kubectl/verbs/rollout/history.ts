@@ -7,7 +7,7 @@ import { type Template, templateLines } from "../../describe/pod";
 import { parseFormat, printObject, typeName } from "../../print/printer";
 import { alignRows } from "../../print/text";
 import { objectsMeant, requireObjects } from "../objects";
-import { rolloutFlags } from "./change";
+import { groupKind, rolloutFlags } from "./change";
 import { revisionsOfSet, setOf } from "./stateful";
 
 const revisionAnnotation = "deployment.kubernetes.io/revision";
@@ -26,6 +26,9 @@ export const history: Verb = {
     const { objects, failed } = objectsMeant(context, flags.args, true);
     for (const object of objects) {
       if (object.kind !== "Deployment" && object.kind !== "StatefulSet") {
+        if (visited.has(object.kind)) {
+          throw new Failed(`error: no history viewer has been implemented for "${groupKind(object.kind)}"`);
+        }
         throw new Failed(
           `error: error retrieving history for ${JSON.stringify(object.kind)}, no visitor method exists for {${groupOf(object.apiVersion)} ${object.kind}}`,
         );
@@ -35,6 +38,9 @@ export const history: Verb = {
     return failed ? 1 : 0;
   },
 };
+
+/** Kinds that kubectl's visitor knows, and has no history of. */
+const visited: ReadonlySet<string> = new Set(["Job", "Pod", "ReplicaSet"]);
 
 function groupOf(apiVersion: string): string {
   return apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";

@@ -65,7 +65,8 @@ export function undoSet(context: Context, set: StatefulSet, wanted: number): str
   if (!revision) throw new Failed(`error: unable to find specified revision ${wanted} in history`);
   const then = setOf(set, revision);
   const dryRun = dryRunOf(context.flags);
-  if (dryRun === "client") return `${plainLines(templateLines(then.spec.template as Template))} (dry run)`;
+  if (dryRun === "client")
+    return `will roll back to ${plainLines(templateLines(then.spec.template as Template))} (dry run)`;
   if (same(then.spec.template, set.spec.template)) {
     return `skipped rollback (current template already matches revision ${wanted})`;
   }

@@ -6,7 +6,7 @@ import type { Context, Verb } from "../../context";
 import { durationOf } from "../../flags";
 import { nextChange } from "../../watch";
 import { objectsMeant, requireObjects } from "../objects";
-import { rolloutFlags } from "./change";
+import { groupKind, rolloutFlags } from "./change";
 import { revisionsOf } from "./history";
 import { statefulSetProgress } from "./stateful";
 
@@ -37,7 +37,7 @@ async function follow(context: Context): Promise<number> {
   const end = given === undefined || durationOf(given) <= 0 ? undefined : clock.now + durationOf(given);
   for (const object of objects) {
     if (object.kind !== "Deployment" && object.kind !== "DaemonSet" && object.kind !== "StatefulSet") {
-      throw new Failed(`error: no status viewer has been implemented for ${object.kind}`);
+      throw new Failed(`error: no status viewer has been implemented for ${groupKind(object.kind)}`);
     }
     let shown = "";
     for (;;) {

@@ -8,7 +8,7 @@ import { type Template, templateLines } from "../../describe/pod";
 import { typeName } from "../../print/printer";
 import { dryRunFlag, dryRunOf } from "../dryrun";
 import { objectsMeant, requireObjects } from "../objects";
-import { rolloutFlags } from "./change";
+import { groupKind, rolloutFlags } from "./change";
 import { revisionsOf } from "./history";
 import { undoSet } from "./stateful";
 
@@ -24,7 +24,7 @@ export const undo: Verb = {
     const { objects, failed } = objectsMeant(context);
     for (const object of objects) {
       if (object.kind !== "Deployment" && object.kind !== "StatefulSet") {
-        throw new Failed(`error: no rollbacker has been implemented for "${object.kind}"`);
+        throw new Failed(`error: no rollbacker has been implemented for "${groupKind(object.kind)}"`);
       }
       const done = object.kind === "StatefulSet" ? undoSet(context, object, wanted) : undoOne(context, object, wanted);
       context.out(`${typeName(object.kind)}/${object.metadata.name} ${done}\n`);
