@@ -44,20 +44,21 @@ function defaultContainer(container: Writable<Container>, hostNetwork: boolean):
   }
   for (const hook of [container.lifecycle?.postStart, container.lifecycle?.preStop]) {
     if (hook?.httpGet) {
-      hook.httpGet.path ??= "/";
-      hook.httpGet.scheme ??= "HTTP";
+      hook.httpGet.path ||= "/";
+      hook.httpGet.scheme ||= "HTTP";
     }
   }
 }
 
+/** A figure of 0 says nothing, as with every number of these kinds. */
 function defaultProbe(probe: Writable<Probe>): void {
-  probe.timeoutSeconds ??= 1;
-  probe.periodSeconds ??= 10;
-  probe.successThreshold ??= 1;
-  probe.failureThreshold ??= 3;
+  probe.timeoutSeconds ||= 1;
+  probe.periodSeconds ||= 10;
+  probe.successThreshold ||= 1;
+  probe.failureThreshold ||= 3;
   if (probe.httpGet) {
-    probe.httpGet.path ??= "/";
-    probe.httpGet.scheme ??= "HTTP";
+    probe.httpGet.path ||= "/";
+    probe.httpGet.scheme ||= "HTTP";
   }
   if (probe.grpc) probe.grpc.service ??= "";
 }

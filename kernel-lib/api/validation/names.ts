@@ -24,6 +24,9 @@ function pattern(regex: string, limit: number, text: string, ...examples: string
   };
 }
 
+/** What is said of a count or a span below zero. */
+export const nonNegative = "must be greater than or equal to 0";
+
 const label = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const edges = "must start and end with an alphanumeric character";
 

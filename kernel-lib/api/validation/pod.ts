@@ -2,16 +2,18 @@
  * Owns the validation of pods and pod templates (pkg/apis/core/validation/validation.go, as far as this cluster runs
  * them).
  */
-import type { Container, ContainerPort, EnvVar, PodSpec, Probe } from "kubernetes-types/core/v1";
-import { duplicate, type FieldError, forbiddenField, invalidValue, notSupported, required } from "../errors";
+import type { Container, ContainerPort, EnvVar, PodSpec } from "kubernetes-types/core/v1";
+import { duplicate, type FieldError, invalidValue, notSupported, required } from "../errors";
 import type { Immutable } from "../meta";
 import { quantityValue } from "../quantity";
+import { refuseHandlers, validateHandlers } from "./handlers";
 import {
   check,
   dnsLabel,
   dnsSubdomain,
   environmentName,
   labelValue,
+  nonNegative,
   portName,
   portNumber,
   qualifiedName,
@@ -34,13 +36,15 @@ export function validatePodSpec(field: string, spec: Spec): FieldError[] {
   const names = new Set<string>();
   if (!spec.containers?.length) errors.push(required(`${field}.containers`));
   for (const [at, container] of (spec.containers ?? []).entries()) {
-    errors.push(
-      ...validateContainer(`${field}.containers[${at}]`, container, names, volumes, spec.hostNetwork === true),
-    );
+    const path = `${field}.containers[${at}]`;
+    errors.push(...validateContainer(path, container, names, volumes, spec.hostNetwork === true));
+    errors.push(...validateHandlers(path, container, spec.terminationGracePeriodSeconds));
   }
   for (const [at, container] of (spec.initContainers ?? []).entries()) {
     const path = `${field}.initContainers[${at}]`;
     errors.push(...validateContainer(path, container, names, volumes, spec.hostNetwork === true));
+    if (container.restartPolicy !== "Always") errors.push(...refuseHandlers(path, container));
+    else errors.push(...validateHandlers(path, container, spec.terminationGracePeriodSeconds));
   }
   if (!spec.restartPolicy) errors.push(required(`${field}.restartPolicy`));
   else errors.push(...oneOf(`${field}.restartPolicy`, spec.restartPolicy, ["Always", "Never", "OnFailure"]));
@@ -55,6 +59,14 @@ export function validatePodSpec(field: string, spec: Spec): FieldError[] {
   if (grace !== undefined && grace < 0) {
     errors.push(invalidValue(`${field}.terminationGracePeriodSeconds`, grace, nonNegative));
   }
+  const deadline = spec.activeDeadlineSeconds;
+  if (deadline !== undefined && (deadline < 1 || deadline > 2_147_483_647)) {
+    const why = "must be between 1 and 2147483647, inclusive";
+    errors.push(invalidValue(`${field}.activeDeadlineSeconds`, deadline, why));
+  }
+  for (const [at, { conditionType }] of (spec.readinessGates ?? []).entries()) {
+    errors.push(...check(`${field}.readinessGates[${at}].conditionType`, conditionType, qualifiedName));
+  }
   for (const part of ["hostname", "subdomain"] as const) {
     const value = spec[part];
     if (value) errors.push(...check(`${field}.${part}`, value, dnsLabel));
@@ -66,7 +78,6 @@ export function validatePodSpec(field: string, spec: Spec): FieldError[] {
 }
 
 const dnsPolicies = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
-const nonNegative = "must be greater than or equal to 0";
 
 function checkPairs(field: string, pairs: Readonly<Record<string, string>>): FieldError[] {
   return Object.entries(pairs).flatMap(([key, value]) => [
@@ -96,16 +107,13 @@ function validateContainer(
   else if (image !== image.trim()) {
     errors.push(invalidValue(`${field}.image`, image, "must not have leading or trailing whitespace"));
   }
+  errors.push(...oneOf(`${field}.restartPolicy`, container.restartPolicy, ["Always", "Never", "OnFailure"]));
   errors.push(...oneOf(`${field}.imagePullPolicy`, container.imagePullPolicy, ["Always", "IfNotPresent", "Never"]));
   errors.push(...validatePorts(`${field}.ports`, container.ports ?? [], hostNetwork));
   for (const [at, variable] of (container.env ?? []).entries()) {
     errors.push(...validateVariable(`${field}.env[${at}]`, variable));
   }
   errors.push(...validateMounts(field, container, volumes), ...validateResources(`${field}.resources`, container));
-  for (const kind of ["livenessProbe", "readinessProbe", "startupProbe"] as const) {
-    const probe = container[kind];
-    if (probe) errors.push(...validateProbe(`${field}.${kind}`, probe, kind !== "readinessProbe"));
-  }
   return errors;
 }
 
@@ -186,36 +194,4 @@ function validateResources(field: string, container: Box): FieldError[] {
     const why = `must be less than or equal to ${name} limit of ${limit}`;
     return [invalidValue(`${field}.requests`, request, why)];
   });
-}
-
-const handlers = ["exec", "grpc", "httpGet", "tcpSocket"] as const;
-
-function validateProbe(field: string, probe: Immutable<Probe>, onlyOnce: boolean): FieldError[] {
-  const errors: FieldError[] = [];
-  const used = handlers.filter((handler) => probe[handler]);
-  if (used.length === 0) errors.push(required(field, "must specify a handler type"));
-  for (const second of used.slice(1)) {
-    errors.push(forbiddenField(`${field}.${second}`, "may not specify more than 1 handler type"));
-  }
-  for (const [name, action] of Object.entries({ httpGet: probe.httpGet, tcpSocket: probe.tcpSocket })) {
-    if (!action) continue;
-    const { port } = action;
-    if (typeof port === "number") errors.push(...numbers(`${field}.${name}.port`, port));
-    else errors.push(...check(`${field}.${name}.port`, port, portName));
-  }
-  const counts = [
-    "initialDelaySeconds",
-    "timeoutSeconds",
-    "periodSeconds",
-    "successThreshold",
-    "failureThreshold",
-  ] as const;
-  for (const name of counts) {
-    const value = probe[name];
-    if (value !== undefined && value < 0) errors.push(invalidValue(`${field}.${name}`, value, nonNegative));
-  }
-  if (onlyOnce && (probe.successThreshold ?? 1) !== 1) {
-    errors.push(invalidValue(`${field}.successThreshold`, probe.successThreshold, "must be 1"));
-  }
-  return errors;
 }
