@@ -11,7 +11,7 @@ import { lameduckOf, loopOf, plugins, processPlugins } from "./corednsplugins";
 import { CorefileError, parseCorefile, type ServerBlock } from "./corefile";
 import { type DnsAnswer, type DnsMessage, type DnsQueryNote, isDns } from "./dns";
 import { DnsStreamReader, dnsResponse, dnsStream } from "./dnsmessage";
-import { serveHttp } from "./httpserver";
+import { type Answer, type HttpServer, serveHttp } from "./httpserver";
 
 /** How often `reload` looks whether the Corefile has changed. */
 const reloadPeriod = 30 * second;
@@ -37,6 +37,7 @@ class CoreDns {
   readonly #path: string;
   #servers: readonly Server[] = [];
   #blocks: readonly ServerBlock[] = [];
+  #ready: HttpServer | undefined;
   #text = "";
   #open: Closable[] = [];
   readonly #counts = new Map<string, number>();
@@ -146,9 +147,8 @@ class CoreDns {
 
   #serveHttp(): void {
     const program = this.#program;
-    const ok = () => ({ status: 200, headers: [["Content-Type", "text/plain; charset=utf-8"]] as const, body: "OK" });
-    if (this.#has("health")) serveHttp(program, { port: 8080, owner: "coredns" }, ok);
-    if (this.#has("ready")) serveHttp(program, { port: 8181, owner: "coredns" }, ok);
+    if (this.#has("health")) serveHttp(program, { port: 8080, owner: "coredns" }, okAt("/health"));
+    if (this.#has("ready")) this.#ready = serveHttp(program, { port: 8181, owner: "coredns" }, okAt("/ready"));
     if (this.#has("prometheus")) {
       const headers = [["Content-Type", "text/plain; version=0.0.4; charset=utf-8"]] as const;
       serveHttp(program, { port: 9153, owner: "coredns" }, ({ request }) => {
@@ -264,6 +264,8 @@ class CoreDns {
   #stop(): void {
     const program = this.#program;
     program.write("[INFO] SIGTERM: Shutting down servers then terminating\n");
+    // Whoever asks whether it is ready is refused from now on, and whoever asks whether it is well is answered to the end.
+    this.#ready?.drain(() => {});
     const seconds = Math.max(0, ...this.#blocks.map(({ directives }) => lameduckOf(directives)));
     if (seconds === 0) {
       this.#end(0);
@@ -284,4 +286,13 @@ class CoreDns {
     const timer = this.#program.clock.after(0, () => this.#program.exit(code));
     this.#program.own({ close: () => timer.cancel() });
   }
+}
+
+/** The one page of a plugin that answers whether all is well. */
+function okAt(path: string): Answer {
+  const headers = [["Content-Type", "text/plain; charset=utf-8"]] as const;
+  return ({ request }) => {
+    const found = request.target.replace(/\?.*$/, "") === path;
+    return { status: found ? 200 : 404, headers, body: found ? "OK" : "404 page not found\n" };
+  };
 }

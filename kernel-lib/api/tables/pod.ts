@@ -13,8 +13,12 @@ export function podCells(pod: Pod, now: Time): readonly Cell[] {
   const { spec, status } = pod;
   const statuses = status.containerStatuses ?? [];
   const restartable = (spec.initContainers ?? []).filter((container) => container.restartPolicy === "Always");
-  const sidecars = (status.initContainerStatuses ?? []).filter(({ name }) => restartable.some((c) => c.name === name));
-  const ready = [...statuses.filter((s) => s.ready && s.state?.running), ...sidecars.filter((s) => s.ready)].length;
+  const init = status.initContainerStatuses ?? [];
+  const sidecars = init.filter(({ name }) => restartable.some((c) => c.name === name));
+  // While a pod is being initialized, its init containers' restarts are what counts.
+  const isInitializing = initReason(pod) !== undefined && !isInitialized(pod);
+  const mine = isInitializing ? [] : statuses.filter((s) => s.ready && s.state?.running);
+  const ready = mine.length + sidecars.filter((s) => s.started && s.ready).length;
   const gates = spec.readinessGates ?? [];
   const open = gates.filter((gate) => {
     return status.conditions?.some((c) => c.type === gate.conditionType && c.status === "True");
@@ -23,7 +27,7 @@ export function podCells(pod: Pod, now: Time): readonly Cell[] {
     pod.metadata.name,
     `${ready}/${spec.containers.length + restartable.length}`,
     podStatus(pod),
-    restarts([...statuses, ...sidecars], now),
+    restarts(isInitializing ? init : [...statuses, ...sidecars], now),
     ageOf(pod.metadata.creationTimestamp, now),
     status.podIPs?.[0]?.ip ?? none,
     spec.nodeName || none,
@@ -48,12 +52,16 @@ export function podStatus(pod: Pod): string {
   }
   const starting = initReason(pod);
   if (starting !== undefined) reason = starting;
-  if (starting === undefined || pod.status.conditions?.some((c) => c.type === "Initialized" && c.status === "True")) {
+  if (starting === undefined || isInitialized(pod)) {
     reason = mainReason(pod, reason);
   }
   if (pod.metadata.deletionTimestamp === undefined) return reason;
   if (status.reason === "NodeLost") return "Unknown";
   return status.phase === "Failed" || status.phase === "Succeeded" ? reason : "Terminating";
+}
+
+function isInitialized({ status }: Pod): boolean {
+  return status.conditions?.some((c) => c.type === "Initialized" && c.status === "True") ?? false;
 }
 
 /** The first init container that is not yet done decides. */
