@@ -14,6 +14,16 @@ export type { DnsQueries, DnsQuery } from "./cluster/dnsqueries";
 export type { Chart } from "./cluster/chart";
 export { chart } from "./cluster/charts";
 export type { Explanation, ExplainQuestion, Outcome } from "./cluster/explain";
+export type {
+  Lifeline,
+  LifelineOptions,
+  LifelineRecord,
+  LifeMoment,
+  LifeSpan,
+  MomentKind,
+  PodLife,
+} from "./cluster/lifeline";
+export type { LifelineChartOptions } from "./cluster/lifelinechart";
 export type { Load, LoadOptions } from "./cluster/load";
 export type { NetworkCheck, NetworkProbe, PathKind } from "./cluster/requirements";
 export type { Change, End, Header, Hop, HopKind, Reason } from "./cluster/hops";
@@ -30,6 +40,16 @@ export type {
   TopologyService,
 } from "./cluster/topology";
 export type { Step, Trace, TraceQuestion } from "./cluster/trace";
+export type {
+  FailureKind,
+  Traffic,
+  TrafficOptions,
+  TrafficOutcome,
+  TrafficPhase,
+  TrafficReport,
+  TrafficTry,
+} from "./cluster/traffic";
+export type { ReportsByName, TrafficChartOptions } from "./cluster/trafficcharts";
 
 // Showing values on the page.
 export { type DisplayPlace, display, type MimeBundle, newDisplay } from "./cluster/display";

@@ -3,10 +3,12 @@ import { bars } from "./bars";
 import { type Chart, drawn, frame } from "./chart";
 import { chiSquareText } from "./chisquare";
 import { growth } from "./growth";
+import { lifeline } from "./lifelinechart";
 import { type Load, labelOf, probabilityOf } from "./load";
 import { grey } from "./palette";
 import type { VegaLiteSpec } from "./svg";
 import { timeline } from "./timeline";
+import { failures, traffic } from "./trafficcharts";
 
 export interface DistributionOptions {
   readonly title?: string;
@@ -19,7 +21,7 @@ export interface OrderOptions {
 }
 
 /** The charts by name. */
-export const chart = { bars, distribution, growth, order, timeline };
+export const chart = { bars, distribution, failures, growth, lifeline, order, timeline, traffic };
 
 /** Loads to be seen side by side, by what tells them apart: `{ iptables, nftables, ipvs }`. */
 export type LoadsByName = Readonly<Record<string, Load>>;

@@ -1,7 +1,8 @@
 /** Owns what is said of traffic when it is over: counts by kind, by pod and by phase, latencies, and every failure with its time. */
 import { rfc3339 } from "../../api/time";
 import { millisecond, second, type Time } from "../../sim/clock";
-import { showAsTable } from "../table";
+import { displayable } from "../display";
+import { type Table, tableHtml, tableText } from "../table";
 import type { CheckedTraffic } from "./options";
 import type { FailureKind, TrafficOutcome } from "./outcome";
 import { byKind, countsOf } from "./tally";
@@ -102,35 +103,55 @@ function phasesOf({ began, ended, outcomes, marks }: TrafficRun): readonly Traff
   });
 }
 
-/** One line for all, one a phase; below them who answered, and the failures by kind with the time of the first and last. */
+const right = { align: "right" } as const;
+
+/** One line a phase and one for all; below it a line a kind of failure. */
 function show(report: TrafficReport): TrafficReport {
-  const parts: readonly (TrafficCounts & { readonly name: string })[] = [...report.phases, { ...report, name: "all" }];
-  const kinds = Object.keys(report.byKind) as FailureKind[];
-  const number = { align: "right" } as const;
-  const columns = [
-    { title: "phase" },
-    ...["requests", "ok", ...kinds, "retried", "p50", "p99", "slowest"].map((title) => ({ title, ...number })),
+  const { requests, name, rate, byPod } = report;
+  const caption = [
+    `${requests.toLocaleString("en-US")} requests ${name}, ${Number(rate.toFixed(2))} a second from ${clockTime(report.began)}`,
+    `${Object.keys(byPod).length} pods answered`,
+  ].join(" · ");
+  const counts = countsTable(report);
+  const failed = failuresTable(report);
+  const heading = `${report.failed.toLocaleString("en-US")} failed`;
+  const below = failed.rows.length > 0 ? [tableText(heading, failed)] : ["No request failed."];
+  const text = (): string => [tableText(caption, counts), ...below].join("\n\n");
+  const html = [
+    tableHtml(caption, counts),
+    failed.rows.length > 0 ? tableHtml(heading, failed) : "<p>No request failed.</p>",
   ];
-  const rows = parts.map(({ name, requests, ok, byKind: failed, retried, latency }) => [
-    name,
-    ...[requests, ok, ...kinds.map((kind) => failed[kind] ?? 0), retried].map(String),
-    ...[latency?.p50, latency?.p99, latency?.max].map((time) => (time === undefined ? "" : milliseconds(time))),
-  ]);
-  return showAsTable(report, captionOf(report), { columns, rows });
+  return displayable(report, () => ({ "text/html": html.join(""), "text/plain": text() }), text);
 }
 
-function captionOf({ name, rate, began, ended, requests, byPod, failures }: TrafficReport): string {
-  const time = `${Number(((ended - began) / second).toFixed(1))} s from ${clockTime(began)}`;
-  const pods = Object.entries(byPod).map(([pod, count]) => `${pod} ${count}`);
-  const first = failures[0];
-  const last = failures.at(-1);
-  return [
-    `${requests.toLocaleString("en-US")} requests ${name} · ${Number(rate.toFixed(2))} a second · ${time}`,
-    `answered by: ${pods.join(", ") || "nobody"}`,
-    first && last
-      ? `failed: ${failures.length}, the first at ${clockTime(first.at)}, the last at ${clockTime(last.at)}: ${first.message}`
-      : "no request failed",
-  ].join("\n");
+function countsTable(report: TrafficReport): Table {
+  const parts: readonly (TrafficCounts & { readonly name: string })[] = [...report.phases, { ...report, name: "all" }];
+  const rows = parts.map(({ name, requests, ok, failed, retried, latency }) => [
+    name,
+    ...[requests, ok, failed, retried].map(String),
+    ...[latency?.p50, latency?.p99, latency?.max].map((time) => (time === undefined ? "" : milliseconds(time))),
+  ]);
+  const titles = ["requests", "ok", "failed", "retried", "p50", "p99", "slowest"];
+  return { columns: [{ title: "phase" }, ...titles.map((title) => ({ title, ...right }))], rows };
+}
+
+function failuresTable({ failures, byKind: kinds }: TrafficReport): Table {
+  const rows = Object.entries(kinds).map(([kind, count]) => {
+    const those = failures.filter(({ result }) => result === kind);
+    const [first, last] = [those[0], those.at(-1)];
+    const pods = new Set(those.flatMap(({ pod }) => pod ?? [])).size;
+    const sent = pods === 0 ? "" : pods === 1 ? (first?.pod ?? "1 pod") : `${pods} pods`;
+    return [
+      kind,
+      `${count}`,
+      first ? clockTime(first.at) : "",
+      last ? clockTime(last.at) : "",
+      sent,
+      first?.message ?? "",
+    ];
+  });
+  const titles = ["first", "last", "sent to", "what curl says"];
+  return { columns: [{ title: "kind" }, { title: "requests", ...right }, ...titles.map((title) => ({ title }))], rows };
 }
 
 /** `12:00:03.250` */
