@@ -102,6 +102,12 @@ export class DaemonNodes {
     return names.map((name) => this.#share(set, state, name));
   }
 
+  /** The shares of all nodes that should have a pod. */
+  wanted(set: DaemonSet): readonly NodeShare[] {
+    const state = this.#state(set.metadata.uid);
+    return [...this.#order.keys()].map((name) => this.#share(set, state, name)).filter(({ run }) => run);
+  }
+
   /** Whether pods of an older template are left. */
   hasOld(set: DaemonSet): boolean {
     return this.#count(set).old > 0;
@@ -136,8 +142,8 @@ export class DaemonNodes {
   #countOf(set: DaemonSet, { node, run, pods }: NodeShare): Counted {
     const hash = templateHash(set.spec.template);
     const old = pods.filter((pod) => pod.metadata.labels?.[hashLabel] !== hash && isActive(pod)).length;
-    // The newest counts where there are two.
     const pod = pods.at(-1);
+    const seconds = set.spec.minReadySeconds ?? 0;
     if (!node) return old > 0 ? { ...none, old } : none;
     if (!run) return { ...none, old, misscheduled: pod ? 1 : 0 };
     const one = (test: boolean | undefined): number => (test ? 1 : 0);
@@ -145,9 +151,10 @@ export class DaemonNodes {
       desired: 1,
       scheduled: one(pod !== undefined),
       misscheduled: 0,
-      ready: one(pod && isReady(pod)),
-      available: one(pod && isAvailable(pod, set.spec.minReadySeconds ?? 0, this.#sim.clock.now)),
-      updated: one(pod && pod.metadata.labels?.[hashLabel] === hash),
+      // Any of two that are there during a surge will do (updateDaemonSetStatus).
+      ready: one(pods.some(isReady)),
+      available: one(pods.some((each) => isAvailable(each, seconds, this.#sim.clock.now))),
+      updated: one(pods.some((each) => each.metadata.labels?.[hashLabel] === hash)),
       old,
     };
   }

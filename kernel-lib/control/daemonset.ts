@@ -5,10 +5,10 @@ import type { Kinds } from "../api/kinds";
 import { controllerOf, type Key, keyFor, keyOf } from "../api/meta";
 import type { Context } from "./context";
 import { DaemonNodes, type NodeShare } from "./daemonnodes";
-import { daemonPod, hashLabel } from "./daemonpods";
-import { templateHash } from "./hash";
+import { daemonPod } from "./daemonpods";
+import { surplus, updateStep } from "./daemonupdate";
 import { daemonSetController as by } from "./names";
-import { hasEnded, isActive, isAvailable } from "./pods";
+import { hasEnded, untilAvailable } from "./pods";
 
 type Pod = Kinds["Pod"];
 type DaemonSet = Kinds["DaemonSet"];
@@ -30,21 +30,12 @@ export function daemonSetControllerOf({ sim, store }: Context): Controller {
     recordEvent(sim, store, { about: set, type: "Normal", reason: "SuccessfulCreate", message, component: by });
   }
 
-  /** Pods of an older template go, so many at a time as may be unavailable. */
-  function roll(set: DaemonSet, pods: readonly Pod[]): void {
+  /** Pods of an older template are replaced, so many at a time as the strategy allows. */
+  function roll(set: DaemonSet): void {
     if (set.spec.updateStrategy?.type !== "RollingUpdate") return;
-    const hash = templateHash(set.spec.template);
-    const old = pods.filter((pod) => pod.metadata.labels?.[hashLabel] !== hash && isActive(pod));
-    if (old.length === 0) return;
-    const seconds = set.spec.minReadySeconds ?? 0;
-    const available = (pod: Pod): boolean => isActive(pod) && isAvailable(pod, seconds, sim.clock.now);
-    const limit = set.spec.updateStrategy.rollingUpdate?.maxUnavailable ?? 1;
-    const most = typeof limit === "number" ? limit : Math.ceil((Number.parseInt(limit, 10) * pods.length) / 100);
-    let room = Math.max(0, most - pods.filter((pod) => !available(pod)).length);
-    for (const pod of old) {
-      if (!available(pod)) remove(set, pod);
-      else if (room-- > 0) remove(set, pod);
-    }
+    const step = updateStep(set, shares.wanted(set), sim.clock.now);
+    for (const pod of step.remove) remove(set, pod);
+    for (const node of step.create) create(set, node);
   }
 
   /** One pod where there should be one, none where there should not. */
@@ -56,17 +47,26 @@ export function daemonSetControllerOf({ sim, store }: Context): Controller {
     const [ended, alive] = [pods.filter(hasEnded), pods.filter((pod) => !hasEnded(pod))];
     for (const pod of ended) remove(set, pod);
     if (run && pods.length === 0) create(set, node.metadata.name);
-    for (const pod of stay ? alive.slice(1) : alive) remove(set, pod);
+    const running = alive.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+    for (const pod of stay ? surplus(set, running, sim.clock.now) : alive) remove(set, pod);
   }
 
   function reconcile(key: Key): Again | undefined {
     const set = store.get("DaemonSet", key);
     if (!set || set.metadata.deletionTimestamp !== undefined) return undefined;
     for (const share of shares.changed(set)) manage(set, share);
-    if (shares.hasOld(set)) roll(set, store.list("Pod", { owner: set.metadata.uid }));
+    if (shares.hasOld(set)) roll(set);
     const status = shares.status(set);
-    store.update("DaemonSet", keyOf(set), (now) => ({ ...now, status }), by);
-    return undefined;
+    store.setStatus("DaemonSet", keyOf(set), status, by);
+    return status.numberReady > (status.numberAvailable ?? 0) ? nextAvailable(set) : undefined;
+  }
+
+  /** When the next pod has been ready for minReadySeconds. */
+  function nextAvailable(set: DaemonSet): Again | undefined {
+    const seconds = set.spec.minReadySeconds ?? 0;
+    const pods = store.list("Pod", { owner: set.metadata.uid });
+    const waits = pods.flatMap((pod) => untilAvailable(pod, seconds, sim.clock.now) ?? []);
+    return waits.length > 0 ? { after: Math.min(...waits) } : undefined;
   }
 
   return {

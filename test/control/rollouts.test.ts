@@ -259,3 +259,80 @@ describe("a Deployment", () => {
     expect(progress(cluster)).toBe("Available=True MinimumReplicasAvailable, Progressing=True NewReplicaSetAvailable");
   });
 });
+
+describe("a DaemonSet", () => {
+  const daemons = (updateStrategy: object, more: object = {}): object => ({
+    metadata: { name: "web" },
+    spec: {
+      selector: { matchLabels: { run: "web" } },
+      updateStrategy: { type: "RollingUpdate", ...updateStrategy },
+      template: {
+        metadata: { labels: { run: "web" } },
+        spec: { containers: [{ name: "web", image: "nginx" }], terminationGracePeriodSeconds: 1 },
+      },
+      ...more,
+    },
+  });
+
+  /** The least that were available, and the most that were there, while a new image was rolled out to six nodes. */
+  function rolled(rollingUpdate: object, more: object = {}): { readonly least: number; readonly most: number } {
+    const cluster = testCluster(5, 6);
+    const { api, sim, store } = cluster;
+    api.create("DaemonSet", daemons({ rollingUpdate }, more));
+    sim.clock.settle();
+    const status = (): Kinds["DaemonSet"]["status"] => api.get("DaemonSet", "default", "web").status;
+    expect(status()).toMatchObject({ desiredNumberScheduled: 6, numberAvailable: 6 });
+    let [least, most] = [99, 0];
+    store.follow("Pod", () => {
+      const pods = cluster.pods("web-").filter(({ metadata }) => !metadata.deletionTimestamp);
+      const ready = pods.filter((pod) => pod.status.conditions?.some(({ type, status: is }) => type === "Ready" && is));
+      least = Math.min(least, ready.length);
+      most = Math.max(most, pods.length);
+    });
+    const containers = [{ name: "web", image: "nginx:2" }];
+    api.patch("DaemonSet", "default", "web", "strategic", { spec: { template: { spec: { containers } } } });
+    sim.clock.settle();
+    expect(cluster.pods("web-").map(({ spec }) => spec.containers[0]?.image)).toEqual(Array(6).fill("nginx:2"));
+    expect(status()).toMatchObject({ numberAvailable: 6, updatedNumberScheduled: 6 });
+    return { least, most };
+  }
+
+  test.each([
+    [{ maxUnavailable: 1 }, { least: 5, most: 6 }],
+    [{ maxUnavailable: "50%" }, { least: 3, most: 6 }],
+    [
+      { maxSurge: 1, maxUnavailable: 0 },
+      { least: 6, most: 7 },
+    ],
+    [
+      { maxSurge: "34%", maxUnavailable: 0 },
+      { least: 6, most: 9 },
+    ],
+  ])("with %o never has fewer nor more than %o", (rollingUpdate, bounds) => {
+    expect(rolled(rollingUpdate)).toEqual(bounds);
+  });
+
+  test("waits minReadySeconds before the next node", () => {
+    const cluster = testCluster(5, 3);
+    const { api, sim } = cluster;
+    api.create("DaemonSet", daemons({}, { minReadySeconds: 20 }));
+    sim.clock.advance(60 * second);
+    const containers = [{ name: "web", image: "nginx:2" }];
+    api.patch("DaemonSet", "default", "web", "strategic", { spec: { template: { spec: { containers } } } });
+    const updated: number[] = [];
+    for (let at = 0; at < 4; at++) {
+      sim.clock.advance(20 * second);
+      updated.push(api.get("DaemonSet", "default", "web").status.updatedNumberScheduled ?? 0);
+    }
+    expect(updated).toEqual([1, 2, 3, 3]);
+  });
+
+  test.each([
+    [{ maxSurge: 1, maxUnavailable: 1 }, "maxSurge: Invalid value: 1: may not be set when maxUnavailable is non-zero"],
+    [{ maxSurge: 0, maxUnavailable: 0 }, "maxUnavailable: Required value: cannot be 0 when maxSurge is 0"],
+    [{ maxUnavailable: "120%" }, 'maxUnavailable: Invalid value: "120%": must not be greater than 100%'],
+  ])("with %o is refused: %s", (rollingUpdate, why) => {
+    const { api } = testCluster();
+    expect(() => api.create("DaemonSet", daemons({ rollingUpdate }))).toThrow(why);
+  });
+});

@@ -55,7 +55,28 @@ export function validateDaemonSet({ spec }: Kinds["DaemonSet"]): FieldError[] {
   if (kind !== "RollingUpdate" && kind !== "OnDelete") {
     errors.push(notSupported("spec.updateStrategy.type", kind, ["OnDelete", "RollingUpdate"]));
   }
+  if (kind === "RollingUpdate") errors.push(...daemonBounds(spec.updateStrategy?.rollingUpdate ?? {}));
   return [...errors, ...count("spec.minReadySeconds", spec.minReadySeconds), ...template(spec.template)];
+}
+
+/** Exactly one of them is not zero (ValidateRollingUpdateDaemonSet). */
+function daemonBounds({ maxSurge, maxUnavailable }: DaemonBounds): FieldError[] {
+  const field = "spec.updateStrategy.rollingUpdate";
+  const errors = [
+    ...share(`${field}.maxUnavailable`, maxUnavailable, true),
+    ...share(`${field}.maxSurge`, maxSurge, true),
+  ];
+  if (!isZero(maxSurge) && !isZero(maxUnavailable)) {
+    errors.push(invalidValue(`${field}.maxSurge`, maxSurge, "may not be set when maxUnavailable is non-zero"));
+  } else if (isZero(maxSurge) && isZero(maxUnavailable)) {
+    errors.push(required(`${field}.maxUnavailable`, "cannot be 0 when maxSurge is 0"));
+  }
+  return errors;
+}
+
+interface DaemonBounds {
+  readonly maxSurge?: string | number;
+  readonly maxUnavailable?: string | number;
 }
 
 /** A workload's selector never changes. */
