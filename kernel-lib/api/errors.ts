@@ -97,6 +97,11 @@ export function notFound(resource: Resource, name: string): StatusError {
   return new StatusError("NotFound", `${qualifiedName(resource)} "${name}" not found`, about(resource, name));
 }
 
+/** There is no such path: the kind is not defined here, or has no such subresource. */
+export function notServed(): StatusError {
+  return new StatusError("NotFound", "the server could not find the requested resource");
+}
+
 /** `services "x" already exists` */
 export function alreadyExists(resource: Resource, name: string): StatusError {
   const text = `${qualifiedName(resource)} "${name}" already exists`;

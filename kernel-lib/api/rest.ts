@@ -16,6 +16,7 @@ import {
   invalid,
   invalidValue,
   notFound,
+  notServed,
   StatusError,
 } from "./errors";
 import { type EvictionOptions, evictPod } from "./eviction";
@@ -62,6 +63,8 @@ export interface WriteOptions {
   readonly fieldValidation?: FieldValidation;
   /** Told what the server warns of, in its words (the header `Warning` of HTTP). */
   readonly warn?: (text: string) => void;
+  /** Of a patch: nothing but the status is written. */
+  readonly subresource?: "status";
 }
 
 /** `json`: a list of operations (RFC 6902); `merge`: RFC 7386; `strategic`: Kubernetes' own. */
@@ -172,9 +175,7 @@ class Server implements Api {
 
   create<K extends Kind>(kind: K, object: object, options: WriteOptions = {}): Kinds[K] {
     const resource = resourceOf(kind);
-    if (!isServed(resource, this.store)) {
-      throw new StatusError("NotFound", "the server could not find the requested resource");
-    }
+    if (!isServed(resource, this.store)) throw notServed();
     const fresh = this.#fresh(kind, object, options);
     const meta = fresh.metadata;
     if (resource.namespaced) this.#checkNamespace(resource, meta);
@@ -239,7 +240,16 @@ class Server implements Api {
     if (renamed !== name) {
       throw badRequest(`the name of the object (${renamed}) does not match the name on the URL (${name})`);
     }
+    if (options.subresource === "status") return this.#writeStatus(kind, before, patched, { ...options, namespace });
     return this.update(kind, patched, { ...options, namespace });
+  }
+
+  #writeStatus<K extends Kind>(kind: K, before: Kinds[K], patched: object, options: WriteOptions): Kinds[K] {
+    if (!resourceOf(kind).subresources.includes("status")) throw notServed();
+    const { status } = this.#fresh(kind, patched, options) as unknown as Status;
+    const written = (now: Kinds[K]): Kinds[K] => ({ ...now, status });
+    if (options.dryRun) return written(before);
+    return this.store.update(kind, keyOf(before), written, options.by ?? "kubectl");
   }
 
   delete<K extends Kind>(

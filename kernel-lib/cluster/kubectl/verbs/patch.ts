@@ -34,6 +34,9 @@ export const patch: Verb = {
 
 const types: readonly PatchType[] = ["json", "merge", "strategic"];
 
+/** What a patch of the subresource `scale` says of replicas, it says of the object itself as well. */
+const subresources: readonly string[] = ["status", "scale", "resize"];
+
 function patchObjects(context: Context): number {
   const { flags } = context;
   if (flags.given("patch") && flags.given("patch-file")) {
@@ -46,6 +49,12 @@ function patchObjects(context: Context): number {
   const type = (flags.text("type") ?? "strategic").toLowerCase();
   if (!isPatchType(type))
     throw new Failed(`error: --type must be one of [json merge strategic], not ${JSON.stringify(flags.text("type"))}`);
+  const part = flags.text("subresource");
+  if (part && !subresources.includes(part)) {
+    throw new Failed(
+      `error: invalid subresource value: ${JSON.stringify(part)}. Must be one of [${subresources.join(" ")}]`,
+    );
+  }
   const change = patchOf(text);
   const { objects, failed } = objectsMeant(context);
   for (const object of objects) {
@@ -92,7 +101,9 @@ function fileOf({ call }: Context, path: string): string {
 
 function remote(context: Context, object: KubeObject, type: PatchType, change: unknown): KubeObject {
   const { namespace = "", name } = object.metadata;
-  return context.api.patch(object.kind, namespace, name, type, change, writing(context, "kubectl-patch"));
+  const status = context.flags.text("subresource") === "status" ? { subresource: "status" as const } : {};
+  const options = { ...writing(context, "kubectl-patch"), ...status };
+  return context.api.patch(object.kind, namespace, name, type, change, options);
 }
 
 function local(object: KubeObject, type: PatchType, change: unknown): KubeObject {
