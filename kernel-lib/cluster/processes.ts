@@ -5,6 +5,7 @@ import { type Container, containerOf } from "../node/container";
 import type { ExecIn, Executed } from "../node/exec";
 import type { Cluster } from "./cluster";
 import type { Process } from "./driver";
+import { replacedBy } from "./linux/nginx";
 import { runInside, scriptOf, shellIn } from "./shell/inside";
 import { Failed } from "./shell/tool";
 
@@ -45,8 +46,10 @@ export function processRunner(cluster: Cluster): ProcessRunner {
       });
       return {
         signal(signal) {
+          const container = containerOf(program);
           // A shell as the first process of a container ignores the signals that it does not handle.
           if (signal === "SIGKILL") process.stop();
+          else if (container) replacedBy(container)?.signal(signal);
         },
       };
     },

@@ -14,6 +14,7 @@ import { ipvsadm } from "./linux/ipvsadm";
 import { make } from "./linux/make";
 import { nc } from "./linux/nc";
 import { nft } from "./linux/nft";
+import { nginx } from "./linux/nginx";
 import { openssl } from "./linux/openssl/index";
 import { arping } from "./linux/probe/arping";
 import { ping } from "./linux/probe/ping";
@@ -52,6 +53,7 @@ export const tools: ReadonlyMap<string, Tool> = new Map(
     make,
     nc,
     nft,
+    nginx,
     openssl,
     ...redisTools,
     ...socketTools,

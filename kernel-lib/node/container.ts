@@ -279,6 +279,11 @@ export class Container {
     return program;
   }
 
+  /** Text for its log, from whoever has its first process's output. */
+  print(text: string, stream: Stream): void {
+    this.#write(text, stream);
+  }
+
   #write(text: string, stream: Stream): void {
     if (this.ending) return;
     const lines = (this.#inside.rest[stream] + text).split("\n");

@@ -150,3 +150,45 @@ test("a pod on a machine that is off stays Terminating until that is on again, o
   expect(cluster.pod("stubborn")).toBeUndefined();
   expect(await run("ssh node-1 crictl pods -q --name other")).toBe("");
 });
+
+const servers = (name: string, command: string, more = "") => `---
+apiVersion: v1
+kind: Pod
+metadata: {name: ${name}}
+spec:
+  nodeName: node-1
+  containers: [{name: main, image: nginx, command: ${command}${more}}]
+`;
+
+test("nginx below a shell: with exec it hears the stop signal, as the shell's child it does not", async () => {
+  const quit = ', lifecycle: {preStop: {exec: {command: [sh, -c, "nginx -s quit; sleep 4"]}}}';
+  const manifest = [
+    servers("instead", `[sh, -c, "echo here; exec nginx -g 'daemon off;'"]`),
+    servers("below", `[sh, -c, "echo here; nginx -g 'daemon off;'; echo never"]`),
+    servers("told", `[sh, -c, "echo here; nginx -g 'daemon off;'; echo over"]`, quit),
+  ].join("");
+  const { cluster, run } = await bench(manifest);
+  const log = (name: string): readonly string[] =>
+    cluster.container(`default/${name}`)?.log.map(({ text }) => text) ?? [];
+  for (const name of ["instead", "below"]) {
+    expect(await run(`ssh node-1 curl -s ${cluster.pod(name)?.status.podIP}`)).toContain("Welcome");
+    expect(log(name)[0]).toBe("here");
+  }
+  expect(await run("kubectl exec instead -- nginx -t")).toContain("syntax is ok");
+  await run("kubectl exec instead -- nginx -s reload");
+  expect(log("instead").some((line) => line.endsWith("signal 1 (SIGHUP) received, reconfiguring"))).toBe(true);
+  const ending = async (name: string) => {
+    const container = cluster.container(`default/${name}`);
+    const begun = cluster.sim.clock.now;
+    await run(`kubectl delete pod ${name}`);
+    const at = container?.ending?.at ?? Number.NaN;
+    return { code: container?.ending?.exitCode, seconds: Math.round((at - begun) / 1_000_000), container };
+  };
+  expect(await ending("instead")).toMatchObject({ code: 0, seconds: 0 });
+  expect(await ending("below")).toMatchObject({ code: 137, seconds: 30 });
+  const told = await ending("told");
+  expect(told).toMatchObject({ code: 0, seconds: 0 });
+  expect(told.container?.log.at(-1)?.text).toBe("over");
+  // The hook dies with its container.
+  expect(await run("kubectl get events --no-headers")).toMatch(/FailedPreStopHook +pod\/told/);
+});
