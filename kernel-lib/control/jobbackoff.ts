@@ -43,16 +43,16 @@ export class JobBackOff {
   }
 }
 
-/** When the last of a pod's containers ended, or else when it was last ready, or deleted. */
+/** When the last of a pod's containers ended, or else when it was last ready, or was told to end (getFinishedTime). */
 function finishedAt(pod: Pod, now: Time): Time {
   const ends = (pod.status.containerStatuses ?? []).map(({ state }) => parseTime(state?.terminated?.finishedAt ?? ""));
   const known = ends.flatMap((end) => end ?? []);
   if (known.length > 0 && known.length === ends.length) return Math.max(...known);
   const ready = readyCondition(pod);
-  const times = [
-    ready?.status === "False" ? ready.lastTransitionTime : undefined,
-    pod.metadata.deletionTimestamp,
-    pod.metadata.creationTimestamp,
-  ];
-  return times.map((time) => parseTime(time ?? "")).find((time) => time !== undefined) ?? now;
+  const unready = ready?.status === "False" ? parseTime(ready.lastTransitionTime ?? "") : undefined;
+  if (unready !== undefined) return unready;
+  const { deletionTimestamp, deletionGracePeriodSeconds = 0, creationTimestamp } = pod.metadata;
+  const gone = parseTime(deletionTimestamp ?? "");
+  if (gone !== undefined) return gone - deletionGracePeriodSeconds * second;
+  return parseTime(creationTimestamp) ?? now;
 }
