@@ -100,6 +100,17 @@ const files = {
   "one.yaml": one,
   "db.yaml": db,
   "idx.yaml": indexed,
+  "three.yaml": `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, labels: {app: web}}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers: [{name: nginx, image: nginx}]
+`,
   "a.conf": "x: 1\n",
   "six.yaml": `apiVersion: v1
 kind: Service
@@ -566,6 +577,62 @@ describe.skipIf(version === undefined)("our kubectl prints what a real one print
     "get events --sort-by=.lastTimestamp -o custom-columns=R:.reason,O:.involvedObject.name | sort",
     "delete job pi idx --wait=false",
     "get pods",
+  ]);
+
+  judged("how a template is rolled out", [
+    "apply -f three.yaml",
+    "get deployment web -o name",
+    "rollout status deployment web --watch=false",
+    "rollout status deploy/web -w=false --revision=1",
+    "rollout status deployment web --revision=7",
+    "rollout status deployment",
+    "rollout status deployment web --timeout=x",
+    "rollout status pod x",
+    "rollout status",
+    "rollout status deployment nope",
+    "set image deployment/web nginx=nope.example/x:1",
+    "get deployment web -o jsonpath='{.spec.replicas}'",
+    "rollout status deployment web --watch=false",
+    "rollout history deployment web",
+    "rollout history deployment",
+    "rollout history deployment web --revision=2",
+    "rollout history deployment web --revision=2 -o jsonpath='{.metadata.annotations}'",
+    "rollout history deployment web -o jsonpath='{.metadata.annotations}'",
+    "rollout history deployment web --revision=-1",
+    "rollout history deployment web --revision=9",
+    "rollout history",
+    "get deployment web -o jsonpath='{.status}'",
+    "get rs -o custom-columns=N:.metadata.name,A:.metadata.annotations,S:.status",
+    "describe deployment web",
+    "rollout undo deployment web --to-revision=-1",
+    "rollout undo deployment web --to-revision=2",
+    "rollout undo deployment web --dry-run=server",
+    "rollout undo deployment web --to-revision=1 -o name",
+    "rollout undo",
+    "rollout undo deployment web -o jsonpath='{.metadata}' --dry-run=client",
+    "get rs -o wide",
+    "annotate deployment web kubernetes.io/change-cause='back to nginx'",
+    "rollout history deployment web",
+    "rollout history deployment/web --revision=3",
+    "get events --field-selector=reason=ScalingReplicaSet -o custom-columns=M:.message",
+    "rollout restart deployment web",
+    "rollout restart",
+    "rollout restart svc kubernetes",
+    "rollout restart deployment nope",
+    "rollout restart deployment -l app=nope",
+    "rollout pause deployment -l app=nope",
+    "rollout pause deployment/web -o name",
+    "rollout restart deployment web",
+    "rollout undo deployment web",
+    "rollout pause svc kubernetes",
+    "rollout pause",
+    "rollout resume deployment/web -o jsonpath='{.spec.paused}'",
+    "rollout resume svc/kubernetes",
+    "rollout history ds",
+    "rollout restart ds/kube-proxy -n kube-system -o name",
+    "rollout status ds kube-proxy -n kube-system --watch=false",
+    "scale deployment web --replicas=5",
+    "delete deployment web",
   ]);
 
   judged("what changes it", [

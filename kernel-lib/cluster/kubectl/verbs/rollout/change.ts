@@ -2,10 +2,9 @@
 import type { Kind, Kinds } from "../../../../api/kinds";
 import { resourceOf } from "../../../../api/kinds";
 import { rfc3339 } from "../../../../api/time";
-import { Failed } from "../../../shell/tool";
 import type { Context, Verb } from "../../context";
 import type { Flag } from "../../flags";
-import { typeName } from "../../print/printer";
+import { outputFlag, tell } from "../dryrun";
 import { objectsMeant, requireObjects } from "../objects";
 
 export const rolloutFlags: readonly Flag[] = [
@@ -26,8 +25,8 @@ interface Change {
   readonly name: "restart" | "pause" | "resume";
   readonly done: string;
   readonly short: string;
-  /** What is patched; a text says why nothing is. */
-  patch(object: Rolled, context: Context): object | string;
+  /** What is patched; a text says why nothing is, `refused` says it without the object's name. */
+  patch(object: Rolled, context: Context): object | string | { readonly refused: string };
 }
 
 function verbOf({ name, done, short, patch }: Change): Verb {
@@ -35,7 +34,7 @@ function verbOf({ name, done, short, patch }: Change): Verb {
     name,
     short,
     usage: `rollout ${name} RESOURCE`,
-    flags: rolloutFlags,
+    flags: [...rolloutFlags, outputFlag],
     run(context) {
       requireObjects(context, `rollout ${name}`);
       const { objects, failed } = objectsMeant(context);
@@ -49,19 +48,22 @@ function verbOf({ name, done, short, patch }: Change): Verb {
         const change = supported
           ? patch(object as Rolled, context)
           : `${name === "pause" ? "pausing" : name === "resume" ? "resuming" : "restarting"} is not supported`;
-        if (typeof change === "string") {
-          context.err(`error: ${called} "${own}" ${change}\n`);
+        if (typeof change === "string" || "refused" in change) {
+          const why = typeof change === "string" ? `${called} "${own}" ${change}` : change.refused;
+          context.err(`error: ${why}\n`);
           exitCode = 1;
           continue;
         }
-        context.api.patch(object.kind, namespace, own, "strategic", change, { by: "kubectl-rollout" });
-        context.out(`${typeName(object.kind)}/${own} ${done}\n`);
+        const patched = context.api.patch(object.kind, namespace, own, "strategic", change, { by: "kubectl-rollout" });
+        tell(context, patched, done);
       }
-      if (objects.length === 0 && !failed) throw new Failed(`error: no resources found`);
+      if (objects.length === 0 && !failed) context.err(`No resources found in ${context.namespace} namespace.\n`);
       return exitCode;
     },
   };
 }
+
+const restarted = "kubectl.kubernetes.io/restartedAt";
 
 export const restart = verbOf({
   name: "restart",
@@ -70,7 +72,14 @@ export const restart = verbOf({
   patch(object, { call }) {
     if (object.kind === "Deployment" && object.spec.paused)
       return "can't restart paused deployment (run rollout resume first)";
-    const annotations = { "kubectl.kubernetes.io/restartedAt": rfc3339(call.cluster.sim.clock.now) };
+    const restartedAt = rfc3339(call.cluster.sim.clock.now);
+    // The time is all that a restart changes, and it is written in whole seconds.
+    if (object.spec.template.metadata?.annotations?.[restarted] === restartedAt) {
+      const why =
+        "if restart has already been triggered within the past second, please wait before attempting to trigger another";
+      return { refused: `failed to create patch for ${object.metadata.name}: ${why}` };
+    }
+    const annotations = { [restarted]: restartedAt };
     return { spec: { template: { metadata: { annotations } } } };
   },
 });

@@ -53,7 +53,7 @@ function show(context: Context, owner: Kinds["Deployment"] | Kinds["StatefulSet"
   if (wanted > 0) {
     const told = all.get(wanted);
     if (!told) throw new Failed(`error: unable to find the specified revision`);
-    const set = isSet ? setOf(owner, told as Kinds["ControllerRevision"]) : (told as Kinds["ReplicaSet"]);
+    const set = whole(owner, told);
     const format = parseFormat(context, false);
     if (format.format !== "table") printObject(context, format, set);
     else {
@@ -65,6 +65,11 @@ function show(context: Context, owner: Kinds["Deployment"] | Kinds["StatefulSet"
     }
     return;
   }
+  const format = parseFormat(context, false);
+  if (format.format !== "table") {
+    for (const told of all.values()) printObject(context, format, whole(owner, told));
+    return;
+  }
   if (all.size === 0) {
     context.out(`${title} \nNo rollout history found.\n`);
     return;
@@ -74,6 +79,15 @@ function show(context: Context, owner: Kinds["Deployment"] | Kinds["StatefulSet"
     set.metadata.annotations?.[changeCause] ?? "<none>",
   ]);
   context.out(`${title} \n${alignRows([["REVISION", "CHANGE-CAUSE"], ...rows], { minimum: 0, padding: 2 })}\n`);
+}
+
+/** What a revision is of: a ReplicaSet itself, or the StatefulSet as it was. */
+function whole(
+  owner: Kinds["Deployment"] | Kinds["StatefulSet"],
+  told: Told,
+): Kinds["ReplicaSet"] | Kinds["StatefulSet"] {
+  if (owner.kind === "StatefulSet") return setOf(owner, told as Kinds["ControllerRevision"]);
+  return told as Kinds["ReplicaSet"];
 }
 
 /** What remembers a template. */

@@ -5,8 +5,8 @@ import { Failed } from "../../../shell/tool";
 import type { Context, Verb } from "../../context";
 import { plainLines } from "../../describe/lines";
 import { type Template, templateLines } from "../../describe/pod";
-import { typeName } from "../../print/printer";
-import { dryRunFlag, dryRunOf } from "../dryrun";
+import { parseFormat, typeName } from "../../print/printer";
+import { dryRunFlag, dryRunOf, outputFlag, tellAlone } from "../dryrun";
 import { objectsMeant, requireObjects } from "../objects";
 import { groupKind, rolloutFlags } from "./change";
 import { revisionsOf } from "./history";
@@ -16,18 +16,20 @@ export const undo: Verb = {
   name: "undo",
   short: "Undo a previous rollout",
   usage: "rollout undo (TYPE NAME | TYPE/NAME) [flags]",
-  flags: [...rolloutFlags, { name: "to-revision", type: "int" }, dryRunFlag],
+  flags: [...rolloutFlags, { name: "to-revision", type: "int" }, outputFlag, dryRunFlag],
   run(context) {
     requireObjects(context, "rollout undo");
     const wanted = context.flags.number("to-revision") ?? 0;
-    if (wanted < 0) throw new Failed(`error: revision must be a positive integer: ${wanted}`);
+    const { format } = parseFormat(context, false);
     const { objects, failed } = objectsMeant(context);
     for (const object of objects) {
       if (object.kind !== "Deployment" && object.kind !== "StatefulSet") {
         throw new Failed(`error: no rollbacker has been implemented for "${groupKind(object.kind)}"`);
       }
       const done = object.kind === "StatefulSet" ? undoSet(context, object, wanted) : undoOne(context, object, wanted);
-      context.out(`${typeName(object.kind)}/${object.metadata.name} ${done}\n`);
+      // In another format the object is printed as it was found.
+      if (format !== "table") tellAlone(context, object, done);
+      else context.out(`${typeName(object.kind)}/${object.metadata.name} ${done}\n`);
     }
     return failed ? 1 : 0;
   },
