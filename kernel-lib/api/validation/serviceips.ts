@@ -82,7 +82,15 @@ export function validateServiceUpdate(now: Spec, before: Spec): FieldError[] {
   if (balanced && now.loadBalancerClass !== before.loadBalancerClass) {
     errors.push(invalidValue("spec.loadBalancerClass", now.loadBalancerClass, onceSet));
   }
+  if (isChecked(now) && isChecked(before) && now.healthCheckNodePort !== before.healthCheckNodePort) {
+    errors.push(forbiddenField("spec.healthCheckNodePort", "field is immutable"));
+  }
   return errors;
+}
+
+/** Whether a balancer asks every node for its health. */
+function isChecked({ type, externalTrafficPolicy }: Spec): boolean {
+  return type === "LoadBalancer" && externalTrafficPolicy === "Local";
 }
 
 const onceSet = "may not change once set";

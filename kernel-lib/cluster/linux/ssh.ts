@@ -40,8 +40,7 @@ export const ssh: Tool = async (call) => {
     });
   }
   if (!call.terminal) return shell.run(call.stdin, { process, output });
-  const exitCode = await typeAt(shell, "bash", call.terminal, { process, output, tty: true });
-  call.out("logout\n");
+  const exitCode = await typeAt(shell, "bash", call.terminal, { process, output, tty: true, login: true });
   call.err(`Connection to ${host} closed.\n`);
   return exitCode;
 };

@@ -19,6 +19,8 @@ export interface InsideOptions {
   readonly terminal?: Terminal;
   /** `-t`: the terminal shows a prompt and what is typed. */
   readonly tty?: boolean;
+  /** A login shell: bash says `logout` at its end, and else `exit`. */
+  readonly login?: boolean;
   readonly stdin?: string;
 }
 
@@ -120,7 +122,8 @@ export async function typeAt(
   options: InsideOptions,
   exited: (code: number) => void = () => {},
 ): Promise<number> {
-  const { process, output, tty = false } = options;
+  const { process, output, tty = false, login = false } = options;
+  const bye = program !== "bash" || !tty ? "" : login ? "logout\n" : "exit\n";
   const { clock } = shell.cluster.sim;
   // Who sits at a keyboard sees the prompt and the line already; elsewhere they are shown as a terminal shows them.
   const read = async (prompt: string): Promise<string | undefined> => {
@@ -131,11 +134,17 @@ export async function typeAt(
   };
   while (!process.stopped) {
     const line = await read(promptOf(shell, program));
-    if (line === undefined) break;
+    if (line === undefined) {
+      // The end of input (Ctrl-D) comes at a prompt; a shell other than bash says nothing, and begins a line.
+      if (tty && !terminal.ask) output("stdout", `${promptOf(shell, program)}${bye || "\n"}`);
+      else output("stdout", bye);
+      break;
+    }
     const exit = /^\s*exit(?:\s+(\d+))?\s*$/.exec(line);
     if (exit) {
       const code = Number(exit[1] ?? shell.status);
       exited(code);
+      output("stdout", bye);
       return code;
     }
     if (line.trim() === "") continue;

@@ -78,12 +78,15 @@ async function runPod(context: Context): Promise<number> {
     return 0;
   }
   const pod = context.api.create("Pod", draft, { namespace: context.namespace, by: "kubectl-run" });
-  const exitCode = await attachTo(context, pod, restart);
-  if (flags.is("rm")) {
-    context.api.delete("Pod", context.namespace, name, { by: "kubectl-delete" });
-    context.out(`pod "${name}" deleted from ${context.namespace} namespace\n`);
+  try {
+    return await attachTo(context, pod, restart);
+  } finally {
+    // However it ended.
+    if (flags.is("rm")) {
+      context.api.delete("Pod", context.namespace, name, { by: "kubectl-delete" });
+      context.out(`pod "${name}" deleted from ${context.namespace} namespace\n`);
+    }
   }
-  return exitCode;
 }
 
 /** The Service of `--expose`. */
@@ -195,11 +198,17 @@ async function attachTo(context: Context, pod: Kinds["Pod"], restart: string): P
       output: (stream: "stdout" | "stderr", text: string) => (stream === "stdout" ? call.out(text) : call.err(text)),
       tty: flags.is("tty"),
     };
-    const exitCode = await typeAt(shell, executableName(program), call.terminal, options, (code) => {
+    const end = (code: number): void => {
       ended = true;
       call.cluster.attachable.get(container)?.(code);
-    });
-    if (!ended || restart === "Never") return exitCode;
+    };
+    const exitCode = await typeAt(shell, executableName(program), call.terminal, options, end);
+    if (restart === "Never") {
+      // What was attached once ends with its input (stdinOnce).
+      if (!ended) end(exitCode);
+      return exitCodeOfPod(context, key, exitCode);
+    }
+    if (!ended) return exitCode;
     call.err(sessionEnded(name, container.spec.name));
     return 0;
   }
@@ -215,7 +224,7 @@ function failedPull(pod: Kinds["Pod"] | undefined): string | undefined {
 
 /** Shows what the first program writes until it ends; with `--restart=Never` its exit code is kubectl's. */
 async function followToItsEnd(context: Context, key: string, restart: string): Promise<number> {
-  const { api, call } = context;
+  const { call } = context;
   let shown = 0;
   for (;;) {
     const container = call.cluster.containers(key)[0];
@@ -230,17 +239,18 @@ async function followToItsEnd(context: Context, key: string, restart: string): P
         call.err(sessionEnded(key.slice(key.indexOf("/") + 1), container.spec.name));
         return 0;
       }
-      await until(
-        context,
-        pods,
-        () => /Succeeded|Failed/.test(api.store.get("Pod", key)?.status.phase ?? "Failed"),
-        minute,
-      );
-      if (exitCode !== 0) throw new Failed(`pod ${key} terminated (Error)`, exitCode);
-      return 0;
+      return exitCodeOfPod(context, key, exitCode);
     }
     if ((await nextLineOrChange(context, container)) === "stopped") return 130;
   }
+}
+
+/** Waits until the pod's status says so, too. @throws Failed with that exit code, unless it is 0 */
+async function exitCodeOfPod(context: Context, key: string, exitCode: number): Promise<number> {
+  const phase = (): string => context.api.store.get("Pod", key)?.status.phase ?? "Failed";
+  await until(context, pods, () => /Succeeded|Failed/.test(phase()), minute);
+  if (exitCode !== 0) throw new Failed(`pod ${key} terminated (Error)`, exitCode);
+  return 0;
 }
 
 function sessionEnded(pod: string, container: string): string {
