@@ -1,6 +1,7 @@
 /** Owns the registry: which images there are, what they bring, and what a runtime says of those that are not there. */
 import { sha256 } from "@noble/hashes/sha2";
 import { bytesToHex } from "@noble/hashes/utils";
+import { agnhost } from "./agnhost";
 import type { App, Signal } from "./app";
 import type { ClusterDnsOptions } from "./clusterdns";
 import { coredns } from "./coredns";
@@ -227,6 +228,16 @@ function repositories({ dns, kubeProxy = daemon, metallb }: RegistryOptions): {
         command: ["bash"],
         tools: [...coreutils, "apt", "apt-get"],
         files: osRelease("Debian GNU/Linux 13 (trixie)", "debian", "13"),
+      }),
+    },
+    "registry.k8s.io/e2e-test-images/agnhost": {
+      tags: /^2\.\d+(\.\d+)?$/,
+      size: 52_500_000,
+      make: () => ({
+        entrypoint: ["/agnhost"],
+        command: ["pause"],
+        programs: { agnhost },
+        tools: [...busyboxTools, "curl", "dig"],
       }),
     },
     "registry.k8s.io/e2e-test-images/jessie-dnsutils": {

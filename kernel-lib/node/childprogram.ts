@@ -29,13 +29,13 @@ export function startChild(sim: Sim, container: Container, app: App, options: Ch
   const { spec } = container;
   const handlers = new Map<Signal, () => void>();
   const owned = new Set<Closable>();
-  const process = options.first ? undefined : container.begin(options.argv.join(" "), false);
+  const shown = options.first ? undefined : container.begin(options.argv.join(" "), false);
   let ended = false;
   const end = (code: number): void => {
     if (ended) return;
     ended = true;
     for (const thing of owned) thing.close();
-    if (process) container.finish(process);
+    if (shown) container.finish(shown);
     options.exited(code);
   };
   const program: Program = {
@@ -56,8 +56,8 @@ export function startChild(sim: Sim, container: Container, app: App, options: Ch
     },
     disown: (thing) => owned.delete(thing),
     title: (text) => {
-      const shown = process ?? container.processes.find(({ pid }) => pid === 1);
-      if (shown) shown.command = text;
+      const named = shown ?? container.processes.find(({ pid }) => pid === 1);
+      if (named) named.command = text;
     },
     spawn: (title) => {
       const child = container.begin(title, false);

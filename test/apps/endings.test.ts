@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { parseCidr, parseIp } from "../../kernel-lib/net/address";
 import type { TcpSocket } from "../../kernel-lib/net/socket";
 import { second, type Time } from "../../kernel-lib/sim/clock";
-import { type Wired, wire } from "../node/wired";
+import { get, type Wired, wire } from "../node/wired";
 
 /** One connection of a client that tells what happens to it. */
 class Client {
@@ -145,4 +145,30 @@ test("it listens late where it is told to, and says what is wrong with its setti
   const wrong = server("kubebook/web:1.0", { ON_SIGTERM: "drian" });
   const log = wrong.nodes["node-1"]?.kubelet.previousContainer("default/web")?.log.map(({ text }) => text);
   expect(log).toEqual(['web: ON_SIGTERM: "drian" is none of exit, ignore, close, drain']);
+});
+
+test("agnhost netexec answers as the real one, and dies of SIGTERM with 2 unless it is to wait", () => {
+  const run = (...more: string[]) => {
+    const image = "registry.k8s.io/e2e-test-images/agnhost:2.53";
+    const cluster = server(image, {}, { containers: [{ name: "main", image, args: ["netexec", ...more] }] });
+    const container = cluster.nodes["node-1"]?.kubelet.container("default/web");
+    const ask = (path: string): string =>
+      get(cluster, cluster.workstation, cluster.podNow("web")?.status.podIP ?? "", 8080, path);
+    return { cluster, container, ask };
+  };
+  const plain = run();
+  expect(plain.ask("/hostname")).toMatch(/\r\n\r\nweb$/);
+  expect(plain.ask("/clientip")).toMatch(/\r\n\r\n192\.168\.1\.100:\d+$/);
+  expect(plain.ask("/echo?msg=a%20b&code=503")).toMatch(/^HTTP\/1\.1 503 [\s\S]*a b$/);
+  remove(plain.cluster);
+  plain.cluster.sim.clock.settle();
+  expect(plain.container?.ending?.exitCode).toBe(2);
+  const waiting = run("--delay-shutdown=5");
+  remove(waiting.cluster);
+  const begun = waiting.cluster.sim.clock.now;
+  waiting.cluster.sim.clock.advance(4 * second);
+  expect(waiting.ask("/healthz")).toMatch(/^HTTP\/1\.1 200/);
+  waiting.cluster.sim.clock.settle();
+  expect(waiting.container?.ending?.exitCode).toBe(0);
+  expect(Math.round(((waiting.container?.ending?.at ?? 0) - begun) / second)).toBe(5);
 });
