@@ -8,6 +8,7 @@ import { benchNet } from "./net";
 import { benchProxy } from "./proxy";
 import { benchScale } from "./scale";
 import { benchStart } from "./start";
+import { benchTermination } from "./termination";
 
 /** One figure. `aim` is in words ("≤ 1.2"); a figure that cannot be measured here says why in `skipped`. */
 export interface Measurement {
@@ -24,6 +25,7 @@ const parts: Readonly<Record<string, () => Promise<readonly Measurement[]>>> = {
   "real-kernel": benchRealKernel,
   cni: benchCni,
   cluster: benchCluster,
+  termination: benchTermination,
   scale: benchScale,
   kernel: benchKernel,
   check: benchCheck,
