@@ -4,9 +4,11 @@ import { type Again, type Controller, defaultPace } from "../api/controller";
 import type { Kinds } from "../api/kinds";
 import type { Key } from "../api/meta";
 import type { Store } from "../api/store";
+import { parseTime } from "../api/time";
 import type { ProcessRunner } from "../apps/app";
 import type { Registry } from "../apps/image";
 import { formatIp, tryParseCidr } from "../net/address";
+import { second, type Time, type Timer } from "../sim/clock";
 import type { Sim } from "../sim/sim";
 import type { Cni } from "./cni/cni";
 import { configFolder } from "./cni/netconf";
@@ -50,6 +52,8 @@ export class Kubelet implements Controller {
   /** By uid: a pod may still end while its successor of the same name begins. */
   readonly #workers = new Map<string, PodWorker>();
   readonly #byKey = new Map<Key, readonly PodWorker[]>();
+  /** Of pods that may live only so long, by uid. */
+  readonly #deadlines = new Map<string, Timer>();
   #wasReady = false;
   #checksNetwork = false;
   #hadNetwork = false;
@@ -150,7 +154,21 @@ export class Kubelet implements Controller {
     const known = this.#workers.get(pod.metadata.uid);
     if (known) known.update(pod);
     else this.#begin(pod);
+    if (pod.spec.activeDeadlineSeconds !== undefined) this.#setDeadline(pod, pod.spec.activeDeadlineSeconds * second);
     return undefined;
+  }
+
+  /** A pod that has lived so long is ended as failed (pkg/kubelet/active_deadline.go). */
+  #setDeadline({ metadata, status }: Kinds["Pod"], span: Time): void {
+    const worker = this.#workers.get(metadata.uid);
+    this.#deadlines.get(metadata.uid)?.cancel();
+    if (!worker) return;
+    const { now } = this.#sim.clock;
+    const left = Math.max(0, (parseTime(status.startTime ?? "") ?? now) + span - now);
+    const fail = (): void => {
+      if (!this.#off) worker.fail("DeadlineExceeded", "Pod was active on the node longer than the specified deadline");
+    };
+    this.#deadlines.set(metadata.uid, this.#sim.clock.after(left, fail, "background"));
   }
 
   /** The newest start of each container of a pod; none if it is not here. */
@@ -208,6 +226,8 @@ export class Kubelet implements Controller {
 
   #removed(worker: PodWorker): void {
     this.#workers.delete(worker.uid);
+    this.#deadlines.get(worker.uid)?.cancel();
+    this.#deadlines.delete(worker.uid);
     const rest = (this.#byKey.get(worker.key) ?? []).filter((other) => other !== worker);
     if (rest.length > 0) this.#byKey.set(worker.key, rest);
     else this.#byKey.delete(worker.key);

@@ -1,7 +1,6 @@
 /** Owns the containers of one pod on their way through the stages: pulled, made, started, and again when they end. */
 import type { Kinds } from "../api/kinds";
 import { keyOf } from "../api/meta";
-import { isPullFailure, type PullFailure } from "../apps/image";
 import type { Netns } from "../net/netns";
 import type { Time } from "../sim/clock";
 import { Container } from "./container";
@@ -9,12 +8,12 @@ import { type ContainerPlace, containerSpec, executableOf } from "./containerspe
 import type { KillOrder } from "./ending/grace";
 import { isSidecar } from "./ending/order";
 import { EnvError } from "./env";
-import type { Pulled } from "./images";
+import { pullImage } from "./imagepull";
 import { tellLife } from "./lifeevents";
 import type { PodHost } from "./pod";
 import { isProbed, Probes } from "./probes/probes";
-import { crashNote, decidePull, failedNote, type Note, pulledNote, pullFailureText } from "./pull";
-import { afterEnd, backOffAfter, isRestarted, restarted } from "./restarts";
+import { crashNote, failedNote, type Note } from "./pull";
+import { afterEnd, isRestarted, restarted } from "./restarts";
 import type { Sandbox } from "./sandbox";
 import { serviceEnv } from "./serviceenv";
 import { isStarted, type Life, newLife, type Stage, stages } from "./stages";
@@ -100,6 +99,11 @@ export class Lives {
     for (const life of this.all) cancelTimer(life);
   }
 
+  /** The kubelet was started again: it asks after its containers, but not after all at once. */
+  kubeletRestarted(): void {
+    for (const { probes } of this.all) probes?.kubeletRestarted();
+  }
+
   /** All are before their first start again. */
   beginAnew(): void {
     for (const life of this.all) {
@@ -164,7 +168,10 @@ export class Lives {
     const { name, image } = life.spec;
     switch (stage) {
       case "pulling":
-        this.#pull(life);
+        pullImage(life, this.#owner, {
+          enter: (next, why) => this.#enter(life, next, why),
+          beginNext: () => this.beginNext(),
+        });
         return;
       case "pull-back-off":
         this.#owner.tell({ type: "Normal", reason: "BackOff", message: `Back-off pulling image "${image}"` }, life);
@@ -213,49 +220,6 @@ export class Lives {
   #again(life: Life): void {
     restarted(life, this.#owner.host.sim.clock.now, this.#owner.host.figures);
     this.#enter(life, "pulling");
-  }
-
-  #pull(life: Life): void {
-    const { images } = this.#owner.host;
-    const decision = decidePull(life.spec, images);
-    for (const note of decision.notes) this.#owner.tell(note, life);
-    switch (decision.decision) {
-      case "use":
-        life.image = decision.image;
-        this.#enter(life, "creating");
-        return;
-      case "pull": {
-        const again = life.pullFailures > 0 || life.crashes > 1 ? "background" : undefined;
-        const pulled = (result: Pulled | PullFailure): void => this.#pulled(life, result);
-        life.timer = images.pull(decision.reference, pulled, again);
-        return;
-      }
-      case "refuse":
-        life.reason = decision.reason;
-        life.message = decision.message;
-        this.beginNext();
-        return;
-    }
-  }
-
-  #pulled(life: Life, result: Pulled | PullFailure): void {
-    const { figures, sim } = this.#owner.host;
-    const { image = "" } = life.spec;
-    if (!isPullFailure(result)) {
-      this.#owner.tell(pulledNote(image, result), life);
-      life.image = result.image;
-      life.pullFailures = 0;
-      this.#enter(life, "creating");
-      return;
-    }
-    const message = pullFailureText(result);
-    const failed = `Failed to pull image "${image}": ${message}`;
-    this.#owner.tell({ type: "Warning", reason: "Failed", message: failed }, life);
-    this.#owner.tell(failedNote("ErrImagePull"), life);
-    life.pullFailures++;
-    life.until = sim.clock.now + backOffAfter(life.pullFailures, figures.imageBackOff);
-    this.#enter(life, "pull-failed", { message });
-    this.beginNext();
   }
 
   #create(life: Life): void {

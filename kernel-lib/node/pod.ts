@@ -190,6 +190,7 @@ export class PodWorker implements LivesOwner {
     const current = this.host.store.get("Pod", this.key);
     const deleted = current?.metadata.uid !== this.uid || current.metadata.deletionTimestamp !== undefined;
     if (deleted) this.terminate(leastGrace);
+    this.#lives.kubeletRestarted();
     if (!this.#ending) this.#renewSandbox();
     else if (!this.#terminal) this.#stopped();
     else if (this.#told) this.#removeLater();

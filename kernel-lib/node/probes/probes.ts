@@ -93,6 +93,11 @@ export class Probes {
     this.#podEnds = true;
   }
 
+  /** The kubelet was started again. */
+  kubeletRestarted(): void {
+    for (const worker of this.#all) worker.delay(this.#owner.asker.random.integer(0, 999_999) / 1_000_000);
+  }
+
   /** The container runs no more. */
   stop(): void {
     this.#container = undefined;

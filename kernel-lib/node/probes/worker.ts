@@ -104,11 +104,21 @@ export class ProbeWorker {
       return;
     }
     const { now } = this.#owner;
+    if (now < this.#anchor) {
+      this.resume();
+      return;
+    }
     this.#anchor = now;
     this.#next = now + this.#period;
     if (this.#onHold || this.#earliest === undefined) return;
     if (now < this.#earliest) this.resume();
     else this.#ask();
+  }
+
+  /** Its kubelet was started again: not all probes of a node are to come at once. @param share of its period, 0 to 1 */
+  delay(share: number): void {
+    this.#anchor = this.#owner.now + Math.round(share * this.#period);
+    this.#next = this.#anchor;
   }
 
   /** The container runs no more. */
