@@ -45,7 +45,7 @@ import { type Load, type LoadOptions, load } from "./load";
 import { externalIpOf, firstPool, installLoadBalancer, metallbApps } from "./loadbalancer";
 import { ipv6Of, type Machine, machinesOf, nodesPrefix } from "./machines";
 import { type CheckedOptions, type ClusterOptions, checkOptions } from "./options";
-import { createOutside, createWorkstation, outsideAddresses } from "./outside";
+import { createOutside, createWorkstation, outsideAddresses, outsideAddresses6 } from "./outside";
 import { clientPlace, nodePlace, workstationPlace } from "./places";
 import { Power } from "./power";
 import { containerExec, processRunner } from "./processes";
@@ -122,7 +122,8 @@ export class Cluster {
     const outside = { router: "192.168.1.1", workstation: "192.168.1.100" };
     const lanHosts = [...Object.entries(outside), ...machines.map(({ name, address }) => [name, address] as const)];
     const names = lanHosts.map(([name, ip]): LanHost => ({ name, ips: dualStack ? [ip, ipv6Of(ip)] : [ip] }));
-    const publicNames: LanHost[] = [{ name: "client.example.net", ips: [outsideAddresses.client] }];
+    const clientIps = [outsideAddresses.client, ...(dualStack ? [outsideAddresses6.client] : [])];
+    const publicNames: LanHost[] = [{ name: "client.example.net", ips: clientIps }];
     serveLanDns(world.upstream, publicNames);
     serveLanDns(this.router, names, publicNames);
     const routerPlace = nodePlace("router", { netns: this.router, files: new Files(this.sim.clock) }, hosts, toolNames);

@@ -8,8 +8,13 @@ import type { Netns } from "../net/netns";
 import type { Network } from "../net/network";
 import { ipv6Of } from "./machines";
 
-/** The addresses of the world outside: of those that RFC 5737 keeps for documentation. */
+/** The addresses of the world outside: of those that RFC 5737 and RFC 3849 keep for documentation. */
 export const outsideAddresses = { client: "198.51.100.10", resolver: "198.51.100.1" } as const;
+export const outsideAddresses6 = { client: "2001:db8:198:51::10", resolver: "2001:db8:198:51::1" } as const;
+
+/** Between the router and the network upstream. */
+const line = { router: "203.0.113.2", upstream: "203.0.113.1", length: 30 } as const;
+const line6 = { router: "2001:db8:203::2", upstream: "2001:db8:203::1", length: 64 } as const;
 
 /** The machines beyond the nodes' network. */
 export interface Outside {
@@ -25,6 +30,7 @@ export interface Outside {
  * ```
  * nodes, workstation ── router ── upstream network ── client
  *  192.168.1.0/24     .1   203.0.113.0/30  .1   198.51.100.0/24
+ *  fd00:192:168:1::/64 ::1 2001:db8:203::/64 ::1 2001:db8:198:51::/64    with both families
  * ```
  * The router knows its own networks, and what a design tells it; all else it sends on. The network upstream knows the
  * nodes' addresses, as a company's does, and no pod's: what comes from one without having been given another address is
@@ -35,38 +41,45 @@ export function createOutside(network: Network, lan: Segment, prefix: number, du
   const router = network.netns("router");
   router.addPhysical("eth0", lan);
   router.addAddress("eth0", parseCidr(`192.168.1.1/${prefix}`));
-  if (dualStack) router.addAddress("eth0", parseCidr("fd00:192:168:1::1/64"));
-  const line = network.segment("internet");
-  router.addPhysical("eth1", line);
-  router.addAddress("eth1", parseCidr("203.0.113.2/30"));
-  router.routes.add({ to: { ip: anyIpv4, length: 0 }, via: parseIp("203.0.113.1"), device: "eth1" });
+  if (dualStack) router.addAddress("eth0", parseCidr(`${ipv6Of("192.168.1.1")}/64`));
+  const wire = network.segment("internet");
+  router.addPhysical("eth1", wire);
   router.sysctl.ipForward = true;
   router.sysctl.ipv6Forward = dualStack;
   const upstream = network.netns("internet");
-  upstream.addPhysical("eth0", line);
-  upstream.addAddress("eth0", parseCidr("203.0.113.1/30"));
-  upstream.routes.add({ to: { ip: anyIpv4, length: 0 }, type: "blackhole" });
-  const nodes = networkOf(parseCidr(`192.168.1.0/${prefix}`));
-  upstream.routes.add({ to: nodes, via: parseIp("203.0.113.2"), device: "eth0" });
+  upstream.addPhysical("eth0", wire);
   upstream.sysctl.ipForward = true;
-  return { router, upstream, client: createClient(network, upstream) };
+  upstream.sysctl.ipv6Forward = dualStack;
+  for (const ends of dualStack ? [line, line6] : [line]) {
+    const any = ends === line ? anyIpv4 : anyIpv6;
+    router.addAddress("eth1", parseCidr(`${ends.router}/${ends.length}`));
+    router.routes.add({ to: { ip: any, length: 0 }, via: parseIp(ends.upstream), device: "eth1" });
+    upstream.addAddress("eth0", parseCidr(`${ends.upstream}/${ends.length}`));
+    upstream.routes.add({ to: { ip: any, length: 0 }, type: "blackhole" });
+    const nodes = parseCidr(ends === line ? `192.168.1.0/${prefix}` : `${ipv6Of("192.168.1.0")}/64`);
+    upstream.routes.add({ to: networkOf(nodes), via: parseIp(ends.router), device: "eth0" });
+  }
+  return { router, upstream, client: createClient(network, upstream, dualStack) };
 }
 
-function createClient(network: Network, upstream: Netns): Netns {
+function createClient(network: Network, upstream: Netns, dualStack: boolean): Netns {
   const clients = network.segment("clients");
   upstream.addPhysical("eth1", clients);
-  upstream.addAddress("eth1", parseCidr(`${outsideAddresses.resolver}/24`));
   const client = network.netns("client");
   client.addPhysical("eth0", clients);
-  client.addAddress("eth0", parseCidr(`${outsideAddresses.client}/24`));
-  client.routes.add({ to: { ip: anyIpv4, length: 0 }, via: parseIp(outsideAddresses.resolver), device: "eth0" });
+  for (const addresses of dualStack ? [outsideAddresses, outsideAddresses6] : [outsideAddresses]) {
+    const [length, any] = addresses === outsideAddresses ? [24, anyIpv4] : [64, anyIpv6];
+    upstream.addAddress("eth1", parseCidr(`${addresses.resolver}/${length}`));
+    client.addAddress("eth0", parseCidr(`${addresses.client}/${length}`));
+    client.routes.add({ to: { ip: any, length: 0 }, via: parseIp(addresses.resolver), device: "eth0" });
+  }
   return client;
 }
 
 /** The network upstream sends these addresses to the router, too: a provider gives them to whom it serves. */
 export function routeUpstream({ router, upstream }: Outside, prefix: string): void {
   const to = parseCidr(prefix);
-  upstream.routes.add({ to, via: parseIp("203.0.113.2"), device: "eth0" });
+  upstream.routes.add({ to, via: parseIp(line.router), device: "eth0" });
   // What of them nobody has would go to and fro between the two.
   router.routes.add({ to, type: "blackhole" });
 }

@@ -228,15 +228,18 @@ export class Routes {
     return undefined;
   }
 
-  /** The routes of a family, as `ip route` lists them (`local`: the other table, which is asked first): default first. */
+  /**
+   * The routes of a family, as `ip route` lists them (`local`: the other table, which is asked first): in IPv4 the default
+   * comes first; in IPv6 a prefix comes after all that are within it, so that the default comes last.
+   */
   list(family: Family = "IPv4", table: "main" | "local" = "main"): readonly Route[] {
     this.#before.all();
     const wanted = family === "IPv4" ? "number" : "bigint";
     if (family === "IPv6") this.#before.ipv6();
     const all = table === "main" ? this.#main() : [...this.#localNets, ...this.#locals.values()];
-    return all
-      .filter(({ to }) => typeof to.ip === wanted)
-      .sort((one, other) => compareIps(one.to.ip, other.to.ip) || one.to.length - other.to.length);
+    const found = all.filter(({ to }) => typeof to.ip === wanted);
+    if (family === "IPv6") return found.sort(({ to: one }, { to: other }) => byTree(one, other));
+    return found.sort(({ to: one }, { to: other }) => compareIps(one.ip, other.ip) || one.length - other.length);
   }
 
   #main(): Route[] {
@@ -342,6 +345,12 @@ function isTwin(one: Route, other: Route): boolean {
 /** IPv6 prefixes are kept beside IPv4 ones, 1000 further on. */
 function bucketKey(to: Cidr): number {
   return to.length + (typeof to.ip === "number" ? 0 : 1000);
+}
+
+/** As the kernel walks its tree of prefixes (ip6_fib.c, fib6_walk): a node after both of its branches. */
+function byTree(one: Cidr, other: Cidr): number {
+  const isNested = one.length < other.length ? contains(one, other.ip) : contains(other, one.ip);
+  return isNested ? other.length - one.length : compareIps(one.ip, other.ip);
 }
 
 function compareIps(one: Ip, other: Ip): number {

@@ -137,3 +137,23 @@ test("a device that goes down loses its IPv6 addresses, and gets only the link-l
   eth0.up = true;
   expect(eth0.addresses.map(formatCidr)).toEqual(["10.244.1.2/24", `${formatIp(linkLocalOf(eth0.mac))}/64`]);
 });
+
+test("routes are listed as a kernel walks them: a prefix after all that are within it, the default last", () => {
+  const netns = pod(overlay(1), "pod-1-2");
+  const prefixes = [
+    "::/0",
+    "2001:db8::/32",
+    "2001::/16",
+    "2001:db8:f000::/48",
+    "2001:db8:1::/48",
+    "fd00::/8",
+    "fd00:1::5/128",
+  ];
+  for (const prefix of prefixes) netns.routes.add({ to: parseCidr(prefix), device: "eth0" });
+  const listed = netns.routes.list("IPv6").map(({ to }) => formatCidr(to));
+  // As ip -6 route of Linux 6 gave them, which had been told them in this order.
+  expect(listed.filter((prefix) => prefixes.includes(prefix))).toEqual([
+    ...["2001:db8:1::/48", "2001:db8:f000::/48", "2001:db8::/32", "2001::/16"],
+    ...["fd00:1::5/128", "fd00::/8", "::/0"],
+  ]);
+});

@@ -15,6 +15,9 @@ interface Peering {
   readonly session: BgpSession;
 }
 
+/** What a session cannot announce, in MetalLB's words. */
+export class BgpError extends Error {}
+
 /** A prefix, and the peers it is meant for; none: all. */
 interface Advertised {
   readonly prefix: string;
@@ -47,7 +50,13 @@ export class BgpAnnouncer {
       this.#peerings.delete(key);
     }
     for (const [key, peer] of peers) if (!this.#peerings.has(key)) this.#open(key, peer);
-    this.#publish();
+    try {
+      this.#publish();
+    } catch (error) {
+      if (!(error instanceof BgpError)) throw error;
+      const msg = "failed to update peers";
+      this.#log("error", "bgp_controller.go:142", { error: error.message, msg, op: "syncPeers" });
+    }
   }
 
   #open(key: string, { spec }: Kinds["BGPPeer"]): void {
@@ -68,7 +77,11 @@ export class BgpAnnouncer {
     this.#peerings.set(key, { config: JSON.stringify(spec), address: peerAddress, session });
   }
 
-  /** Announces a Service's addresses by every advertisement of their pool; gives how to stop. */
+  /**
+   * Announces a Service's addresses by every advertisement of their pool; gives how to stop.
+   * @throws BgpError if one of them is no IPv4 address: sessions of the native implementation carry no others, and whatever
+   * was to be announced stays as it was, of all Services, until this one is announced anew (internal/bgp/native).
+   */
   announce(service: Key, ips: readonly string[], pool: Pool): () => void {
     const advertisements = bgpAdvertisementsOf(this.#store, pool, this.#labels());
     const all = ips.flatMap((ip) =>
@@ -90,11 +103,14 @@ export class BgpAnnouncer {
     this.#peerings.clear();
   }
 
+  /** @throws BgpError */
   #publish(): void {
     const all = [...this.#advertised.values()].flat();
     for (const [key, { session }] of this.#peerings) {
       const name = key.replace(/^.*\//, "");
       const meant = all.filter(({ peers }) => peers.length === 0 || peers.includes(name));
+      const other = meant.find(({ prefix }) => prefix.includes(":"));
+      if (other) throw new BgpError(`cannot advertise non-v4 prefix ${JSON.stringify(other.prefix)}`);
       session.set(new Set(meant.map(({ prefix }) => prefix)));
     }
   }

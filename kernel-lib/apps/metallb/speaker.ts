@@ -7,7 +7,7 @@ import type { Device } from "../../net/device";
 import { standIn } from "../../net/standin";
 import { millisecond, second, type Timer } from "../../sim/clock";
 import type { App, Program } from "../app";
-import { BgpAnnouncer } from "./bgp";
+import { BgpAnnouncer, BgpError } from "./bgp";
 import { ingressOf, metallbVersion } from "./controller";
 import { arpLeader, bgpRefusal } from "./election";
 import { flagOf, isOurs, jsonLog, type Log, type MetallbHost, tell } from "./host";
@@ -151,16 +151,27 @@ class Speaker implements Controller {
       this.#withdraw(key, refusal ?? "loadBalancerIPChanged", protocol);
     }
     if (refusal !== undefined) return;
-    if (this.#announced[protocol].has(key)) {
-      // Which prefixes BGP announces may be other than before.
-      if (protocol === "bgp") announce();
-      return;
-    }
-    this.#announced[protocol].set(key, { ips, stop: announce() });
+    const before = this.#announced[protocol].get(key);
+    // Which prefixes BGP announces may be other than before.
+    if (before && protocol !== "bgp") return;
+    const stop = this.#tried(announce, ips, pool, protocol);
+    if (before || !stop) return;
+    this.#announced[protocol].set(key, { ips, stop });
     const msg = "service has IP, announcing";
     this.#log("info", "main.go:434", { event: "serviceAnnounced", ips, msg, pool: pool.name, protocol });
     const message = `announcing from node ${JSON.stringify(this.#node)} with protocol ${JSON.stringify(protocol)}`;
     tell(this.#host, service, { type: "Normal", reason: "nodeAssigned", message, component });
+  }
+
+  #tried(announce: () => () => void, ips: readonly string[], pool: Pool, protocol: Protocol): (() => void) | undefined {
+    try {
+      return announce();
+    } catch (error) {
+      if (!(error instanceof BgpError)) throw error;
+      const failed = { op: "setBalancer", error: error.message, msg: "failed to announce service" };
+      this.#log("error", "main.go:425", { ips, pool: pool.name, protocol, ...failed });
+      return undefined;
+    }
   }
 
   #withdraw(key: Key, reason: string, only?: Protocol): void {
