@@ -146,7 +146,7 @@ export class Store {
     const asked = (wanted as Write).metadata;
     if (asked.resourceVersion !== old.resourceVersion) throw conflict(resource, old.name);
     if (same(wanted, before)) return before;
-    const respecified = generational.has(kind) && !same((wanted as Write).spec, (before as Write).spec);
+    const respecified = generational.has(kind) && isRespecified(kind, wanted as KubeObject, before as KubeObject);
     const metadata = copyOfMeta(asked) as Writable<Meta>;
     if (asked !== old) {
       metadata.name = old.name;
@@ -369,6 +369,13 @@ function subscribe<K>(lists: Map<K, Followers>, about: K, see: (change: Change) 
   const made = new Followers();
   lists.set(about, made);
   return made.add(see);
+}
+
+/** Whether the generation counts this change: one of the spec; of a slice, which has none, one of anything but metadata. */
+function isRespecified(kind: Kind, now: KubeObject, before: KubeObject): boolean {
+  if (kind !== "EndpointSlice") return !same((now as Write).spec, (before as Write).spec);
+  const [slice, old] = [now as Kinds["EndpointSlice"], before as Kinds["EndpointSlice"]];
+  return !same(slice.endpoints, old.endpoints) || !same(slice.ports, old.ports);
 }
 
 /** Marked for deletion, and nothing is left that it waits for. */

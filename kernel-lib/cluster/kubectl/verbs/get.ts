@@ -40,6 +40,7 @@ export const get: Verb = {
     { name: "sort-by", type: "string" },
     { name: "watch", short: "w", type: "bool" },
     { name: "watch-only", type: "bool" },
+    { name: "output-watch-events", type: "bool" },
     { name: "ignore-not-found", type: "bool" },
     { name: "chunk-size", type: "int" },
     { name: "show-managed-fields", type: "bool" },
@@ -165,24 +166,39 @@ async function watch(context: Context, asked: readonly Asked[], format: Format):
   const allNamespaces = context.flags.is("all-namespaces");
   const options = optionsFor(context, false, resource);
   let widths = "";
-  const show = (objects: readonly KubeObject[], head: boolean): void => {
+  const told = context.flags.is("output-watch-events");
+  const show = (objects: readonly KubeObject[], head: boolean, type = "ADDED"): void => {
     if (objects.length === 0) return;
     if (format.format !== "table") {
-      for (const object of objects) printObject(context, format, object);
+      const wrapped = told && (format.format === "json" || format.format === "yaml");
+      for (const object of objects) printObject(context, format, wrapped ? ({ type, object } as never) : object);
       return;
     }
-    const table = tableRows(context.api, resource.kind, objects as never, options);
+    const table = withEvent(tableRows(context.api, resource.kind, objects as never, options), told ? type : undefined);
     const rows = head && options.headers ? [table.head, ...table.rows] : table.rows;
-    // kubectl remembers the widths of its first table for all that follows.
-    const text = alignRows(widths === "" ? rows : [widths.split("\t"), ...rows]);
-    if (widths === "") widths = widest([table.head, ...table.rows]).join("\t");
-    else rows.length > 0 && context.out(text.slice(text.indexOf("\n") + 1));
-    if (head) context.out(text);
+    // kubectl's columns only grow: what was once wide stays so for all that follows.
+    const known = widths === "" ? [] : [widths.split("\t")];
+    widths = widest([...known, ...rows]).join("\t");
+    const text = alignRows([...known, ...rows]);
+    context.out(known.length > 0 ? text.slice(text.indexOf("\n") + 1) : text);
   };
   const { objects, failed } = findObjects(context, asked, { allNamespaces });
   if (failed) return 1;
   if (!context.flags.is("watch-only")) show(objects, true);
-  return watchObjects(context, resource, one.name, allNamespaces, (object) => show([object], widths === ""));
+  return watchObjects(context, resource, one.name, allNamespaces, (object, type) => {
+    show([object], widths === "", type);
+  });
+}
+
+interface Rows {
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** `--output-watch-events`: what happened stands before each line. */
+function withEvent({ head, rows }: Rows, type: string | undefined): Rows {
+  if (type === undefined) return { head, rows };
+  return { head: ["EVENT", ...head], rows: rows.map((row) => [type, ...row]) };
 }
 
 function widest(rows: readonly (readonly string[])[]): string[] {
