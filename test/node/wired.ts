@@ -11,7 +11,7 @@ import { Network } from "../../kernel-lib/net/network";
 import type { Cni } from "../../kernel-lib/node/cni/cni";
 import { createHostGwCni } from "../../kernel-lib/node/cni/hostgw";
 import { createVxlanCni } from "../../kernel-lib/node/cni/vxlan";
-import type { ExecIn, ExecIn } from "../../kernel-lib/node/exec";
+import type { ExecIn } from "../../kernel-lib/node/exec";
 import { Kubelet } from "../../kernel-lib/node/kubelet";
 import { createNode, type NodeNet } from "../../kernel-lib/node/node";
 import { iptablesMode } from "../../kernel-lib/node/proxy/iptables";
@@ -56,17 +56,22 @@ function recordingRunner(ran: (readonly string[])[]): ProcessRunner {
   };
 }
 
-/** Hooks and probes run in containers: `sleep N` ends well after N seconds, `exit N` ends so after 1 ms. */
+/**
+ * Hooks and probes run in containers: `sleep N` ends well after N seconds, `exit N` ends so after 1 ms, `say TEXT exit N` with
+ * that output; what has a slash in front is not there.
+ */
 function recordingExec(sim: Sim, ran: (readonly string[])[]): ExecIn {
   return (container, argv, told) => {
     ran.push(argv);
     const [, how, count] = /(sleep|exit) ([\d.]+)/.exec(argv.join(" ")) ?? [];
+    const output = argv[0] === "say" ? `${argv[1]}\n` : "";
     const code = how === "exit" ? Number(count) : 0;
+    const problem = `exec: "${argv[0]}": stat ${argv[0]}: no such file or directory`;
     const wait = how === "sleep" ? Number(count) * second : 1000;
     const timer = sim.clock.after(wait, () => tell(code));
     let over = false;
     const tell = (exitCode: number): void => {
-      if (!over) told({ exitCode, output: "" });
+      if (!over) told(argv[0]?.startsWith("/") ? { problem } : { exitCode, output });
       over = true;
       timer.cancel();
     };
@@ -77,19 +82,6 @@ function recordingExec(sim: Sim, ran: (readonly string[])[]): ExecIn {
         timer.cancel();
       },
     };
-  };
-}
-
-/** `exit N` in a command ends it so after a millisecond; what says `hang` never ends; what has a slash in front is not there. */
-function plainExec(sim: Sim): ExecIn {
-  return (_container, argv, told) => {
-    const line = argv.join(" ");
-    if (line.includes("hang")) return { stop: () => {} };
-    const result = line.startsWith("/")
-      ? { problem: `exec: "${argv[0]}": stat ${argv[0]}: no such file or directory` }
-      : { exitCode: Number(/exit (\d+)/.exec(line)?.[1] ?? 0), output: `${line}\n` };
-    const timer = sim.clock.after(1000, () => told(result));
-    return { stop: () => timer.cancel() };
   };
 }
 
