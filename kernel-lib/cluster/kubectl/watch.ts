@@ -1,5 +1,6 @@
 /** Owns following objects as they change: `get -w`, `wait`, `delete`, `rollout status`. */
 import type { KubeObject, Resource } from "../../api/kinds";
+import { keyOf } from "../../api/meta";
 import { matchesAll, parseSelector } from "../../api/selectors";
 import { millisecond, type Time } from "../../sim/clock";
 import type { PauseEnd } from "../driver";
@@ -35,6 +36,42 @@ export async function until(
     if (how === "stopped") return how;
   }
   return "woken";
+}
+
+/**
+ * Hands over an object as it is, then as each write leaves it (undefined: it was deleted), until `see` says that it is
+ * enough (client-go tools/watch: UntilWithSync).
+ */
+export async function followObject(
+  context: Context,
+  object: KubeObject,
+  timeout: Time | undefined,
+  see: (now: KubeObject | undefined) => boolean,
+): Promise<PauseEnd> {
+  const { clock } = context.call.cluster.sim;
+  const end = timeout === undefined ? undefined : clock.now + timeout;
+  const waiting: (KubeObject | undefined)[] = [object];
+  let wakeUp: () => void = () => {};
+  const subscription = context.api.store.followOne(object.kind, keyOf(object), ({ type, object: now }) => {
+    clock.after(notice, () => {
+      waiting.push(type === "DELETED" ? undefined : (now as KubeObject));
+      wakeUp();
+    });
+  });
+  try {
+    for (;;) {
+      while (waiting.length > 0) if (see(waiting.shift())) return "woken";
+      if (end !== undefined && clock.now >= end) return "timeout";
+      const arm = (wake: () => void): undefined => {
+        wakeUp = wake;
+        return undefined;
+      };
+      const left = end === undefined ? undefined : end - clock.now;
+      if ((await context.call.process.pause(arm, left, "foreground")) === "stopped") return "stopped";
+    }
+  } finally {
+    subscription.stop();
+  }
 }
 
 /** Shows every change of the objects asked for, until Ctrl-C; gives its exit code. */

@@ -2,7 +2,7 @@
 import { StatusError } from "../../../../api/errors";
 import type { Kinds } from "../../../../api/kinds";
 import { keyOf } from "../../../../api/meta";
-import { second, type Time } from "../../../../sim/clock";
+import { millisecond, second, type Time } from "../../../../sim/clock";
 import type { Context } from "../../context";
 import { durationOf, goDuration } from "../../flags";
 import { dryRunOf } from "../dryrun";
@@ -13,6 +13,8 @@ type Pod = Kinds["Pod"];
 /** Ctrl-C. */
 export class Stopped extends Error {}
 
+/** From a request to its answer: meanwhile the other pods are asked for. */
+const answerTime = 5 * millisecond;
 const retryPause = 5 * second;
 const pollPause = second;
 /** client-go asks so often by itself where the server names a time (rest.Request, `Retry-After`). */
@@ -90,7 +92,8 @@ function evict(context: Context, each: Going, limit: Limit | undefined): End | u
   }
   if (dryRun) return {};
   each.evicted = true;
-  return poll(context, each, limit);
+  each.next = now + answerTime;
+  return undefined;
 }
 
 function refused(context: Context, each: Going, error: StatusError): End | undefined {

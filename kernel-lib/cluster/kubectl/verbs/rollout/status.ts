@@ -1,10 +1,9 @@
 /** Owns `kubectl rollout status`: it follows a Deployment or DaemonSet until its pods are the wanted ones. */
-import { type Kinds, resourceOf } from "../../../../api/kinds";
-import { keyOf } from "../../../../api/meta";
+import type { Kinds } from "../../../../api/kinds";
 import { Failed } from "../../../shell/tool";
 import type { Context, Verb } from "../../context";
 import { durationOf } from "../../flags";
-import { nextChange } from "../../watch";
+import { followObject } from "../../watch";
 import { objectsMeant, requireObjects } from "../objects";
 import { groupKind, rolloutFlags } from "./change";
 import { revisionsOf } from "./history";
@@ -28,35 +27,32 @@ interface Progress {
   readonly done: boolean;
 }
 
+type Rolled = Kinds["Deployment"] | Kinds["DaemonSet"] | Kinds["StatefulSet"];
+
+/** What it says comes once for each write of the object, be it the same as before. */
 async function follow(context: Context): Promise<number> {
-  const { api, flags } = context;
+  const { flags } = context;
   requireObjects(context, "rollout status");
   const { objects, failed } = objectsMeant(context, flags.args, true);
-  const given = flags.text("timeout");
-  const { clock } = context.call.cluster.sim;
-  const end = given === undefined || durationOf(given) <= 0 ? undefined : clock.now + durationOf(given);
+  const given = durationOf(flags.text("timeout") ?? "0");
+  const watching = !flags.given("watch") || flags.is("watch");
   for (const object of objects) {
     if (object.kind !== "Deployment" && object.kind !== "DaemonSet" && object.kind !== "StatefulSet") {
       throw new Failed(`error: no status viewer has been implemented for ${groupKind(object.kind)}`);
     }
-    let shown = "";
-    for (;;) {
-      const now = api.store.get(object.kind, keyOf(object));
+    const how = await followObject(context, object, given > 0 ? given : undefined, (now) => {
       if (!now) throw new Failed("error: object has been deleted");
-      const { text, done } = progressOf(context, now);
-      if (text !== shown) context.out(`${text}\n`);
-      shown = text;
-      if (done || (flags.given("watch") && !flags.is("watch"))) break;
-      const left = end === undefined ? undefined : end - clock.now;
-      if (left !== undefined && left <= 0) throw new Failed("error: timed out waiting for the condition");
-      const how = await nextChange(context, resourceOf(object.kind), left);
-      if (how === "stopped") return 130;
-    }
+      const { text, done } = progressOf(context, now as Rolled);
+      context.out(`${text}\n`);
+      return done || !watching;
+    });
+    if (how === "timeout") throw new Failed("error: timed out waiting for the condition");
+    if (how === "stopped") return 130;
   }
   return failed ? 1 : 0;
 }
 
-function progressOf(context: Context, now: Kinds["Deployment"] | Kinds["DaemonSet"] | Kinds["StatefulSet"]): Progress {
+function progressOf(context: Context, now: Rolled): Progress {
   if (now.kind === "Deployment") return deploymentProgress(context, now);
   return now.kind === "DaemonSet" ? daemonSetProgress(now) : statefulSetProgress(now);
 }
