@@ -94,12 +94,48 @@ spec:
       - {name: w, image: busybox, command: [sh, -c, "echo $JOB_COMPLETION_INDEX"]}
 `;
 
+const probed = `apiVersion: v1
+kind: Pod
+metadata: {name: probed, labels: {app: probed}}
+spec:
+  readinessGates: [{conditionType: example.com/lb}]
+  initContainers:
+  - {name: setup, image: busybox, command: [sh, -c, "true\\nexit 0"]}
+  - name: side
+    image: nginx
+    restartPolicy: Always
+    startupProbe: {httpGet: {port: 80, path: "/?up#1"}, periodSeconds: 2}
+  containers:
+  - name: main
+    image: busybox
+    command: [sleep, "36000"]
+    envFrom: [{configMapRef: {name: none, optional: true}}, {prefix: P_, secretRef: {name: none, optional: true}}]
+    env:
+    - {name: NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+    - {name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
+    - {name: KEY, valueFrom: {secretKeyRef: {name: none, key: k, optional: true}}}
+    readinessProbe: {exec: {command: [sh, -c, "exit 0"]}, periodSeconds: 3, successThreshold: 2}
+    livenessProbe: {grpc: {port: 9090}, initialDelaySeconds: 600}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: failing}
+spec:
+  containers:
+  - name: web
+    image: nginx
+    ports: [{containerPort: 80, name: http}]
+    livenessProbe: {httpGet: {port: http, path: /none, host: ""}, periodSeconds: 1, failureThreshold: 2}
+    readinessProbe: {tcpSocket: {port: http}, timeoutSeconds: 2}
+`;
+
 const head = "apiVersion: v1\nkind: ConfigMap\n";
 const files = {
   "web.yaml": web,
   "one.yaml": one,
   "db.yaml": db,
   "idx.yaml": indexed,
+  "probed.yaml": probed,
   "three.yaml": `apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web, labels: {app: web}}
@@ -202,6 +238,20 @@ function judged(name: string, lines: readonly string[]): void {
 test("the judge is here", (context) => requireOrSkip(context, version !== undefined, missing));
 
 describe.skipIf(version === undefined)("our kubectl prints what a real one prints", () => {
+  judged("probes, sidecars and readiness gates", [
+    "apply -f probed.yaml",
+    "get pods",
+    "describe pod probed",
+    "get pods -o wide",
+    "get pods --no-headers",
+    "get pods -o name",
+    "get pod failing -o jsonpath='{.status.containerStatuses[0].started}'",
+    "get pods --show-labels",
+    "get pods -l app=probed",
+    "describe pod probed",
+    "describe pod failing",
+    "get pod probed -o jsonpath='{.status.conditions}'",
+  ]);
   judged("what is made without a server", [
     "create deployment web --image=nginx --dry-run=client -o yaml",
     "create deployment web --image=registry.k8s.io/echoserver:1.10 --replicas=3 --port=8080 --dry-run=client -o yaml",
@@ -733,6 +783,11 @@ describe.skipIf(version === undefined)("our kubectl prints what a real one print
     "delete svc -l no=such",
     "delete svc -l no=such --ignore-not-found",
     "delete svc nope --cascade=nope",
+    "delete svc nope --now --grace-period=5",
+    "delete svc nope --force --grace-period=5",
+    "delete svc nope --force",
+    "delete svc nope --grace-period=x",
+    "delete svc --all --field-selector=metadata.name=x",
     "create -f number.yaml",
     "create -f scalars.yaml --dry-run=client --validate=false -o json",
     "apply -f nameless.yaml",

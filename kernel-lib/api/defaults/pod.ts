@@ -42,6 +42,8 @@ function defaultContainer(container: Writable<Container>, hostNetwork: boolean):
     const reference = variable.valueFrom?.fieldRef;
     if (reference) reference.apiVersion ??= "v1";
   }
+  // ContainerStopSignals (KEP-4960) is off in v1.36: the field is dropped without a word (dropDisabledFields).
+  if (container.lifecycle && "stopSignal" in container.lifecycle) delete container.lifecycle.stopSignal;
   for (const hook of [container.lifecycle?.postStart, container.lifecycle?.preStop]) {
     if (hook?.httpGet) {
       hook.httpGet.path ||= "/";

@@ -46,8 +46,8 @@ async function deleteObjects(context: Context): Promise<number> {
   if (!Object.hasOwn(propagations, cascade)) {
     throw new Failed(`error: invalid cascade value (${cascade}). Must be "background", "foreground", or "orphan"`);
   }
+  const grace = graceOf(context, () => checkArguments(context));
   const { objects, failed } = objectsToDelete(context);
-  const grace = graceOf(context);
   const dryRun = dryRunOf(flags);
   const deleted: KubeObject[] = [];
   for (const object of objects) {
@@ -80,13 +80,17 @@ async function deleteObjects(context: Context): Promise<number> {
   return failed ? 1 : 0;
 }
 
-/** The grace period that is asked for, in seconds; undefined: each pod's own (Complete and Validate in cmd/delete/delete.go). */
-function graceOf({ flags, err }: Context): number | undefined {
+/**
+ * The grace period that is asked for, in seconds; undefined: each pod's own (Complete and Validate in cmd/delete/delete.go).
+ * @param between what else is looked at between the two
+ */
+function graceOf({ flags, err }: Context, between: () => void): number | undefined {
   const given = flags.number("grace-period") ?? -1;
   const force = flags.is("force");
   if (flags.is("now") && given !== -1) {
     throw new Failed("error: --now and --grace-period cannot be specified together");
   }
+  between();
   const grace = flags.is("now") ? 1 : given;
   if (force && grace > 0) {
     throw new Failed("error: --force and --grace-period greater than 0 cannot be specified together");
@@ -96,6 +100,26 @@ function graceOf({ flags, err }: Context): number | undefined {
     "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.\n",
   );
   return 0;
+}
+
+/** @throws Failed unless it is said what is meant, by a file, a name, or a selector */
+function checkArguments({ flags }: Context): void {
+  if (flags.given("filename")) return;
+  if (flags.is("all") && (flags.text("selector") || flags.text("field-selector"))) {
+    throw new Failed("error: setting 'all' parameter but found a non empty selector. ");
+  }
+  const asked = readArguments(flags.args);
+  if (asked.length === 0) {
+    const selected = flags.is("all") || flags.given("selector") || flags.given("field-selector");
+    throw new Failed(selected ? "error: at least one resource must be specified to use a selector" : nothingNamed);
+  }
+  const unnamed = asked.some(({ name }) => name === undefined);
+  if (unnamed && !flags.is("all") && !flags.given("selector") && !flags.given("field-selector")) {
+    throw new Failed("error: resource(s) were provided, but no name was specified");
+  }
+  if (!unnamed && flags.is("all")) {
+    throw new Failed("error: name cannot be provided when a selector is specified");
+  }
 }
 
 function objectsToDelete(context: Context): { readonly objects: readonly KubeObject[]; readonly failed: boolean } {
@@ -116,21 +140,7 @@ function objectsToDelete(context: Context): { readonly objects: readonly KubeObj
     }
     return { objects, failed };
   }
-  if (flags.is("all") && (flags.text("selector") || flags.text("field-selector"))) {
-    throw new Failed("error: setting 'all' parameter but found a non empty selector. ");
-  }
   const asked = readArguments(flags.args);
-  if (asked.length === 0) {
-    const selected = flags.is("all") || flags.given("selector") || flags.given("field-selector");
-    throw new Failed(selected ? "error: at least one resource must be specified to use a selector" : nothingNamed);
-  }
-  const unnamed = asked.some(({ name }) => name === undefined);
-  if (unnamed && !flags.is("all") && !flags.given("selector") && !flags.given("field-selector")) {
-    throw new Failed("error: resource(s) were provided, but no name was specified");
-  }
-  if (!unnamed && flags.is("all")) {
-    throw new Failed("error: name cannot be provided when a selector is specified");
-  }
   const quiet = flags.is("ignore-not-found") ? { ...context, err: () => {} } : context;
   const { objects, failed } = findObjects(quiet, asked, { allNamespaces: flags.is("all-namespaces") });
   return { objects, failed: failed && !flags.is("ignore-not-found") };
