@@ -124,9 +124,9 @@ spec:
   containers:
   - name: web
     image: nginx
-    ports: [{containerPort: 80, name: http}]
-    livenessProbe: {httpGet: {port: http, path: /none, host: ""}, periodSeconds: 1, failureThreshold: 2}
-    readinessProbe: {tcpSocket: {port: http}, timeoutSeconds: 2}
+    ports: [{containerPort: 80}]
+    livenessProbe: {httpGet: {port: 80, path: /none, host: ""}, periodSeconds: 1, failureThreshold: 2}
+    readinessProbe: {tcpSocket: {port: 80}, timeoutSeconds: 2}
 `;
 
 const head = "apiVersion: v1\nkind: ConfigMap\n";
