@@ -178,6 +178,8 @@ export class PodWorker implements LivesOwner {
     this.#ends?.cancel();
     for (const killing of this.#killings?.values() ?? []) killing.cancel();
     for (const hook of this.#hooks?.values() ?? []) hook.cut();
+    this.#killings = undefined;
+    this.#hooks = undefined;
     if (this.#over) return;
     this.#sandbox.remove();
     for (const { container } of this.lives) container?.signal("SIGKILL");

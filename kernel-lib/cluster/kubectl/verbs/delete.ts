@@ -129,6 +129,12 @@ function objectsToDelete(context: Context): { readonly objects: readonly KubeObj
     let failed = false;
     for (const { resource, manifest, source } of readFiles(context)) {
       const meta = (manifest.object.metadata ?? {}) as { readonly name?: string; readonly namespace?: string };
+      if (dryRunOf(flags) === "client") {
+        // Nobody is asked whether there is such an object.
+        const where = resource.namespaced ? { namespace: meta.namespace ?? context.namespace } : {};
+        objects.push({ ...manifest.object, metadata: { ...meta, ...where } } as unknown as KubeObject);
+        continue;
+      }
       try {
         objects.push(context.api.get(resource.kind, meta.namespace ?? context.namespace, meta.name ?? ""));
       } catch (error) {
