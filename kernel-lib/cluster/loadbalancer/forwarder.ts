@@ -11,6 +11,7 @@ import type { Netns } from "../../net/netns";
 import { second } from "../../sim/clock";
 import type { PublicAddresses } from "./addresses";
 import { type HealthCheck, HealthChecks } from "./health";
+import { Persistence } from "./persistence";
 
 /** kube-proxy's own health, where the Service has no port for it. */
 const proxyHealthPort = 10256;
@@ -43,6 +44,9 @@ export class Forwarder implements CloudBalancer {
     // The five-tuple decides (session affinity NONE).
     ground.netns.sysctl.ipForward = true;
     ground.netns.sysctl.fibMultipathHashPolicy = 1;
+    new Persistence(ground.netns, (vip, node) => {
+      return [...this.#all.values()].some((one) => one.vip === vip && [...one.nodes.values()].includes(node));
+    });
   }
 
   ensure(key: Key, service: Kinds["Service"], names: readonly string[]): readonly Ingress[] {

@@ -5,7 +5,7 @@ import { HttpReader } from "../../apps/http";
 import type { Ip } from "../../net/address";
 import type { Netns } from "../../net/netns";
 import { tellLife } from "../../node/lifeevents";
-import type { Timer } from "../../sim/clock";
+import type { Time, Timer } from "../../sim/clock";
 
 /** What is asked of each node, and how often. */
 export interface HealthCheck extends HealthCheckFigures {
@@ -26,6 +26,7 @@ interface Checked {
   isHealthy: boolean;
   /** The length of the present run of answers that say otherwise. */
   against: number;
+  timer: Timer | undefined;
 }
 
 /** The nodes of one load balancer. */
@@ -35,7 +36,6 @@ export class HealthChecks {
   readonly #changed: () => void;
   #check: HealthCheck | undefined;
   #nodes = new Map<string, Checked>();
-  #timer: Timer | undefined;
 
   constructor(netns: Netns, of: Balancing, changed: () => void) {
     this.#netns = netns;
@@ -54,28 +54,38 @@ export class HealthChecks {
     const same = this.#check?.port === check.port;
     this.#check = check;
     const before = this.#nodes;
-    this.#nodes = new Map(
-      [...nodes].map(([name, ip]) => [
-        name,
-        (same && before.get(name)) || { ip, isHealthy: before.get(name)?.isHealthy ?? false, against: 0 },
-      ]),
-    );
-    if (this.#timer && same) return;
-    this.#timer?.cancel();
-    this.#round();
+    this.#nodes = new Map();
+    for (const [name, ip] of nodes) {
+      const known = before.get(name);
+      if (same && known) {
+        this.#nodes.set(name, known);
+        before.delete(name);
+      } else this.#begin(name, { ip, isHealthy: known?.isHealthy ?? false, against: 0, timer: undefined });
+    }
+    for (const { timer } of before.values()) timer?.cancel();
   }
 
   stop(): void {
-    this.#timer?.cancel();
+    for (const { timer } of this.#nodes.values()) timer?.cancel();
     this.#check = undefined;
     this.#nodes = new Map();
   }
 
-  #round(): void {
+  /** It is asked at once, and from then on at its own beat: the checks of nodes are not made all at the same moment. */
+  #begin(name: string, node: Checked): void {
+    const { balancer, service } = this.#of;
+    const { random } = this.#netns.network.sim;
+    this.#nodes.set(name, node);
+    const interval = this.#check?.interval ?? 1;
+    this.#beat(name, node, random.fork(`health/${balancer}/${service}/${name}`).integer(1, interval));
+  }
+
+  #beat(name: string, node: Checked, next: Time): void {
     const check = this.#check;
     if (!check) return;
-    this.#timer = this.#netns.network.sim.clock.after(check.interval, () => this.#round(), "background");
-    for (const [name, node] of this.#nodes) this.#ask(check, name, node);
+    const { clock } = this.#netns.network.sim;
+    node.timer = clock.after(next, () => this.#beat(name, node, check.interval), "background");
+    this.#ask(check, name, node);
   }
 
   #ask(check: HealthCheck, name: string, node: Checked): void {
@@ -117,6 +127,7 @@ export class HealthChecks {
   }
 
   #answered(check: HealthCheck, name: string, node: Checked, well: boolean): void {
+    if (this.#nodes.get(name) !== node) return;
     if (well === node.isHealthy) {
       node.against = 0;
       return;
