@@ -119,7 +119,7 @@ for (const backend of wanted) {
   }
 }
 
-describe.each(backends)("%s", { timeout: 120_000 }, (backend) => {
+describe.each(backends)("%s", { timeout: 180_000 }, (backend) => {
   test.for(versions)(
     "IPv%i: every cell of the table is what the statement has, and two share evenly",
     async (version, context) => {

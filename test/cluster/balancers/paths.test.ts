@@ -36,7 +36,7 @@ beforeAll(async () => {
       made.set(`${lb} ${mode}`, { ...ground, vipOf: await serve(ground) });
     }
   }
-}, 120_000);
+}, 240_000);
 
 function groundIn(lb: GroundName, mode: ModeName): Made {
   const found = made.get(`${lb} ${mode}`);
@@ -99,7 +99,7 @@ function ownerOf(cluster: Ground["cluster"], ip: FlowResult["source"]): string {
   return cluster.network.namespaces.get("load-balancer")?.routes.isLocal(ip) ? "balancer" : formatIp(ip);
 }
 
-describe.each(modeNames)("%s", (mode) => {
+describe.each(modeNames)("%s", { timeout: 60_000 }, (mode) => {
   test.each(grounds)(
     "%s: by whom a packet comes in, who answers, and whom they see, is what the documents say",
     (lb) => {

@@ -143,7 +143,7 @@ function addressesOf({ cluster }: Ground, node: string): readonly string[] {
 }
 
 describe.each(modeNames)("%s", (mode) => {
-  test.each(grounds)("%s: whose address is seen, and who answers", { timeout: 60_000 }, async (lb) => {
+  test.each(grounds)("%s: whose address is seen, and who answers", { timeout: 120_000 }, async (lb) => {
     const ground = await start(lb, mode);
     const { cluster } = ground;
     await fc.assert(

@@ -12,7 +12,7 @@ import { endpointNamed, grid } from "./table";
 const sites = new Map<ModeName, Site>();
 beforeAll(async () => {
   for (const mode of modeNames) sites.set(mode, await siteIn(mode, policies));
-}, 60_000);
+}, 180_000);
 
 function siteOf(mode: ModeName): Site {
   const site = sites.get(mode);
@@ -78,7 +78,7 @@ function ownerOf(site: Site, ip: FlowResult["source"], sent: FlowResult["source"
   return owner?.name ?? formatIp(ip);
 }
 
-describe.each(modeNames)("%s", (mode) => {
+describe.each(modeNames)("%s", { timeout: 60_000 }, (mode) => {
   test("who answers, and whose address they see, is what the policies mean", () => {
     const site = siteOf(mode);
     const all = cells(site, mode);
