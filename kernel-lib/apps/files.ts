@@ -10,6 +10,13 @@ export interface FileEntry {
   readonly modified: Time;
 }
 
+/** A symbolic link. */
+export interface LinkEntry {
+  /** As it was written: from the root, or from the folder that the link is in. */
+  readonly target: string;
+  readonly modified: Time;
+}
+
 /** Another tree that is seen at a folder: a volume, or a part of it. */
 interface Mount {
   readonly files: Files;
@@ -32,6 +39,7 @@ export class Files {
   readonly #files = new Map<string, FileEntry>();
   readonly #folders = new Map<string, Time>([["/", 0]]);
   readonly #mounts = new Map<string, Mount>();
+  readonly #links = new Map<string, LinkEntry>();
   readonly #watches: Watch[] = [];
 
   /** @param initial path → text: what the image brings */
@@ -64,6 +72,20 @@ export class Files {
     return tree.#files.get(at);
   }
 
+  /** The link at a path, itself; undefined if there is none. */
+  link(path: string): LinkEntry | undefined {
+    const [tree, at] = this.#tree(path, false);
+    return tree.#links.get(at);
+  }
+
+  /** Makes a symbolic link, and the folders that lead to it; one that is there is replaced at once (rename(2)). */
+  makeLink(path: string, target: string): void {
+    const [tree, at] = this.#tree(path, false);
+    tree.makeFolder(at.slice(0, at.lastIndexOf("/")) || "/");
+    tree.#links.set(at, { target, modified: this.#clock.now });
+    tree.#tell(at);
+  }
+
   /** Writes a file, and the folders that lead to it. */
   write(path: string, text: string, mode = this.entry(path)?.mode ?? 0o644): void {
     const [tree, at] = this.#tree(path);
@@ -92,10 +114,14 @@ export class Files {
     }
   }
 
-  /** Removes a file, or a folder with all that is in it; false if there is neither, or something is mounted there. */
+  /** Removes a file, a link, or a folder with all that is in it; false if there is none, or something is mounted there. */
   remove(path: string): boolean {
-    const [tree, at] = this.#tree(path);
+    const [tree, at] = this.#tree(path, false);
     if (tree !== this) return !this.isMount(path) && tree.remove(at);
+    if (this.#links.delete(at)) {
+      this.#tell(at);
+      return true;
+    }
     const inside = `${at}/`;
     if ([...this.#mounts.keys()].some((mount) => mount.startsWith(inside))) return false;
     let found = this.#files.delete(at);
@@ -105,6 +131,7 @@ export class Files {
     }
     found = true;
     for (const file of [...this.#files.keys()]) if (file.startsWith(inside)) this.#files.delete(file);
+    for (const link of [...this.#links.keys()]) if (link.startsWith(inside)) this.#links.delete(link);
     for (const folder of [...this.#folders.keys()]) if (folder.startsWith(inside)) this.#folders.delete(folder);
     this.#tell(at);
     return found;
@@ -128,7 +155,7 @@ export class Files {
     if (!this.#folders.has(at)) return undefined;
     const inside = at === "/" ? "/" : `${at}/`;
     const names = new Set<string>();
-    for (const known of [...this.#files.keys(), ...this.#folders.keys()]) {
+    for (const known of [...this.#files.keys(), ...this.#folders.keys(), ...this.#links.keys()]) {
       if (!known.startsWith(inside) || known === at) continue;
       const rest = known.slice(inside.length);
       names.add(rest.split("/")[0] as string);
@@ -145,8 +172,44 @@ export class Files {
     return own.sort();
   }
 
-  /** The tree that a path leads to, and where in it: this one, unless a mount is on the way. */
-  #tree(path: string): readonly [tree: Files, at: string] {
+  /** Whether there is a symbolic link anywhere: nearly always there is none. */
+  get #linked(): boolean {
+    if (this.#links.size > 0) return true;
+    for (const { files } of this.#mounts.values()) if (files.#linked) return true;
+    return false;
+  }
+
+  /** A path without the links on its way; with `last` its last part, too, may be one. */
+  #followed(path: string, last: boolean): string {
+    let at = normal(path);
+    for (let hops = 0; hops < mostHops; hops++) {
+      const found = this.#firstLink(at, last);
+      if (!found) return at;
+      const { end, target } = found;
+      const from = target.startsWith("/") ? "" : at.slice(0, at.lastIndexOf("/", end - 1));
+      at = normal(`${from}/${target}${at.slice(end)}`);
+    }
+    return at;
+  }
+
+  #firstLink(at: string, last: boolean): { readonly end: number; readonly target: string } | undefined {
+    for (let end = at.indexOf("/", 1); ; end = at.indexOf("/", end + 1)) {
+      const whole = end < 0;
+      if (whole && !last) return undefined;
+      const [tree, there] = this.#mounted(whole ? at : at.slice(0, end));
+      const link = tree.#links.get(there);
+      if (link) return { end: whole ? at.length : end, target: link.target };
+      if (whole) return undefined;
+    }
+  }
+
+  /** The tree that a path leads to, and where in it, through links; with `last` false a link at its end stays one. */
+  #tree(path: string, last = true): readonly [tree: Files, at: string] {
+    return this.#mounted(this.#linked ? this.#followed(path, last) : path);
+  }
+
+  /** The tree that a path is in: this one, unless a mount is on the way. */
+  #mounted(path: string): readonly [tree: Files, at: string] {
     const at = normal(path);
     let longest = "";
     let found: Mount | undefined;
@@ -155,9 +218,12 @@ export class Files {
       longest = mount;
       found = there;
     }
-    return found ? found.files.#tree(`${found.base}${at.slice(longest.length)}` || "/") : [this, at];
+    return found ? found.files.#mounted(`${found.base}${at.slice(longest.length)}` || "/") : [this, at];
   }
 }
+
+/** So many links on one way are taken for a circle (path_resolution(7)). */
+const mostHops = 40;
 
 /** `/a/./b/../c/` → `/a/c`. A relative path is taken from the root. */
 function normal(path: string): string {

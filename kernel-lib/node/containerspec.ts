@@ -8,14 +8,16 @@ import type { Image } from "../apps/image";
 import { formatIp } from "../net/address";
 import type { Netns } from "../net/netns";
 import type { Sim } from "../sim/sim";
+import type { PayloadFolders } from "./atomicwriter";
 import type { ContainerSpec } from "./container";
 import { containerEnv, expand } from "./env";
 import type { KernelNumbers, Namespaces } from "./kernelnumbers";
 import type { NodeNet } from "./node";
+import { isTokenVolume } from "./payload";
 import { hostnameOf, podFiles } from "./podfiles";
 import { isProbed } from "./probes/probes";
 import type { SpecContainer } from "./stages";
-import { followMounts, mountedFiles, type VolumeTree } from "./volumes";
+import { followMounts, mountCopies, type VolumeTree } from "./volumes";
 
 /** What of the kubelet goes into a container. */
 export interface ContainerHost {
@@ -42,6 +44,8 @@ export interface ContainerPlace {
   readonly services: () => ReadonlyMap<string, string>;
   /** The tree that a volume of the pod is, and the folder in it; undefined for what is copied into the container or unknown. */
   volume(name: string): VolumeTree | undefined;
+  /** Where the copies of its pod's volumes lie. */
+  readonly folders: PayloadFolders;
 }
 
 /** What a node asks that has no resolv.conf: the router of its network. */
@@ -65,7 +69,10 @@ export function containerSpec(spec: SpecContainer, image: Image, place: Containe
   const args = spec.args?.length ? words(spec.args) : command ? [] : image.command;
   const nodeResolver = host.files?.read("/etc/resolv.conf") ?? usualResolver;
   const written = podFiles({ pod, podIps, nodeName: node.name, clusterDomain, dnsIp, nodeResolver });
-  const files = new Files(sim.clock, { ...image.files, ...mountedFiles(spec, pod, store), ...written });
+  const files = new Files(sim.clock, image.files);
+  const copies = { pod, sim, store, folders: place.folders };
+  mountCopies(spec, copies, files);
+  for (const [path, text] of Object.entries(written)) files.write(path, text);
   for (const { name, mountPath, subPath = "" } of spec.volumeMounts ?? []) {
     const tree = place.volume(name);
     if (tree) files.mount(mountPath, tree.files, `${tree.base}/${subPath}`);
@@ -92,7 +99,7 @@ export function containerSpec(spec: SpecContainer, image: Image, place: Containe
       cgroup: numbers.nextNamespace("cgroup"),
     },
     numbers,
-    followMounts: () => followMounts(spec, pod, { sim, store }, files),
+    followMounts: () => followMounts(spec, copies, files),
   };
 }
 
@@ -110,7 +117,7 @@ export function isPlain({ spec }: Kinds["Pod"]): boolean {
   const [container] = spec.containers;
   if (!container || spec.containers.length > 1 || spec.initContainers?.length || spec.hostNetwork) return false;
   if (container.lifecycle || isProbed(container)) return false;
-  if (spec.volumes?.some((volume) => !volume.projected && !volume.emptyDir)) return false;
+  if (spec.volumes?.some((volume) => !isTokenVolume(volume) && !volume.emptyDir)) return false;
   if (container.envFrom?.length || container.env?.some(({ valueFrom }) => valueFrom)) return false;
   if (container.ports?.some(({ hostPort }) => hostPort)) return false;
   return ![...(container.command ?? []), ...(container.args ?? [])].some((word) => word.includes("$("));

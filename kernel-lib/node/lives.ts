@@ -10,6 +10,7 @@ import { isSidecar } from "./ending/order";
 import { EnvError } from "./env";
 import { pullImage } from "./imagepull";
 import { tellLife } from "./lifeevents";
+import { MountError } from "./payload";
 import type { PodHost } from "./pod";
 import { isProbed, Probes } from "./probes/probes";
 import { crashNote, failedNote, type Note } from "./pull";
@@ -17,7 +18,7 @@ import { afterEnd, isRestarted, restarted } from "./restarts";
 import type { Sandbox } from "./sandbox";
 import { serviceEnv } from "./serviceenv";
 import { isStarted, type Life, newLife, type Stage, stages } from "./stages";
-import { MountError, type PodVolumes } from "./volumes";
+import type { PodVolumes } from "./volumes";
 
 type Pod = Kinds["Pod"];
 
@@ -260,6 +261,7 @@ export class Lives {
         return connected.netns;
       },
       volume: (name: string) => volumes.tree(this.#owner.pod, name),
+      folders: volumes.folders(host.sim, this.#owner.uid),
     };
   }
 

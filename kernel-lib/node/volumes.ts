@@ -1,6 +1,6 @@
 /**
- * Owns what volumes bring to containers: ConfigMaps and Secrets are copied into each, and copied again when they change; an
- * emptyDir and a hostPath are trees of files that those who mount them share.
+ * Owns what volumes bring to containers: ConfigMaps, Secrets and fields are copied into each, and copied again when they
+ * change; an emptyDir and a hostPath are trees of files that those who mount them share.
  */
 import type { Kinds } from "../api/kinds";
 import type { Store } from "../api/store";
@@ -8,11 +8,12 @@ import type { Closable } from "../apps/app";
 import { Files } from "../apps/files";
 import { type Clock, minute } from "../sim/clock";
 import type { Sim } from "../sim/sim";
-import { dataOf } from "./data";
+import { PayloadFolders, writePayload } from "./atomicwriter";
+import { MountError, payloadOf, shownBy } from "./payload";
 import type { SpecContainer } from "./stages";
 
 type Pod = Kinds["Pod"];
-type Volume = NonNullable<Pod["spec"]["volumes"]>[number];
+type Mount = NonNullable<SpecContainer["volumeMounts"]>[number];
 
 /** A volume that is a tree of files: the tree, and the folder in it. */
 export interface VolumeTree {
@@ -25,11 +26,18 @@ export class PodVolumes {
   readonly #clock: Clock;
   readonly #nodeFiles: Files | undefined;
   #empty: Map<string, Files> | undefined;
+  #folders: PayloadFolders | undefined;
 
   /** @param nodeFiles what hostPath volumes show */
   constructor(clock: Clock, nodeFiles: Files | undefined) {
     this.#clock = clock;
     this.#nodeFiles = nodeFiles;
+  }
+
+  /** Where the copies of its volumes lie. */
+  folders(sim: Sim, uid: string): PayloadFolders {
+    this.#folders ??= new PayloadFolders(sim, uid);
+    return this.#folders;
   }
 
   /** The tree of a volume; undefined for kinds that are copied, and for a hostPath that is one file. */
@@ -47,81 +55,69 @@ export class PodVolumes {
   }
 }
 
-/** A volume cannot be mounted: a FailedMount event with this message, and another try. */
-export class MountError extends Error {}
-
-/** Path → text of all ConfigMap and Secret volumes that a container mounts. Other kinds of volumes bring nothing. @throws MountError */
-export function mountedFiles(spec: SpecContainer, pod: Pod, store: Store): { readonly [path: string]: string } {
-  const files: Record<string, string> = {};
-  for (const mount of spec.volumeMounts ?? []) {
-    const volume = pod.spec.volumes?.find(({ name }) => name === mount.name);
-    if (!volume) continue;
-    for (const [path, text] of Object.entries(volumeFiles(volume, pod, store))) {
-      if (mount.subPath === undefined) files[`${mount.mountPath.replace(/\/$/, "")}/${path}`] = text;
-      else if (mount.subPath === path) files[mount.mountPath] = text;
-    }
-  }
-  return files;
+/** What copied volumes are made from. */
+export interface MountSource {
+  readonly pod: Pod;
+  readonly sim: Sim;
+  readonly store: Store;
+  readonly folders: PayloadFolders;
 }
 
-function volumeFiles(volume: Volume, pod: Pod, store: Store): { readonly [path: string]: string } {
-  const { configMap, secret } = volume;
-  const name = configMap?.name ?? secret?.secretName;
-  if (name === undefined) return {};
-  const kind = configMap ? "ConfigMap" : "Secret";
-  const data = dataOf(store, kind, pod.metadata.namespace ?? "default", name);
-  const { items, optional } = configMap ?? secret ?? {};
-  const failed = (why: string): MountError =>
-    new MountError(`MountVolume.SetUp failed for volume "${volume.name}" : ${why}`);
-  if (!data) {
-    if (optional) return {};
-    throw failed(`${kind.toLowerCase()} "${name}" not found`);
+/** Puts all copied volumes that a container mounts into its files; what the image has there is hidden. @throws MountError */
+export function mountCopies(spec: SpecContainer, source: MountSource, files: Files): void {
+  const mounts = [...(spec.volumeMounts ?? [])].sort((one, other) => depth(one) - depth(other));
+  for (const mount of mounts) mountCopy(mount, source, files);
+}
+
+function depth({ mountPath }: Mount): number {
+  return mountPath.split("/").length;
+}
+
+function mountCopy({ name, mountPath, subPath }: Mount, { pod, store, folders }: MountSource, files: Files): void {
+  const volume = pod.spec.volumes?.find((one) => one.name === name);
+  const payload = volume && payloadOf(volume, pod, store);
+  if (!payload) return;
+  const target = mountPath.replace(/\/$/, "");
+  if (!subPath) {
+    if (!files.link(`${target}/..data`)) files.remove(target);
+    writePayload(files, target, folders.folderFor(name, payload), payload);
+    return;
   }
-  if (!items) return data;
-  const chosen: Record<string, string> = {};
-  for (const { key, path } of items) {
-    const text = Object.hasOwn(data, key) ? data[key] : undefined;
-    if (text === undefined && !optional) throw failed(`references non-existent ${kind.toLowerCase()} key: ${key}`);
-    if (text !== undefined) chosen[path] = text;
+  // What a subPath shows is bound to the file that was there, and follows nothing.
+  const part = subPath.replace(/\/$/, "");
+  const file = payload.get(part);
+  if (file) files.write(target, file.text, file.mode);
+  for (const [path, { text, mode }] of payload) {
+    if (path.startsWith(`${part}/`)) files.write(`${target}${path.slice(part.length)}`, text, mode);
   }
-  return chosen;
 }
 
 /** How often a kubelet brings what it has copied up to date (its sync period). */
 const syncPeriod = minute;
 
-/** Brings a container's ConfigMaps and Secrets up to date some time after they change, until closed; not what `subPath` shows. */
-export function followMounts(
-  spec: SpecContainer,
-  pod: Pod,
-  { sim, store }: { readonly sim: Sim; readonly store: Store },
-  files: Files,
-): Closable | undefined {
+/** Brings a container's copies up to date some time after what they show has changed, until closed; not what `subPath` shows. */
+export function followMounts(spec: SpecContainer, source: MountSource, files: Files): Closable | undefined {
+  const { pod, sim, store } = source;
   const whole = (spec.volumeMounts ?? []).filter(({ subPath }) => !subPath);
   const used = new Set<string>();
   for (const { name } of whole) {
-    const { configMap, secret } = pod.spec.volumes?.find((volume) => volume.name === name) ?? {};
-    if (configMap?.name) used.add(`ConfigMap ${pod.metadata.namespace}/${configMap.name}`);
-    if (secret?.secretName) used.add(`Secret ${pod.metadata.namespace}/${secret.secretName}`);
+    const volume = pod.spec.volumes?.find((one) => one.name === name);
+    for (const shown of volume ? shownBy(volume) : [])
+      used.add(`${shown.kind} ${pod.metadata.namespace}/${shown.name}`);
   }
   if (used.size === 0) return undefined;
-  let known = new Set<string>();
   let timer: { cancel(): void } | undefined;
   const sync = (): void => {
     timer = undefined;
-    let now: { readonly [path: string]: string };
-    try {
-      now = mountedFiles({ ...spec, volumeMounts: whole }, pod, store);
-    } catch (error) {
-      // What is there stays, as long as it cannot be told what should be.
-      if (error instanceof MountError) return;
-      throw error;
+    for (const mount of whole) {
+      try {
+        mountCopy(mount, source, files);
+      } catch (error) {
+        // What is there stays, as long as it cannot be told what should be.
+        if (!(error instanceof MountError)) throw error;
+      }
     }
-    for (const path of known) if (!Object.hasOwn(now, path)) files.remove(path);
-    for (const [path, text] of Object.entries(now)) if (files.read(path) !== text) files.write(path, text);
-    known = new Set(Object.keys(now));
   };
-  known = new Set(Object.keys(mountedFiles({ ...spec, volumeMounts: whole }, pod, store)));
   const subscriptions = (["ConfigMap", "Secret"] as const).map((kind) => {
     return store.follow(kind, ({ key, type }) => {
       if (type === "DELETED" || !used.has(`${kind} ${key}`)) return;

@@ -145,8 +145,10 @@ export class PlaceFileSystem implements IFileSystem {
 
   async lstat(given: string): Promise<FsStat> {
     const path = resolvePath("/", given);
-    if (this.#links.target(path) === undefined) return this.#stat(path);
-    return { isFile: false, isDirectory: false, isSymbolicLink: true, mode: 0o777, size: 0, mtime: new Date(0) };
+    const target = this.#target(path);
+    if (target === undefined) return this.#stat(path);
+    const mtime = new Date((this.#files.link(path)?.modified ?? 0) / 1000);
+    return { isFile: false, isDirectory: false, isSymbolicLink: true, mode: 0o777, size: target.length, mtime };
   }
 
   async mkdir(given: string, options?: { readonly recursive?: boolean }): Promise<void> {
@@ -162,8 +164,10 @@ export class PlaceFileSystem implements IFileSystem {
 
   async readdirWithFileTypes(path: string): ReturnType<NonNullable<IFileSystem["readdirWithFileTypes"]>> {
     return this.#list(path).map((name) => {
-      const isFile = this.#files.entry(resolvePath(path, name)) !== undefined;
-      return { name, isFile, isDirectory: !isFile, isSymbolicLink: false };
+      const there = resolvePath(path, name);
+      const isSymbolicLink = this.#files.link(there) !== undefined;
+      const isFile = !isSymbolicLink && this.#files.entry(there) !== undefined;
+      return { name, isFile, isDirectory: !isFile && !isSymbolicLink, isSymbolicLink };
     });
   }
 
@@ -186,9 +190,11 @@ export class PlaceFileSystem implements IFileSystem {
     else if (!this.#files.isFolder(path)) throw errno("ENOENT", path);
   }
 
-  /** Links cannot be made: the only ones are those of /proc. */
-  async symlink(_target: string, path: string): Promise<void> {
-    throw errno("EPERM", path);
+  async symlink(target: string, given: string): Promise<void> {
+    const path = resolvePath("/", given);
+    if (this.#exists(path) || this.#files.link(path)) throw errno("EEXIST", path);
+    if (!this.#files.isFolder(parentOf(path))) throw errno("ENOENT", path);
+    this.#files.makeLink(path, target);
   }
 
   async link(_from: string, path: string): Promise<void> {
@@ -197,7 +203,7 @@ export class PlaceFileSystem implements IFileSystem {
 
   async readlink(given: string): Promise<string> {
     const path = resolvePath("/", given);
-    const target = this.#links.target(path);
+    const target = this.#target(path);
     if (target === undefined) throw errno("ENOENT", path);
     return target;
   }
@@ -211,6 +217,11 @@ export class PlaceFileSystem implements IFileSystem {
   async utimes(given: string): Promise<void> {
     const path = resolvePath("/", given);
     if (this.#files.entry(path)) this.#files.write(path, this.#read(path));
+  }
+
+  /** What the link at a path says, be it one of /proc or a file's; undefined where there is none. */
+  #target(path: string): string | undefined {
+    return this.#links.target(path) ?? this.#files.link(path)?.target;
   }
 
   #write(given: string, written: string, append: boolean): void {
@@ -284,6 +295,10 @@ export class PlaceFileSystem implements IFileSystem {
 
   #remove(given: string, recursive: boolean, force: boolean): void {
     const path = resolvePath("/", given);
+    if (this.#files.link(path)) {
+      this.#files.remove(path);
+      return;
+    }
     if (!this.#exists(path)) {
       if (force) return;
       throw errno("ENOENT", path);

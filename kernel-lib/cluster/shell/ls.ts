@@ -64,13 +64,19 @@ function entryAt(call: Call, links: Links, path: string, name: string): Entry | 
   if (target !== undefined) {
     return { name, kind: "link", mode: 0o777, size: 0, modified: call.cluster.now, target, links: 1 };
   }
+  const link = files.link(path);
+  if (link && !/^\.\.?$|\/$/.test(name)) {
+    const { target, modified } = link;
+    return { name, kind: "link", mode: 0o777, size: target.length, modified, target, links: 1 };
+  }
   const file = files.entry(path);
   if (file) {
     const size = new TextEncoder().encode(file.text).length;
     return { name, kind: "file", mode: file.mode, size, modified: file.modified, links: 1 };
   }
   if (!files.isFolder(path) && !links.list(path)) return undefined;
-  const inside = (files.list(path) ?? []).filter((each) => files.isFolder(`${path}/${each}`)).length;
+  const isInside = (each: string): boolean => files.isFolder(`${path}/${each}`) && !files.link(`${path}/${each}`);
+  const inside = (files.list(path) ?? []).filter(isInside).length;
   const mode = path === "/tmp" ? 0o1777 : 0o755;
   return { name, kind: "folder", mode, size: block, modified: files.folderTime(path) ?? 0, links: 2 + inside };
 }
@@ -150,7 +156,7 @@ export function lsOf(linksOf: (call: Call) => Links): Tool {
       if (!entry) {
         call.err(`ls: ${isBusybox ? operand : `cannot access '${operand}'`}: No such file or directory\n`);
         exitCode = isBusybox ? 1 : 2;
-      } else if (entry.kind === "folder" && !flags.includes("d")) folders.push(operand);
+      } else if (isListed(call, entry, operand, flags)) folders.push(operand);
       else plain.push(entry);
     }
     call.out(lines(call, ordered(plain, flags), flags));
@@ -168,6 +174,13 @@ export function lsOf(linksOf: (call: Call) => Links): Tool {
     }
     return exitCode;
   };
+}
+
+/** What is in a folder is shown instead of itself, through a link, too; but `-l` shows the link, unless it ends with `/`. */
+function isListed(call: Call, { kind }: Entry, operand: string, flags: string): boolean {
+  if (flags.includes("d")) return false;
+  if (kind !== "link" || (flags.includes("l") && !operand.endsWith("/"))) return kind === "folder";
+  return call.place.files.isFolder(resolvePath(call.folder, operand));
 }
 
 function listFolder(call: Call, links: Links, folder: string, flags: string): readonly Entry[] {
