@@ -44,7 +44,7 @@ const reasons: { readonly [status: number]: string } = {
 /** The value of a header field; undefined if it is not there. */
 export function header(headers: Headers, name: string): string | undefined {
   const wanted = name.toLowerCase();
-  return headers.find(([field]) => field.toLowerCase() === wanted)?.[1];
+  return headers.find(([field]) => field.length === wanted.length && field.toLowerCase() === wanted)?.[1];
 }
 
 /** A request as it goes over the wire; Content-Length is added where there is a body. */
@@ -70,6 +70,32 @@ function formatMessage(start: string, headers: Headers, body: string): string {
   return [start, ...headers.map(([name, value]) => `${name}: ${value}`), "", body].join("\r\n");
 }
 
+interface Head {
+  readonly start: readonly string[];
+  readonly headers: Headers;
+}
+
+/** A head's lines, read; undefined: it is none. */
+function parseHead(text: string, start: RegExp): Head | undefined {
+  const [first = "", ...fields] = text.split("\r\n");
+  const match = start.exec(first);
+  const headers = fields.map((field) => /^([^\s:]+):[ \t]*(.*?)[ \t]*$/.exec(field));
+  if (!match || headers.some((field) => !field)) return undefined;
+  return { start: match.slice(1), headers: headers.map((field) => [field?.[1] ?? "", field?.[2] ?? ""] as const) };
+}
+
+/** Remembers the last head: a client's requests differ in nothing, a server's answers of one second neither. */
+function rememberingLast(start: RegExp): (text: string) => Head | undefined {
+  let last: { readonly text: string; readonly head: Head | undefined } | undefined;
+  return (text) => {
+    if (last?.text !== text) last = { text, head: parseHead(text, start) };
+    return last.head;
+  };
+}
+
+const parseRequestHead = rememberingLast(/^([A-Z]+) (\S+) (HTTP\/1\.[01])$/);
+const parseResponseHead = rememberingLast(/^(HTTP\/1\.[01]) (\d{3}) ?(.*)$/);
+
 /** The largest head that is read before it counts as broken: nginx's large_client_header_buffers, all of them. */
 const headLimit = 32_768;
 
@@ -79,7 +105,7 @@ const headLimit = 32_768;
  */
 export class HttpReader<M extends HttpRequest | HttpResponse> {
   #rest = "";
-  #head: { readonly start: readonly string[]; readonly headers: Headers } | undefined;
+  #head: Head | undefined;
   #bad = false;
   readonly #parse: (start: readonly string[], headers: Headers, body: string) => M;
   readonly #untilEnd: boolean;
@@ -140,18 +166,11 @@ export class HttpReader<M extends HttpRequest | HttpResponse> {
       this.#bad = this.#rest.length > headLimit || (!this.#untilEnd && /^[^A-Z\r\n]/.test(this.#rest));
       return false;
     }
-    const [start = "", ...fields] = this.#rest.slice(0, end).split("\r\n");
-    const match = this.#untilEnd
-      ? /^(HTTP\/1\.[01]) (\d{3}) ?(.*)$/.exec(start)
-      : /^([A-Z]+) (\S+) (HTTP\/1\.[01])$/.exec(start);
-    const headers = fields.map((field) => /^([^\s:]+):[ \t]*(.*?)[ \t]*$/.exec(field));
-    if (!match || headers.some((field) => !field)) {
-      this.#bad = true;
-      return false;
-    }
+    const text = this.#rest.slice(0, end);
+    this.#head = this.#untilEnd ? parseResponseHead(text) : parseRequestHead(text);
+    this.#bad = this.#head === undefined;
+    if (this.#bad) return false;
     this.#rest = this.#rest.slice(end + 4);
-    const pairs = headers.map((field) => [field?.[1] ?? "", field?.[2] ?? ""] as const);
-    this.#head = { start: match.slice(1), headers: pairs };
     return true;
   }
 }

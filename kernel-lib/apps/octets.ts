@@ -4,6 +4,9 @@ import { utf8Length } from "../net/packet";
 
 /** The beginning of a text that is so many octets in UTF-8; undefined if there is not so much. */
 export function takeOctets(text: string, octets: number): string | undefined {
+  // Nearly always it is all of it, or more than there is yet.
+  const whole = text.length <= octets ? utf8Length(text) : undefined;
+  if (whole !== undefined && whole <= octets) return whole === octets ? text : undefined;
   let count = 0;
   let end = 0;
   while (count < octets && end < text.length) {
