@@ -104,20 +104,8 @@ const shell = [
 ]; // prettier-ignore
 const busyboxTools = [
   ...shell,
-  "arp",
-  "ifconfig",
-  "ip",
-  "nc",
-  "netstat",
-  "nslookup",
-  "ping",
-  "ps",
-  "route",
-  "telnet",
-  "traceroute",
-  "vi",
-  "wget",
-]; // prettier-ignore
+  ..."arp ifconfig ip nc netstat nslookup ping ps route telnet traceroute vi wget".split(" "),
+];
 /** What a bag of network tools brings beside these. */
 const netshootTools = [
   "arping",

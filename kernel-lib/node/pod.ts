@@ -13,7 +13,7 @@ import { type ContainerHost, isPlain } from "./containerspec";
 import { graceOf, type KillOrder, leastGrace, podGrace } from "./ending/grace";
 import { type Hook, runHook } from "./ending/hooks";
 import { Killing } from "./ending/killing";
-import { isSidecar } from "./ending/order";
+import { isComplete } from "./ending/order";
 import { PodEnding } from "./ending/podending";
 import type { ExecIn } from "./exec";
 import type { NodeFigures } from "./figures";
@@ -378,14 +378,6 @@ export class PodWorker implements LivesOwner {
   hex(length: number): string {
     return hexDigits(this.host.random, length);
   }
-}
-
-/** Whether nothing but sidecars runs, and nothing is to be started again. */
-function isComplete(lives: readonly Life[]): boolean {
-  const over = (life: Life): boolean => life.stage === "done";
-  const failed = (life: Life): boolean => over(life) && (life.container ?? life.previous)?.ending?.exitCode !== 0;
-  if (lives.some((life) => life.init && !isSidecar(life) && failed(life))) return true;
-  return lives.every((life) => isSidecar(life) || over(life));
 }
 
 /** The `hostPort`s of a pod's containers. */

@@ -68,3 +68,11 @@ export class TerminationOrder {
 export function isSidecar({ init, spec }: Life): boolean {
   return init && spec.restartPolicy === "Always";
 }
+
+/** Whether nothing but sidecars runs, and nothing is to be started again. */
+export function isComplete(lives: readonly Life[]): boolean {
+  const over = (life: Life): boolean => life.stage === "done";
+  const failed = (life: Life): boolean => over(life) && (life.container ?? life.previous)?.ending?.exitCode !== 0;
+  if (lives.some((life) => life.init && !isSidecar(life) && failed(life))) return true;
+  return lives.every((life) => isSidecar(life) || over(life));
+}
