@@ -7,6 +7,7 @@ import { millisecond, second } from "../../sim/clock";
 import type { App, Program } from "../app";
 import { AllocationError, Allocator, annotationOf } from "./allocator";
 import { flagOf, isOurs, jsonLog, type Log, type MetallbHost, quotedList, tell } from "./host";
+import { serveMetrics } from "./metrics";
 import { poolsOf } from "./pools";
 
 type Service = Kinds["Service"];
@@ -36,6 +37,7 @@ export function metallbController(host: MetallbHost): App {
       work: 5 * millisecond,
     });
     program.own({ close: () => running.stop() });
+    serveMetrics(program);
   };
 }
 

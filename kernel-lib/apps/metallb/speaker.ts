@@ -12,6 +12,7 @@ import { ingressOf, metallbVersion } from "./controller";
 import { arpLeader, bgpRefusal } from "./election";
 import { flagOf, isOurs, jsonLog, type Log, type MetallbHost, tell } from "./host";
 import { Memberlist } from "./memberlist";
+import { serveMetrics } from "./metrics";
 import { hasAll, type Pool, poolsOf } from "./pools";
 
 type Service = Kinds["Service"];
@@ -50,6 +51,7 @@ export function metallbSpeaker(host: MetallbHost): App {
         speaker.close();
       },
     });
+    serveMetrics(program);
   };
 }
 

@@ -42,6 +42,16 @@ export function metallbObjects(addresses: readonly string[]): readonly Initial[]
   ];
 }
 
+/** Both programs answer with their metrics or not at all (manifests of v0.15). */
+const probe = {
+  failureThreshold: 3,
+  httpGet: { path: "/metrics", port: "monitoring" },
+  initialDelaySeconds: 10,
+  periodSeconds: 10,
+  successThreshold: 1,
+  timeoutSeconds: 1,
+};
+
 function controller(): object {
   const labels = { app: "metallb", component: "controller" };
   return {
@@ -66,6 +76,8 @@ function controller(): object {
                 { name: "METALLB_DEPLOYMENT", value: "controller" },
               ],
               ports: [{ containerPort: 7472, name: "monitoring" }],
+              livenessProbe: probe,
+              readinessProbe: probe,
             },
           ],
         },
@@ -110,6 +122,8 @@ function speaker(): object {
                 { containerPort: 7946, name: "memberlist-tcp" },
                 { containerPort: 7946, name: "memberlist-udp", protocol: "UDP" },
               ],
+              livenessProbe: probe,
+              readinessProbe: probe,
             },
           ],
         },
