@@ -12,6 +12,7 @@ interface ShellFlags {
   readonly scheduler?: string;
   readonly lb?: string;
   readonly seed?: number;
+  readonly propagation?: string;
   readonly filename?: readonly string[];
 }
 
@@ -29,6 +30,7 @@ export function register(program: Command): void {
     .option("--scheduler <name>", "how ipvs chooses, with --mode ipvs (default: rr)")
     .option("--lb <kind>", "load balancers: none, metallb, cloud, cloud-proxy (default: metallb)")
     .option("--seed <number>", "decides all chance: the same seed gives the same run (default: 1)", wholeNumber("seed"))
+    .option("--propagation <delays>", "how long news takes, hop by hop: '{nodes: {node-2: {proxy: {watch: 8s}}}}'")
     .option("-f, --filename <file>", "a manifest, or a folder of them, to apply first; may be repeated", another)
     .allowExcessArguments(false)
     // Commander has said what is wrong; being asked wrongly is 2 here, as in bash.
@@ -42,6 +44,17 @@ function wholeNumber(name: string): (text: string) => number {
       throw new CliError(`error: --${name} must be a whole number, not ${JSON.stringify(text)}`, 2);
     return Number(text);
   };
+}
+
+/** The words of the option, YAML in one line; the cluster checks what they say. */
+async function delays(text: string): Promise<unknown> {
+  const { parse } = await import("yaml");
+  try {
+    return parse(text);
+  } catch (error) {
+    const why = error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
+    throw new CliError(`error: --propagation is no YAML: ${why}`, 2);
+  }
 }
 
 function another(text: string, before: readonly string[] = []): readonly string[] {
@@ -69,7 +82,7 @@ function endWithReader(error: Error & { readonly code?: string }): void {
   process.exit(141);
 }
 
-async function startCluster({ nodes, cni, mode, scheduler, lb, seed }: ShellFlags): Promise<Cluster> {
+async function startCluster({ nodes, cni, mode, scheduler, lb, seed, propagation }: ShellFlags): Promise<Cluster> {
   const { Cluster } = await import("../cluster/cluster.js");
   const given = { ...(nodes !== undefined && { nodes }), ...(seed !== undefined && { seed }) };
   // The words are checked by the cluster, which knows them all.
@@ -78,6 +91,7 @@ async function startCluster({ nodes, cni, mode, scheduler, lb, seed }: ShellFlag
     ...(mode !== undefined && { mode }),
     ...(scheduler !== undefined && { scheduler }),
     ...(lb !== undefined && { lb }),
+    ...(propagation !== undefined && { propagation: await delays(propagation) }),
   } as ClusterOptions;
   let cluster: Cluster;
   try {

@@ -97,6 +97,8 @@ describe("lines from standard input", () => {
     [["--nope"], /unknown option '--nope'/],
     [["--cni", "carrier-pigeon"], /cni must be .*, not "carrier-pigeon"/],
     [["--mode", "magic"], /mode must be .*, not "magic"/],
+    [["--propagation", "{slices: soon}"], /propagation.slices must be a time .*, not "soon"/],
+    [["--propagation", "{slices: 1s"], /--propagation is no YAML: /],
     [["--nodes", "many"], /--nodes must be a whole number, not "many"/],
     [["-f", "nowhere.yaml"], /the path "nowhere.yaml" does not exist/],
   ])("are not run when it is asked wrongly: %s", async (args, words) => {
