@@ -32,10 +32,10 @@ type Group = (typeof groups)[number]["group"];
 
 /** What moments there are, with their colours and shapes. */
 const kinds = [
-  { what: "deletion: asked, heard, done", colour: "#009E73", shape: "square", kinds: ["API"] },
+  { what: "deletion", colour: "#009E73", shape: "square", kinds: ["API"] },
   { what: "signal", colour: "#D55E00", shape: "triangle-down", kinds: ["signal"] },
-  { what: "hook fails or is cut off", colour: "#CC79A7", shape: "diamond", kinds: ["hook"] },
-  { what: "probe changes its mind", colour: "#56B4E9", shape: "triangle-up", kinds: ["probe"] },
+  { what: "hook cut off or failed", colour: "#CC79A7", shape: "diamond", kinds: ["hook"] },
+  { what: "probe", colour: "#56B4E9", shape: "triangle-up", kinds: ["probe"] },
   { what: "container ends", colour: "#D55E00", shape: "cross", kinds: ["container"] },
   { what: "health check", colour: "#56B4E9", shape: "circle", kinds: ["proxy"] },
 ] as const;
@@ -72,7 +72,6 @@ export async function lifeline(record: Lifeline, options: LifelineChartOptions =
     spacing: 10,
     // The client's kinds of failure are no kinds of moments.
     resolve: { scale: { color: "independent", shape: "independent", fill: "independent" } },
-    config: { ...(head.config as object), legend: { layout: { bottom: { direction: "vertical", anchor: "start" } } } },
   };
   const lines = [...told, ...(options.traffic ? [`client: ${failedText(options.traffic)}`] : [])];
   return drawn(spec, [title, ...lines.map((line) => `  ${line}`)].join("\n"));
@@ -179,7 +178,8 @@ function podPanel(life: PodLife, window: Window, used: readonly Kind[], axis: st
 }
 
 function barLayers(bars: readonly object[], x: VegaLiteSpec, y: VegaLiteSpec): readonly VegaLiteSpec[] {
-  const legend = { title: null, orient: "bottom", labelColor: grey, labelLimit: 300, columns: 4 };
+  // At another side than that of the moments: side by side the two would be wider than a notebook.
+  const legend = { title: null, orient: "top", labelColor: grey, labelLimit: 300, columns: 4 };
   const domain = groups.map(({ group }) => group);
   return [
     {
@@ -245,7 +245,7 @@ function momentLayers(
   });
   if (values.length === 0) return [];
   const domain = used.map(({ what }) => what);
-  const legend = { title: null, orient: "bottom", labelColor: grey, labelLimit: 300, columns: 2 };
+  const legend = { title: null, orient: "bottom", labelColor: grey, labelLimit: 300, columns: 3 };
   const signals = values.filter(({ mark }) => mark === "signal");
   const middle = (from + to) / 2;
   const side = (align: "left" | "right"): VegaLiteSpec => ({
@@ -275,7 +275,7 @@ function momentLayers(
 
 /** The client's panels under one heading. */
 function clientPanels(report: TrafficReport, panels: readonly VegaLiteSpec[]): VegaLiteSpec {
-  const text = `client ${report.name}: ${failedText(report)}`;
+  const text = `client: ${failedText(report)}`;
   const offset = report.marks.length > 0 ? 16 : 6;
   const [first, ...rest] = panels;
   const title = { text, anchor: "start", color: grey, fontSize: 11, offset };

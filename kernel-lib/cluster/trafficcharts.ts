@@ -228,7 +228,7 @@ export async function failures(reports: ReportsByName, options: TrafficChartOpti
   const labels = Math.min(240, Math.ceil(longest * 6.6) + 10);
   // Room behind the longest bar for its words.
   const most = Math.max(1, ...totals.map(({ failed }) => failed));
-  const words = Math.max(...totals.map(({ label, failed }) => (failed / most) * 0 + label.length)) * 5.6 + 14;
+  const words = Math.max(...totals.map(({ label }) => label.length)) * 5.6 + 14;
   const width = 540 - labels;
   const x = {
     field: "count",
