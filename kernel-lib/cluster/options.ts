@@ -33,7 +33,8 @@ export interface ClusterOptions {
   /**
    * What makes Services of type LoadBalancer work: `none` (they stay pending), `metallb` (with a pool of the nodes' network,
    * 192.168.1.240 to .250, announced by ARP), `cloud` (a packet forwarder that keeps the client's address, as Google's), or
-   * `cloud-proxy` (one that takes connections itself, as Amazon's). Default `metallb`.
+   * `cloud-proxy` (one that takes connections itself, as Amazon's). Default `metallb`; with hundreds of nodes `none` starts much
+   * sooner, for MetalLB's speakers all talk to each other.
    */
   readonly lb?: LoadBalancerName;
   /** How long news takes on its way through the cluster, hop by hop. Default: the figures of api/propagation.ts. */

@@ -66,7 +66,7 @@ class Speaker implements Controller {
       return name === undefined ? [] : [`${namespace}/${name}`];
     },
     Node: (_, now, before) => (isSame(now, before) ? [] : [configKey, speakersKey]),
-    Pod: (_, now, before) => (isSpeaker(now ?? before) ? [speakersKey] : []),
+    Pod: (_, now, before) => (isSpeaker(now ?? before) && whereOf(now) !== whereOf(before) ? [speakersKey] : []),
     IPAddressPool: () => [configKey],
     L2Advertisement: () => [configKey],
     BGPAdvertisement: () => [configKey],
@@ -220,6 +220,11 @@ const excluded = /^(docker|cbr|dummy|virbr|lxcbr|veth|cali|tunl|flannel|kube-ipv
 /** Whether it answers on a device: not on a bridge's ports, as the bridge does (internal/layer2 announcer.go). */
 function announcesOn({ name, up, master }: Device): boolean {
   return up && !master && !excluded.test(name);
+}
+
+/** Where the others reach a speaker. */
+function whereOf(pod: Kinds["Pod"] | undefined): string | undefined {
+  return pod?.status.podIP && `${pod.spec.nodeName} ${pod.status.podIP}`;
 }
 
 function isSpeaker(pod: Kinds["Pod"] | undefined): boolean {
