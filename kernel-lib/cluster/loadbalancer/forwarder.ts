@@ -8,7 +8,7 @@ import { googleChecks, type HealthCheckFigures } from "../../api/propagation";
 import type { CloudBalancer, Ingress } from "../../control/loadbalancer/service";
 import { formatIp, type Ip } from "../../net/address";
 import type { Netns } from "../../net/netns";
-import { second } from "../../sim/clock";
+import { second, type Time } from "../../sim/clock";
 import type { PublicAddresses } from "./addresses";
 import { type HealthCheck, HealthChecks } from "./health";
 import { Persistence } from "./persistence";
@@ -16,10 +16,18 @@ import { Persistence } from "./persistence";
 /** kube-proxy's own health, where the Service has no port for it. */
 const proxyHealthPort = 10256;
 
+/**
+ * How long connections to a node that was taken out may go on (ingress-gce, pkg/backends: the backend services of
+ * LoadBalancer Services; Google's own default is not to drain).
+ */
+const drainingTime = 30 * second;
+
 interface Forwarded {
   readonly vip: Ip;
   readonly checks: HealthChecks;
   nodes: ReadonlyMap<string, Ip>;
+  /** Nodes that were taken out, and until when they keep their connections. */
+  readonly draining: Map<Ip, Time>;
 }
 
 /** What a balancer stands on. */
@@ -45,14 +53,20 @@ export class Forwarder implements CloudBalancer {
     ground.netns.sysctl.ipForward = true;
     ground.netns.sysctl.fibMultipathHashPolicy = 1;
     new Persistence(ground.netns, (vip, node) => {
-      return [...this.#all.values()].some((one) => one.vip === vip && [...one.nodes.values()].includes(node));
+      const one = [...this.#all.values()].find((each) => each.vip === vip);
+      if (!one) return false;
+      const until = one.draining.get(node) ?? 0;
+      return until > ground.netns.network.sim.clock.now || [...one.nodes.values()].includes(node);
     });
   }
 
   ensure(key: Key, service: Kinds["Service"], names: readonly string[]): readonly Ingress[] {
     const vip = this.#ground.addresses.give(key, service.spec.loadBalancerIP);
     const nodes = new Map(names.map((name) => [name, this.#ground.addressOf(name)]));
-    const known = this.#all.get(key) ?? { vip, nodes, checks: this.#checks(key) };
+    const known = this.#all.get(key) ?? { vip, nodes, checks: this.#checks(key), draining: new Map() };
+    const until = this.#ground.netns.network.sim.clock.now + drainingTime;
+    for (const [name, ip] of known.nodes) if (!nodes.has(name)) known.draining.set(ip, until);
+    for (const ip of nodes.values()) known.draining.delete(ip);
     known.nodes = nodes;
     if (!this.#all.has(key)) this.#ground.attract(vip, true);
     this.#all.set(key, known);

@@ -1,6 +1,6 @@
 /**
  * Owns what a packet forwarder remembers of connections: a TCP connection stays with its node when others come or go, also
- * with one that is no longer healthy, as long as that one is a node of the balancer at all.
+ * with one that is no longer healthy, and for a while with one that was taken out.
  */
 import { formatIp, type Ip } from "../../net/address";
 import { leave } from "../../net/leave";
@@ -16,7 +16,10 @@ interface Remembered {
   last: Time;
 }
 
-/** A connection of which so long nothing was heard is a new one (Google: "Idle timeout", 60 s unless set). */
+/**
+ * A connection of which so long nothing was heard is a new one: 60 s for a load balancer that is reached from outside, and
+ * 600 s for an internal one (compute API, BackendServiceConnectionTrackingPolicy.idleTimeoutSec).
+ */
 const idle = 60 * second;
 /** So many entries and those that are too old are thrown out. */
 const many = 4_096;
@@ -27,7 +30,7 @@ const many = 4_096;
  */
 export class Persistence {
   readonly #netns: Netns;
-  /** Whether a node is one of those behind an address. */
+  /** Whether a node is one of those behind an address, or was and still drains. */
   readonly #serves: (vip: Ip, node: Ip) => boolean;
   readonly #known = new Map<string, Remembered>();
 
@@ -48,17 +51,18 @@ export class Persistence {
     const { body, target } = packet;
     if (body.protocol !== "tcp" || passage.dry || this.#netns.routes.isLocal(target)) return "accept";
     const found = takePath(this.#netns, passage, this.#netns.routes.lookup(target));
-    if (!found?.route.nexthops) return "accept";
     const key = `${packet.source}:${body.sourcePort} ${target}:${body.targetPort}`;
     const { now } = this.#netns.network.sim.clock;
     const known = this.#known.get(key);
     const fresh = known && now - known.last <= idle && this.#serves(target, known.via);
     if (body.flags === "S" || !fresh) {
-      this.#remember(key, { via: found.nextHop, last: now });
+      if (found && this.#serves(target, found.nextHop)) this.#remember(key, { via: found.nextHop, last: now });
+      else this.#known.delete(key);
       return "accept";
     }
     known.last = now;
-    return known.via === found.nextHop ? "accept" : this.#send(passage, { ...found, nextHop: known.via });
+    const route = known.via === found?.nextHop ? undefined : this.#netns.routes.lookup(known.via);
+    return route ? this.#send(passage, route) : "accept";
   }
 
   /** As routing would, but to the node that the connection is with. */

@@ -8,14 +8,14 @@ import type { Kinds } from "../../api/kinds";
 import type { Key } from "../../api/meta";
 import { amazonChecks, type HealthCheckFigures } from "../../api/propagation";
 import { type CloudBalancer, CloudError, type Ingress } from "../../control/loadbalancer/service";
-import { formatIp, type Ip, type SocketAddress } from "../../net/address";
+import type { Ip, SocketAddress } from "../../net/address";
 import type { PassesOn, TcpListener } from "../../net/socket";
 import { second } from "../../sim/clock";
+import { type ElasticSettings, elasticSettings } from "./elastic";
 import type { Ground } from "./forwarder";
 import { type HealthCheck, HealthChecks } from "./health";
-import { type Preface, splice } from "./splice";
+import { type Joined, nameOf, splice } from "./splice";
 
-const annotation = "service.beta.kubernetes.io/aws-load-balancer-";
 const region = "us-east-1";
 /** How many nodes are tried before the client's connection is closed. */
 const tries = 3;
@@ -24,6 +24,10 @@ interface Proxied {
   readonly ip: Ip;
   readonly host: string;
   readonly checks: HealthChecks;
+  readonly joined: Map<string, Joined>;
+  settings: ElasticSettings;
+  /** The nodes that are registered. */
+  nodes: ReadonlyMap<string, Ip>;
   listeners: readonly TcpListener[];
   turn: number;
 }
@@ -46,19 +50,20 @@ export class ElasticProxy implements CloudBalancer {
 
   ensure(key: Key, service: Kinds["Service"], names: readonly string[]): readonly Ingress[] {
     const { spec, metadata } = service;
+    const settings = elasticSettings(service);
     for (const { port, protocol, nodePort } of spec.ports ?? []) {
       if (protocol !== "TCP") throw new CloudError(`Protocol ${protocol} not supported by load balancer`);
       if (!nodePort) throw new CloudError(`port ${port} has no node port: a proxy sends to node ports only`);
     }
-    const proxied = this.#all.get(key) ?? this.#make(key, metadata.uid);
+    const proxied = this.#all.get(key) ?? this.#make(key, metadata.uid, settings);
+    proxied.settings = settings;
     this.#all.set(key, proxied);
     for (const listener of proxied.listeners) listener.close();
-    const preface = prefaceOf(metadata.annotations ?? {});
-    proxied.listeners = (spec.ports ?? []).map(({ port, nodePort = 0 }) =>
-      this.#listen(proxied, port, nodePort, preface),
-    );
-    const nodes = new Map(names.map((name) => [name, this.#ground.addressOf(name)]));
-    proxied.checks.set(checkOf(service, this.#ground.checks), nodes);
+    proxied.listeners = (spec.ports ?? []).map(({ port, nodePort = 0 }) => this.#listen(proxied, port, nodePort));
+    const gone = [...proxied.nodes].filter(([name]) => !names.includes(name));
+    proxied.nodes = new Map(names.map((name) => [name, this.#ground.addressOf(name)]));
+    proxied.checks.set(checkOf(service, this.#ground.checks), proxied.nodes);
+    if (gone.length > 0) this.#deregister(proxied);
     return [{ hostname: proxied.host }];
   }
 
@@ -74,7 +79,25 @@ export class ElasticProxy implements CloudBalancer {
     this.#all.delete(key);
   }
 
-  #make(key: Key, uid: string): Proxied {
+  /** Connections to nodes that were taken out end at once, or when the time to drain is over. */
+  #deregister(proxied: Proxied): void {
+    const close = (): void => {
+      const registered = new Set(proxied.nodes.values());
+      for (const { server, abort } of [...proxied.joined.values()]) if (!registered.has(server.ip)) abort();
+    };
+    const { draining } = proxied.settings;
+    if (draining === undefined) close();
+    else this.#ground.netns.network.sim.clock.after(draining, close, "background");
+  }
+
+  /** Without draining a node that fails its checks loses its connections at once. */
+  #checked({ checks, joined, settings }: Proxied): void {
+    if (settings.draining !== undefined) return;
+    const healthy = new Set(checks.healthy.map(({ ip }) => ip));
+    for (const { server, abort } of [...joined.values()]) if (!healthy.has(server.ip)) abort();
+  }
+
+  #make(key: Key, uid: string, settings: ElasticSettings): Proxied {
     const { netns, addresses, attract } = this.#ground;
     const ip = addresses.give(key, undefined);
     netns.addAddress("eth0", { ip, length: 32 });
@@ -84,13 +107,23 @@ export class ElasticProxy implements CloudBalancer {
     const number = Number.parseInt(bytesToHex(sha256(uid)).slice(0, 8), 16);
     const host = `${name}-${number}.${region}.elb.amazonaws.com`;
     this.#names.set(host, ip);
-    const checks = new HealthChecks(netns, { balancer: "proxy", service: key }, () => {});
-    return { ip, host, checks, listeners: [], turn: 0 };
+    const checks = new HealthChecks(netns, { balancer: "proxy", service: key }, () => this.#checked(made));
+    const made: Proxied = {
+      ip,
+      host,
+      checks,
+      joined: new Map(),
+      settings,
+      nodes: new Map(),
+      listeners: [],
+      turn: 0,
+    };
+    return made;
   }
 
-  #listen(proxied: Proxied, port: number, nodePort: number, preface: Preface): TcpListener {
+  #listen(proxied: Proxied, port: number, nodePort: number): TcpListener {
     const { netns } = this.#ground;
-    const served = new Map<string, SocketAddress>();
+    const { joined } = proxied;
     const backends = (): readonly SocketAddress[] => proxied.checks.healthy.map(({ ip }) => ({ ip, port: nodePort }));
     const next = (tried: number): SocketAddress | undefined => {
       const all = backends();
@@ -103,18 +136,13 @@ export class ElasticProxy implements CloudBalancer {
         return all.slice(chosen, chosen + 1);
       },
       taken: (_, tried) => next(tried),
-      towards: ({ ip, port: from }) => served.get(`${formatIp(ip)}:${from}`),
+      towards: ({ ip, port: from }) => joined.get(nameOf({ remote: { ip, port: from } }))?.server,
     };
+    const { preface, idle } = proxied.settings;
     return netns.sockets.listenTcp({ ip: proxied.ip, port, owner: "load-balancer", passesOn }, () =>
-      splice({ netns, next, preface, served }),
+      splice({ netns, next, preface, idle, joined }),
     );
   }
-}
-
-/** What the backend is told of the client, by the Service's annotations. */
-function prefaceOf(annotations: Readonly<Record<string, string>>): Preface {
-  if (annotations[`${annotation}proxy-protocol`] === "*") return "proxy-protocol";
-  return annotations[`${annotation}backend-protocol`] === "http" ? "x-forwarded-for" : "none";
 }
 
 /** Under Local the port that says whether a node has endpoints, else that the first node port takes connections. */

@@ -3,29 +3,57 @@ import { formatRequest, HttpReader } from "../../apps/http";
 import { formatIp, formatSocketAddress, type SocketAddress } from "../../net/address";
 import type { Netns } from "../../net/netns";
 import type { TcpHandlers, TcpSocket } from "../../net/socket";
-import { second } from "../../sim/clock";
+import { second, type Time } from "../../sim/clock";
 
 /** How the server learns who the client is: not at all, by a first line (PROXY protocol v1), or by a field of HTTP. */
 export type Preface = "none" | "proxy-protocol" | "x-forwarded-for";
 
+/** A client's connection and the one that it was joined with. */
+export interface Joined {
+  readonly server: SocketAddress;
+  /** Resets both. */
+  abort(): void;
+}
+
 export interface SpliceOptions {
   readonly netns: Netns;
   readonly preface: Preface;
+  /** Both are closed when so long nothing came by either. */
+  readonly idle: Time;
   /** Whom to try; undefined: nobody any more. */
   next(tried: number): SocketAddress | undefined;
   /** Who is served by whom, by the client's address. */
-  readonly served: Map<string, SocketAddress>;
+  readonly joined: Map<string, Joined>;
 }
 
 /** The handlers of a client's connection. */
 export function splice(options: SpliceOptions): TcpHandlers {
+  const { clock } = options.netns.network.sim;
   let client: TcpSocket | undefined;
   let server: TcpSocket | undefined;
   let waiting = "";
   let ended = false;
+  let over = false;
+  let heard = clock.now;
   const translate = options.preface === "x-forwarded-for" ? forwardedFor() : (text: string): string => text;
   const forget = (): void => {
-    if (client) options.served.delete(formatSocketAddress(client.remote.ip, client.remote.port));
+    over = true;
+    if (client) options.joined.delete(nameOf(client));
+  };
+  const watch = (): void => {
+    const left = heard + options.idle - clock.now;
+    if (over) return;
+    if (left > 0) {
+      clock.after(left, watch, "background");
+      return;
+    }
+    client?.end();
+    server?.end();
+  };
+  const abort = (): void => {
+    client?.abort();
+    server?.abort();
+    forget();
   };
   const dial = (tried: number): void => {
     const target = options.next(tried);
@@ -41,13 +69,16 @@ export function splice(options: SpliceOptions): TcpHandlers {
           connected = true;
           server = socket;
           if (!client) return;
-          options.served.set(formatSocketAddress(client.remote.ip, client.remote.port), target);
+          if (!over) options.joined.set(nameOf(client), { server: target, abort });
           if (options.preface === "proxy-protocol") socket.write(proxyLine(client));
           if (waiting !== "") socket.write(waiting);
           waiting = "";
           if (ended) socket.end();
         },
-        data: (_, text) => client?.write(text),
+        data: (_, text) => {
+          heard = clock.now;
+          client?.write(text);
+        },
         ended: (socket) => {
           client?.end();
           socket.end();
@@ -59,9 +90,11 @@ export function splice(options: SpliceOptions): TcpHandlers {
   return {
     connected(socket) {
       client = socket;
+      watch();
       dial(0);
     },
     data(socket, text) {
+      heard = clock.now;
       const passed = translate(text, socket);
       if (server) server.write(passed);
       else waiting += passed;
@@ -76,6 +109,11 @@ export function splice(options: SpliceOptions): TcpHandlers {
       server?.abort();
     },
   };
+}
+
+/** A client, as the table of those that are served names it. */
+export function nameOf({ remote }: Pick<TcpSocket, "remote">): string {
+  return formatSocketAddress(remote.ip, remote.port);
 }
 
 /** `PROXY TCP4 198.51.100.10 203.0.113.140 40000 80` */

@@ -27,6 +27,7 @@ export class CloudError extends Error {}
 const component = "service-controller";
 const finalizer = "service.kubernetes.io/load-balancer-cleanup";
 const excluded = "node.kubernetes.io/exclude-from-external-load-balancers";
+const toBeDeleted = "ToBeDeletedByClusterAutoscaler";
 /** The key of "nodes have come or gone". */
 const nodesKey: Key = "nodes";
 
@@ -39,7 +40,9 @@ class ServiceController implements Controller {
   readonly watches: Controller["watches"] = {
     Service: (key, now, before) =>
       now?.spec.type === "LoadBalancer" || before?.spec.type === "LoadBalancer" ? [key] : [],
-    Node: (_key, now, before) => (now && before && isEligible(now) === isEligible(before) ? [] : [nodesKey]),
+    // What else excludes a node counts when something has the balancers updated anyway (shouldSyncUpdatedNode): so a node
+    // that is about to be taken away keeps its connections while its health checks fail.
+    Node: (_key, now, before) => (now && before && isExcluded(now) === isExcluded(before) ? [] : [nodesKey]),
   };
   readonly #context: Context;
   readonly #cloud: CloudBalancer;
@@ -109,7 +112,10 @@ class ServiceController implements Controller {
     if (!service || this.#made.get(key) === told(service, this.#nodes())) return;
     const sameSpec = this.#made.get(key)?.startsWith(specText(service));
     if (!this.#ensure(key, service)) return;
-    if (sameSpec) this.#tell(service, "Normal", "UpdatedLoadBalancer", "Updated load balancer with new hosts");
+    if (!sameSpec) return;
+    if (this.#nodes().length > 0)
+      this.#tell(service, "Normal", "UpdatedLoadBalancer", "Updated load balancer with new hosts");
+    else this.#tell(service, "Warning", "UnAvailableLoadBalancer", "There are no available nodes for LoadBalancer");
   }
 
   #takeAway(key: Key, service: Service | undefined): void {
@@ -165,8 +171,14 @@ function wants({ spec }: Service): boolean {
   return spec.type === "LoadBalancer" && spec.loadBalancerClass === undefined;
 }
 
-function isEligible({ metadata }: Kinds["Node"]): boolean {
-  return metadata.labels?.[excluded] === undefined && metadata.deletionTimestamp === undefined;
+function isExcluded({ metadata }: Kinds["Node"]): boolean {
+  return metadata.labels?.[excluded] !== undefined;
+}
+
+/** stableNodeSetPredicates (KEP-3458): whether a node is ready, or takes new pods, plays no part. */
+function isEligible(node: Kinds["Node"]): boolean {
+  const leaves = node.spec.taints?.some(({ key }) => key === toBeDeleted) ?? false;
+  return !isExcluded(node) && node.metadata.deletionTimestamp === undefined && !leaves;
 }
 
 function specText({ spec, metadata }: Service): string {
