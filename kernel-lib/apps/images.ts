@@ -170,14 +170,14 @@ function repositories({ dns, kubeProxy = daemon, metallb }: RegistryOptions): {
         files: { ...nginxFiles, ...osRelease("Debian GNU/Linux 8 (jessie)", "debian", "8") },
       }),
     },
-    // Made for this course (web.ts): its tags are versions of a page.
+    // Made for this course (web.ts): its tags are versions of a page; in a distroless one there is nothing beside the server.
     "docker.io/kubebook/web": {
-      tags: /^\d+\.\d+$/,
+      tags: /^\d+\.\d+(-distroless)?$/,
       size: 8_412_000,
       make: (tag) => ({
         command: ["web"],
-        programs: { web: web(tag) },
-        tools: busyboxTools,
+        programs: { web: web(tag.replace("-distroless", "")) },
+        tools: tag.endsWith("-distroless") ? [] : busyboxTools,
       }),
     },
     "docker.io/library/busybox": { tags: anyVersion, size: 2_224_000, make: () => busybox },

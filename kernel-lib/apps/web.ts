@@ -13,6 +13,8 @@
  *
  * `/` says who answers, `/hostname` only its name, `/healthz` whether it is well, `/slow?seconds=2` takes its time, `/drain`
  * begins what ON_SIGTERM=drain does without a signal (for a preStop hook of kind httpGet) and does not exit.
+ *
+ * A tag is a version, `1.0`; in `1.0-distroless` there is no program beside the server: no shell, no `sleep`.
  */
 import { formatIp } from "../net/address";
 import { millisecond, second, type Time } from "../sim/clock";

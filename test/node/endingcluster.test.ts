@@ -192,3 +192,26 @@ test("nginx below a shell: with exec it hears the stop signal, as the shell's ch
   // The hook dies with its container.
   expect(await run("kubectl get events --no-headers")).toMatch(/FailedPreStopHook +pod\/told/);
 });
+
+test("in a distroless image the server is the same, and a hook that runs sleep is over at once, with an event", async () => {
+  const server = (name: string, tag: string): string => `apiVersion: v1
+kind: Pod
+metadata: {name: ${name}}
+spec: {containers: [{name: web, image: "kubebook/web:${tag}", lifecycle: {preStop: {exec: {command: [sleep, "5"]}}}}]}
+---
+`;
+  const { cluster, run } = await bench(server("whole", "1.0") + server("bare", "1.0-distroless"));
+  const seconds: Record<string, number> = {};
+  for (const name of ["whole", "bare"]) {
+    const answer = await run(`ssh node-1 curl -s ${cluster.pod(name)?.status.podIP}:8080`);
+    expect(answer).toMatch(new RegExp(`Hello from ${name} at .*, version 1.0\n`));
+    const container = cluster.container(`default/${name}`);
+    const begun = cluster.sim.clock.now;
+    await run(`kubectl delete pod ${name}`);
+    seconds[name] = Math.floor(((container?.ending?.at ?? Number.NaN) - begun) / 1_000_000);
+  }
+  expect(seconds).toEqual({ whole: 5, bare: 0 });
+  const warnings = await run("kubectl get events --field-selector type=Warning --no-headers");
+  expect(warnings).toMatch(/FailedPreStopHook +pod\/bare +PreStopHook failed/);
+  expect(warnings).not.toContain("pod/whole");
+});
