@@ -36,12 +36,10 @@ export function markForDeletion(object: KubeObject, options: DeleteOptions, now:
   const times = shorter
     ? {}
     : { deletionTimestamp: rfc3339(begun + grace * second), deletionGracePeriodSeconds: grace };
-  const bumped = meta.deletionTimestamp === undefined && meta.generation !== undefined;
   const metadata: Meta = {
     ...meta,
     ...times,
     ...(finalizers.length > 0 ? { finalizers } : {}),
-    ...(bumped && { generation: (meta.generation ?? 0) + 1 }),
   };
   if (object.kind === "Namespace") return { ...object, metadata, status: { ...object.status, phase: "Terminating" } };
   return { ...object, metadata } as KubeObject;

@@ -36,6 +36,14 @@ type Stored<T, K extends string, V extends string> = Immutable<
 interface NewerEndpoint {
   readonly hints?: { readonly forNodes?: readonly { readonly name: string }[] };
 }
+/** KEP-5067. */
+interface Observed {
+  readonly observedGeneration?: number;
+}
+interface NewerPodStatus extends Observed {
+  readonly conditions?: readonly (NonNullable<StoredPod["status"]["conditions"]>[number] & Observed)[];
+}
+type StoredPod = Stored<Pod, "Pod", "v1">;
 type StoredSlice = Stored<EndpointSlice, "EndpointSlice", "discovery.k8s.io/v1">;
 
 /** A kind that is defined by an add-on (a custom resource). */
@@ -49,7 +57,7 @@ interface Custom<K extends string, V extends string, S> {
 
 /** Every kind, by name. */
 export interface Kinds {
-  Pod: Stored<Pod, "Pod", "v1">;
+  Pod: Omit<StoredPod, "status"> & { readonly status: Omit<StoredPod["status"], "conditions"> & NewerPodStatus };
   Node: Stored<Node, "Node", "v1">;
   Namespace: Stored<Namespace, "Namespace", "v1">;
   Service: Stored<Service, "Service", "v1">;

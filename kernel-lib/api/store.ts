@@ -146,7 +146,10 @@ export class Store {
     const asked = (wanted as Write).metadata;
     if (asked.resourceVersion !== old.resourceVersion) throw conflict(resource, old.name);
     if (same(wanted, before)) return before;
-    const respecified = generational.has(kind) && isRespecified(kind, wanted as KubeObject, before as KubeObject);
+    // The first mark of a deletion counts too: whoever acts on the object acts in another way from now on (BeforeDelete).
+    const marked = asked.deletionTimestamp !== undefined && old.deletionTimestamp === undefined;
+    const counts =
+      generational.has(kind) && (marked || isRespecified(kind, wanted as KubeObject, before as KubeObject));
     const metadata = copyOfMeta(asked) as Writable<Meta>;
     if (asked !== old) {
       metadata.name = old.name;
@@ -154,7 +157,7 @@ export class Store {
       metadata.uid = old.uid;
       metadata.creationTimestamp = old.creationTimestamp;
     }
-    if (old.generation !== undefined) metadata.generation = old.generation + (respecified ? 1 : 0);
+    if (old.generation !== undefined) metadata.generation = old.generation + (counts ? 1 : 0);
     metadata.resourceVersion = String(this.#version + 1);
     const object = { ...wanted } as unknown as Writable<Write>;
     object.metadata = metadata;
@@ -373,6 +376,8 @@ function subscribe<K>(lists: Map<K, Followers>, about: K, see: (change: Change) 
 
 /** Whether the generation counts this change: one of the spec; of a slice, which has none, one of anything but metadata. */
 function isRespecified(kind: Kind, now: KubeObject, before: KubeObject): boolean {
+  // A binding comes by a way of its own, which counts nothing (setPodNodeAndMetadata in registry/core/pod/storage).
+  if (kind === "Pod" && !(before as Kinds["Pod"]).spec.nodeName && (now as Kinds["Pod"]).spec.nodeName) return false;
   if (kind !== "EndpointSlice") return !same((now as Write).spec, (before as Write).spec);
   const [slice, old] = [now as Kinds["EndpointSlice"], before as Kinds["EndpointSlice"]];
   return !same(slice.endpoints, old.endpoints) || !same(slice.ports, old.ports);

@@ -54,6 +54,8 @@ export class Lives {
   /** Init containers first. */
   readonly all: readonly Life[];
   readonly #owner: LivesOwner;
+  /** Most pods stay as they were made. */
+  #respecified = false;
 
   constructor(owner: LivesOwner) {
     this.#owner = owner;
@@ -92,6 +94,38 @@ export class Lives {
         return;
       }
       if (life.init ? !isInitialized(life) : isFirstBegun(life)) return;
+    }
+  }
+
+  /** The pod's spec is another one: what was given a new image begins anew with it. */
+  respecified(): void {
+    this.#respecified = true;
+    for (const life of this.all) this.#takeImage(life);
+  }
+
+  /**
+   * Another image: what runs is killed and begun again, whatever its policy; what waits to be tried again is tried at once,
+   * for back-offs are counted by image and by spec (computePodActions, getStableKey). A turn that is under way ends first.
+   */
+  #takeImage(life: Life): void {
+    const { spec } = this.#owner.pod;
+    const all = life.init ? spec.initContainers : spec.containers;
+    const wanted = all?.find(({ name }) => name === life.spec.name);
+    const waits = life.stage === "waiting" || stages[life.stage].background === true || life.stage === "pull-failed";
+    if (!wanted || wanted.image === life.spec.image || !(waits || life.stage === "running") || life.killed) return;
+    life.spec = wanted;
+    if (life.stage === "waiting") return;
+    [life.backOff, life.crashes, life.pullFailures] = [undefined, 0, 0];
+    const { container } = life;
+    if (waits) this.#enter(life, "pulling");
+    else if (!life.init || isSidecar(life)) {
+      const title = life.init ? "Init container" : "Container";
+      const message = `${title} ${life.spec.name} definition changed, will be restarted`;
+      life.killed = true;
+      this.#owner.kill(life, { reason: "Unknown", message }, () => {
+        life.killed = false;
+        if (life.container === container) this.#enter(life, "pulling");
+      });
     }
   }
 
@@ -147,6 +181,7 @@ export class Lives {
       const kind = row.background || life.pullFailures + life.crashes > 1 ? "background" : undefined;
       this.#after(life, lasts, () => this.#leave(life, stage, next), kind);
     }
+    if (this.#respecified) this.#takeImage(life);
     if (stage === "running") this.#look(life);
     else if (stage !== "post-start") this.#owner.changed();
   }

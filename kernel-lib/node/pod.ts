@@ -212,10 +212,12 @@ export class PodWorker implements LivesOwner {
 
   /** The pod as the store now has it. */
   update(pod: Pod): void {
+    const respecified = pod.metadata.generation !== this.#pod.metadata.generation;
     this.#pod = pod;
     if (pod.metadata.deletionTimestamp !== undefined) this.terminate(podGrace(pod));
     // Conditions that gates wait for are written by others.
-    if (pod.spec.readinessGates?.length) this.changed();
+    if (respecified && !this.#ending) this.#lives.respecified();
+    if (respecified || pod.spec.readinessGates?.length) this.changed();
   }
 
   /** The network plugin is ready now. */
@@ -353,6 +355,7 @@ export class PodWorker implements LivesOwner {
     // has is told only then (pkg/kubelet/pod_workers.go).
     this.#looked ||= this.lives.some(({ stage }) => !firstTurn.has(stage));
     const facts = {
+      generation: this.#pod.metadata.generation,
       lives: this.lives,
       podIps: this.#looked ? this.podIps() : [],
       hostIps,

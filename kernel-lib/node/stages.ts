@@ -35,7 +35,8 @@ export type Stage =
 
 /** One container of a pod, through all its starts. */
 export interface Life {
-  readonly spec: SpecContainer;
+  /** Its image may be changed while it lives. */
+  spec: SpecContainer;
   readonly init: boolean;
   stage: Stage;
   /** What the stage says beside its reason (`state.waiting.message`). */

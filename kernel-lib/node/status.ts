@@ -14,6 +14,8 @@ type State = NonNullable<ContainerStatus["state"]>;
 
 /** What a report is made from. */
 export interface PodFacts {
+  /** Of the pod as the kubelet has last seen it. */
+  readonly generation: number | undefined;
   readonly lives: readonly Life[];
   readonly podIps: readonly string[];
   readonly hostIps: readonly string[];
@@ -44,8 +46,8 @@ export class PodReports {
 }
 
 /** All that a status is made from, but for what is in the pod itself and the moment. */
-function sourcesOf({ lives, podIps, sandboxReady, terminal, failed }: PodFacts): readonly unknown[] {
-  const from: unknown[] = [sandboxReady, podIps[0], podIps[1], terminal, failed];
+function sourcesOf({ generation, lives, podIps, sandboxReady, terminal, failed }: PodFacts): readonly unknown[] {
+  const from: unknown[] = [generation, sandboxReady, podIps[0], podIps[1], terminal, failed];
   for (const life of lives) {
     const { stage, reason, message, container, previous, restarts, image, probes } = life;
     const started = container?.started !== undefined ? container : undefined;
@@ -77,6 +79,8 @@ function podStatus(pod: Pod, facts: PodFacts): PodStatus {
   const phase = failed && terminal ? "Failed" : phaseOf(pod, lives, terminal);
   const status: Writable<PodStatus> = { ...pod.status };
   status.phase = phase;
+  // KEP-5067: which spec it is that the kubelet has seen.
+  if (facts.generation !== undefined) status.observedGeneration = facts.generation;
   if (failed) {
     status.reason = failed.reason;
     status.message = failed.message;
@@ -139,7 +143,7 @@ function exitCode(life: Life): number | undefined {
 }
 
 /** pkg/kubelet/status/generate.go. */
-function conditions(pod: Pod, { lives, sandboxReady, now }: PodFacts, phase: string): readonly Condition[] {
+function conditions(pod: Pod, { generation, lives, sandboxReady, now }: PodFacts, phase: string): readonly Condition[] {
   const unready: string[] = [];
   const initLeft: string[] = [];
   for (const life of lives) {
@@ -158,12 +162,13 @@ function conditions(pod: Pod, { lives, sandboxReady, now }: PodFacts, phase: str
         ? { is: true }
         : listed(initLeft, "ContainersNotInitialized", "containers with incomplete status");
   const before = pod.status.conditions ?? [];
-  const time = rfc3339(now);
+  const seen = { generation, time: rfc3339(now) };
   const mine = [
-    conditionOf("PodReadyToStartContainers", { is: sandboxReady }, before, time),
-    conditionOf("Initialized", initialized, before, time),
-    conditionOf("Ready", allReady.is ? gatesOf(pod) : allReady, before, time),
-    conditionOf("ContainersReady", allReady, before, time),
+    conditionOf("PodReadyToStartContainers", { is: sandboxReady }, before, seen),
+    conditionOf("Initialized", initialized, before, seen),
+    conditionOf("Ready", allReady.is ? gatesOf(pod) : allReady, before, seen),
+    conditionOf("ContainersReady", allReady, before, seen),
+    conditionOf("PodScheduled", { is: true }, before, seen),
   ];
   for (const other of before) if (!mine.some(({ type }) => type === other.type)) mine.push(other);
   return mine;
@@ -199,19 +204,32 @@ function conditionOf(
   type: string,
   { is, reason, message }: Verdict,
   before: readonly Condition[],
-  now: string,
+  { generation, time }: { readonly generation: number | undefined; readonly time: string },
 ): Condition {
   const old = before.find((condition) => condition.type === type);
   const status = is ? "True" : "False";
-  const lastTransitionTime = old?.status === status && old.lastTransitionTime ? old.lastTransitionTime : now;
-  if (old?.status === status && old.lastTransitionTime === lastTransitionTime) {
-    if (old.reason === reason && old.message === message) return old;
-  }
+  const lastTransitionTime = old?.status === status && old.lastTransitionTime ? old.lastTransitionTime : time;
+  const like = (other: Condition | undefined): boolean =>
+    other?.status === status &&
+    other.lastTransitionTime === lastTransitionTime &&
+    other.observedGeneration === generation &&
+    other.reason === reason &&
+    other.message === message;
+  if (old && like(old)) return old;
+  // Pods that are started together have the same ones: they share them.
+  const newest = newestOf.get(type);
+  if (newest && like(newest)) return newest;
   const condition: Writable<Condition> = { type, status, lastTransitionTime };
+  (condition as { lastProbeTime?: string | null }).lastProbeTime = null;
+  if (generation !== undefined) condition.observedGeneration = generation;
   if (reason !== undefined) condition.reason = reason;
   if (message !== undefined) condition.message = message;
+  newestOf.set(type, condition);
   return condition;
 }
+
+/** The condition of each type that was made last. */
+const newestOf = new Map<string, Condition>();
 
 /** An init container is ready once it has succeeded, a sidecar and any other while it runs and its probes say so. */
 function isReady(life: Life): boolean {
@@ -241,10 +259,13 @@ function containerStatus(life: Life, first: string, lost: boolean): ContainerSta
   };
   if (shown) status.containerID = `containerd://${shown.facts.id}`;
   status.started = isStarted(life);
-  if (spec.resources && Object.keys(spec.resources).length > 0) status.resources = spec.resources;
+  if (spec.resources?.requests) status.allocatedResources = spec.resources.requests;
+  if (shown) status.resources = spec.resources ?? none;
   if (spec.volumeMounts?.length) status.volumeMounts = spec.volumeMounts.map(mounted);
   return status;
 }
+
+const none = {};
 
 function mounted({ name, mountPath, readOnly }: NonNullable<SpecContainer["volumeMounts"]>[number]) {
   return readOnly ? { mountPath, name, readOnly, recursiveReadOnly: "Disabled" } : { mountPath, name };

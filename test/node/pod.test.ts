@@ -39,6 +39,7 @@ test("a pod goes from ContainerCreating to Ready, and its events say so in the k
     "Initialized=True",
     "Ready=True",
     "ContainersReady=True",
+    "PodScheduled=True",
   ]);
   expect(cluster.events("web")).toEqual([
     'Normal Pulling Pulling image "nginx"',

@@ -112,11 +112,10 @@ export function schedulerOf({ sim, store }: Context): Controller {
     const before = pod.status.conditions?.find(({ type }) => type === "PodScheduled");
     if (before?.message === message) return;
     const unschedulable = {
-      type: "PodScheduled",
-      status: "False",
-      reason: "Unschedulable",
-      message,
+      ...{ type: "PodScheduled", status: "False", reason: "Unschedulable", message },
+      lastProbeTime: null as unknown as string,
       lastTransitionTime: before?.lastTransitionTime ?? rfc3339(sim.clock.now),
+      ...(pod.metadata.generation !== undefined && { observedGeneration: pod.metadata.generation }),
     };
     store.update(
       "Pod",

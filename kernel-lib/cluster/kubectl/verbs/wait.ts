@@ -113,6 +113,7 @@ function conditionOf(text: string | undefined): { holds: Holds; forDelete: boole
 interface Condition {
   readonly type: string;
   readonly status: string;
+  readonly observedGeneration?: number;
 }
 
 function hasCondition(object: KubeObject, type: string, wanted: string): boolean {
@@ -120,7 +121,8 @@ function hasCondition(object: KubeObject, type: string, wanted: string): boolean
   const found = status?.conditions?.find((each) => each.type.toLowerCase() === type.toLowerCase());
   if (!found || found.status.toLowerCase() !== wanted.toLowerCase()) return false;
   // A condition that was computed for an older spec does not count (wait.go, checkCondition).
-  const observed = (status as { readonly observedGeneration?: number } | undefined)?.observedGeneration;
+  const whole = status as { readonly observedGeneration?: number } | undefined;
+  const observed = found.observedGeneration ?? whole?.observedGeneration;
   const { generation } = object.metadata as { readonly generation?: number };
-  return observed === undefined || generation === undefined || observed >= generation || object.kind === "Pod";
+  return observed === undefined || generation === undefined || observed >= generation;
 }
