@@ -1,4 +1,5 @@
 /** Owns virtual time: what happens next, and in which order. */
+import { Event, WaitingList } from "./waiting";
 
 /** A moment or a span of virtual time, in whole microseconds. */
 export type Time = number;
@@ -18,36 +19,18 @@ export interface Timer {
   cancel(): void;
 }
 
-/** One thing that will happen; without `run` it has happened or was cancelled. */
-class Event implements Timer {
-  constructor(
-    readonly clock: Clock,
-    readonly at: Time,
-    readonly order: number,
-    readonly kind: TimerKind,
-    public run: (() => void) | undefined,
-  ) {}
-
-  cancel(): void {
-    if (!this.run) return;
-    this.run = undefined;
-    this.clock.cancelled(this);
-  }
-}
-
 /** How many events one `settle` runs before it gives up: a cluster that never rests is a mistake of ours. */
 const settleLimit = 50_000_000;
 
 /**
- * A heap of events by time, and by the order in which they were set where the time is the same.
- * Events run to completion, one after another; an event may set further ones.
+ * Events run by time, and in the order in which they were set where the time is the same; each to completion, one after
+ * another. An event may set further ones.
  */
 export class Clock {
   #now: Time;
   #order = 0;
   #foreground = 0;
-  #dead = 0;
-  readonly #heap: Event[] = [];
+  readonly #waiting = new WaitingList();
 
   /** @param start the first moment, microseconds since 1970-01-01T00:00:00Z */
   constructor(start: Time = 0) {
@@ -62,9 +45,10 @@ export class Clock {
   /** Runs `run` once, `delay` microseconds from now (0: after everything that is already due now). */
   after(delay: Time, run: () => void, kind: TimerKind = "foreground"): Timer {
     if (!(delay >= 0)) throw new RangeError(`a delay cannot be ${delay}`);
-    const event = new Event(this, this.#now + Math.round(delay), this.#order++, kind, run);
+    const whole = Math.round(delay);
+    const event = new Event(this, this.#now + whole, this.#order++, kind, run);
     if (kind === "foreground") this.#foreground++;
-    this.#push(event);
+    this.#waiting.add(event, whole);
     return event;
   }
 
@@ -87,17 +71,15 @@ export class Clock {
 
   /** When the next event is due; undefined if nothing waits. */
   next(): Time | undefined {
-    this.#dropCancelled();
-    return this.#heap[0]?.at;
+    return this.#waiting.first()?.at;
   }
 
   /** Runs the next event of either kind and moves to its time; false if nothing waits. */
   step(): boolean {
-    this.#dropCancelled();
-    const event = this.#pop();
+    const event = this.#waiting.take();
     if (!event?.run) return false;
     this.#now = event.at;
-    const run = event.run;
+    const { run } = event;
     event.run = undefined;
     if (event.kind === "foreground") this.#foreground--;
     run();
@@ -139,55 +121,9 @@ export class Clock {
     }
   }
 
-  /** Told by an event that it was cancelled; when most of the heap is such, they are thrown out. */
+  /** Told by an event that it was cancelled. */
   cancelled(event: Event): void {
     if (event.kind === "foreground") this.#foreground--;
-    if (++this.#dead < 1_000 || this.#dead * 2 < this.#heap.length) return;
-    const alive = this.#heap.filter(({ run }) => run !== undefined).sort((one, other) => (before(one, other) ? -1 : 1));
-    this.#heap.length = 0;
-    for (const one of alive) this.#heap.push(one);
-    this.#dead = 0;
+    this.#waiting.cancelled(event);
   }
-
-  #dropCancelled(): void {
-    while (this.#heap.length > 0 && this.#heap[0]?.run === undefined) {
-      this.#pop();
-      this.#dead--;
-    }
-  }
-
-  #push(event: Event): void {
-    const heap = this.#heap;
-    let at = heap.length;
-    heap.push(event);
-    while (at > 0) {
-      const above = (at - 1) >> 1;
-      if (!before(event, heap[above] as Event)) break;
-      heap[at] = heap[above] as Event;
-      at = above;
-    }
-    heap[at] = event;
-  }
-
-  #pop(): Event | undefined {
-    const heap = this.#heap;
-    const first = heap[0];
-    const last = heap.pop();
-    if (!first || !last || heap.length === 0) return first;
-    let at = 0;
-    for (;;) {
-      let below = 2 * at + 1;
-      if (below >= heap.length) break;
-      if (below + 1 < heap.length && before(heap[below + 1] as Event, heap[below] as Event)) below++;
-      if (!before(heap[below] as Event, last)) break;
-      heap[at] = heap[below] as Event;
-      at = below;
-    }
-    heap[at] = last;
-    return first;
-  }
-}
-
-function before(one: Event, other: Event): boolean {
-  return one.at < other.at || (one.at === other.at && one.order < other.order);
 }

@@ -1,7 +1,7 @@
 /** Owns what virtual time promises: order, rest, and standing exactly where it was told to. */
 import { array, assert, boolean, integer, property, record } from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Clock, second } from "../../kernel-lib/sim/clock";
+import { Clock, second, type Timer } from "../../kernel-lib/sim/clock";
 
 describe("the clock", () => {
   it("runs events by time, and those of one time in the order they were set", () => {
@@ -33,6 +33,51 @@ describe("the clock", () => {
         expect(clock.next()).toBeUndefined();
       }),
     );
+  });
+
+  it("keeps the order whatever is set and cancelled meanwhile, also as of an earlier moment", () => {
+    const step = record({
+      delay: integer({ min: 0, max: 6 }),
+      pass: integer({ min: 0, max: 3 }),
+      recall: integer({ min: 0, max: 4 }),
+      cancel: integer({ min: 0, max: 40 }),
+    });
+    assert(
+      property(array(step, { maxLength: 60 }), (steps) => {
+        const clock = new Clock();
+        const ran: number[] = [];
+        const set: { readonly at: number; readonly index: number; readonly timer: Timer }[] = [];
+        const cancelled = new Set<number>();
+        for (const [index, { delay, pass, recall, cancel }] of steps.entries()) {
+          // What is recalled sets nothing that would have been due already.
+          const then = clock.now - Math.min(recall, delay, clock.now);
+          clock.recall(then, () => {
+            const timer = clock.after(delay, () => ran.push(index));
+            set.push({ at: timer.at, index, timer });
+          });
+          const other = set[cancel];
+          if (other && !ran.includes(other.index)) {
+            other.timer.cancel();
+            cancelled.add(other.index);
+          }
+          clock.advance(pass);
+        }
+        clock.settle();
+        const wanted = set.filter(({ index }) => !cancelled.has(index));
+        wanted.sort((one, other) => one.at - other.at || one.index - other.index);
+        expect(ran).toEqual(wanted.map(({ index }) => index));
+      }),
+    );
+  });
+
+  it("forgets thousands that were cancelled, and runs those that were not", () => {
+    const clock = new Clock();
+    const ran: number[] = [];
+    const timers = Array.from({ length: 5_000 }, (_, index) => clock.after(10 + index, () => ran.push(index)));
+    for (const [index, timer] of timers.entries()) if (index % 100 !== 7) timer.cancel();
+    clock.settle();
+    expect(ran).toEqual(Array.from({ length: 50 }, (_, count) => count * 100 + 7));
+    expect([clock.now, clock.next()]).toEqual([10 + 4_907, undefined]);
   });
 
   it("settles without waiting for the background", () => {
