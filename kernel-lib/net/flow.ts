@@ -137,7 +137,7 @@ class Walk implements Conveyor {
       const target = asked ? asked[tries] : passesOn.taken(client, tries);
       if (!target) break;
       const onward = proxyFlow(flow, target);
-      last = this.send(proxy, this.asks ? onward : { ...onward, sourcePort: freePort(proxy) });
+      last = this.send(proxy, this.asks ? onward : { ...onward, sourcePort: freePort(proxy, onward) });
       if (last.end === "delivered") break;
     }
     const why = `${found.owner ?? "the proxy"} finds no endpoint, and closes the connection`;
@@ -188,7 +188,7 @@ export function walkFlow(netns: Netns, flow: Flow, options: WalkOptions): FlowRe
  */
 export function runFlow(netns: Netns, flow: Flow, options: RunOptions = {}): FlowRun {
   const walk = new Walk(false, options.entries ?? false, drawLots);
-  const sourcePort = flow.sourcePort ?? freePort(netns);
+  const sourcePort = flow.sourcePort ?? freePort(netns, flow);
   const found = walk.send(netns, flow.sourcePort === undefined ? { ...flow, sourcePort } : flow);
   let open = found.end === "delivered";
   const conclude = (end: ConnectionEnd): void => {
@@ -222,9 +222,13 @@ function portsInUse(netns: Netns): Set<number> {
   return known;
 }
 
-function freePort(netns: Netns): number {
+function freePort(netns: Netns, { protocol, target, targetPort }: Flow): number {
   const used = openPorts.get(netns);
-  const port = ephemeralPort(netns, (candidate) => used?.has(candidate) ?? false);
+  const taken = (candidate: number): boolean => used?.has(candidate) ?? false;
+  const connects = protocol === "tcp";
+  const port = connects
+    ? netns.sockets.connectPort({ ip: target, port: targetPort }, taken)
+    : ephemeralPort(netns, taken);
   if (port === undefined) throw new SocketError("EADDRNOTAVAIL", "connect: Cannot assign requested address");
   return port;
 }

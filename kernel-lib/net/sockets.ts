@@ -58,6 +58,11 @@ export class Sockets implements SocketCalls {
     return this.#tcp.connect(options, handlers);
   }
 
+  /** The port that connect() would take by itself; undefined: all are taken. */
+  connectPort(remote: SocketAddress, taken: (port: number) => boolean): number | undefined {
+    return this.#tcp.ports.next(remote, taken);
+  }
+
   openUdp(options: UdpOptions, handlers: UdpHandlers): UdpSocket {
     return this.#udp.open(options, handlers);
   }
@@ -148,19 +153,52 @@ export class Sockets implements SocketCalls {
   }
 }
 
-/**
- * An ephemeral port: from a random place on, in steps of two, as Linux's connect does (inet_hashtables.c:
- * even ports first, so that bind finds odd ones). Undefined: all are taken.
- */
+const half = (ephemeralPorts.high - ephemeralPorts.low + 1) / 2;
+
+/** An ephemeral port for whoever binds without a wish: from a random place on. Undefined: all are taken. */
 export function ephemeralPort(netns: Netns, taken: (port: number) => boolean): number | undefined {
-  const { low, high } = ephemeralPorts;
-  const half = (high - low + 1) / 2;
-  const start = netns.random.integer(0, half - 1);
-  for (const odd of [0, 1]) {
-    for (let step = 0; step < half; step++) {
-      const port = low + 2 * ((start + step) % half) + odd;
-      if (!taken(port)) return port;
-    }
+  return freeFrom(netns.random.integer(0, half - 1), taken)?.port;
+}
+
+/** Where connect() found its last port for a destination: where it began to look, and how many steps on it found one. */
+interface LastPort {
+  readonly start: number;
+  readonly steps: number;
+}
+
+/**
+ * The ports of connections: for each destination a place of its own to begin at, and from there on, a random step of at most
+ * eight even numbers each time, so that a port comes again only when nearly all others have been used (inet_hashtables.c,
+ * __inet_hash_connect: table_perturb).
+ */
+export class ConnectPorts {
+  readonly #netns: Netns;
+  readonly #last = new Map<string, LastPort>();
+
+  constructor(netns: Netns) {
+    this.#netns = netns;
+  }
+
+  /** The next one; undefined: all are taken. */
+  next(remote: SocketAddress, taken: (port: number) => boolean): number | undefined {
+    const { random } = this.#netns;
+    const key = `${remote.ip} ${remote.port}`;
+    const last = this.#last.get(key);
+    const start = last
+      ? (last.start + Math.max(last.steps, random.integer(0, 7)) + 1) % half
+      : random.integer(0, half - 1);
+    const found = freeFrom(start, taken);
+    if (found) this.#last.set(key, { start, steps: found.steps % half });
+    return found?.port;
+  }
+}
+
+/** In steps of two, as Linux's connect does: even ports first, so that bind finds odd ones. */
+function freeFrom(start: number, taken: (port: number) => boolean): { port: number; steps: number } | undefined {
+  for (let steps = 0; steps < 2 * half; steps++) {
+    const odd = steps < half ? 0 : 1;
+    const port = ephemeralPorts.low + 2 * ((start + steps) % half) + odd;
+    if (!taken(port)) return { port, steps };
   }
   return undefined;
 }

@@ -5,7 +5,7 @@ import type { Network } from "./network";
 import { type Packet, type Tcp, utf8Length } from "./packet";
 import type { Passage } from "./passage";
 import type { ConnectOptions, Failure, ListenOptions, PassesOn, TcpHandlers, TcpListener, TcpSocket } from "./socket";
-import { addressInUse, addressNotAvailable, ephemeralPort, type SocketInfo } from "./sockets";
+import { addressInUse, addressNotAvailable, ConnectPorts, type SocketInfo } from "./sockets";
 import { TcpConnection } from "./tcpconnection";
 import { type Ends, TupleTable } from "./tupletable";
 
@@ -18,9 +18,11 @@ export class TcpLayer {
   readonly #netns: Netns;
   readonly #listeners = new Map<number, Listener[]>();
   readonly #connections = new TupleTable<TcpConnection>();
+  readonly ports: ConnectPorts;
 
   constructor(netns: Netns) {
     this.#netns = netns;
+    this.ports = new ConnectPorts(netns);
   }
 
   listen(options: ListenOptions, accept: (socket: TcpSocket) => TcpHandlers): TcpListener {
@@ -54,7 +56,7 @@ export class TcpLayer {
       throw addressNotAvailable(options.sourceIp, options.sourcePort ?? 0);
     }
     const taken = (port: number): boolean => this.#connections.get(endsOf({ ip, port }, remote)) !== undefined;
-    const port = options.sourcePort ?? ephemeralPort(this.#netns, taken);
+    const port = options.sourcePort ?? this.ports.next(remote, taken);
     if (port === undefined || taken(port)) throw addressInUse(ip, port ?? 0);
     const local = { ip, port };
     const connection = this.#add(local, remote, options.owner ?? "", handlers);

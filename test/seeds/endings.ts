@@ -1,6 +1,7 @@
 /** Owns pods that only end: each with a hook, a grace, an answer to its signal and a way of being deleted from the seed. */
+
+import { millisecond, type Time } from "../../kernel-lib/sim/clock";
 import { Random } from "../../kernel-lib/sim/random";
-import { type Time, millisecond } from "../../kernel-lib/sim/clock";
 
 export type Answer = "at once" | "never" | "after";
 
@@ -31,7 +32,14 @@ export function endingsOf(seed: number, node: string): readonly Ending[] {
 function endingOf(random: Random, name: string, node: string): Ending {
   const one = <T>(of: readonly T[]): T => of[random.integer(0, of.length - 1)] as T;
   const program = one(programs)(random.integer(1, 12));
-  const kinds = ["none", "sleep", "sleep", "exec", "failing", ...(program.image.includes("web") ? (["http"] as const) : [])];
+  const kinds = [
+    "none",
+    "sleep",
+    "sleep",
+    "exec",
+    "failing",
+    ...(program.image.includes("web") ? (["http"] as const) : []),
+  ];
   const kind = one(kinds) as Ending["hook"]["kind"];
   const grace = random.integer(2, 14);
   // The API server wants a sleep to be shorter than the pod's own grace; a deletion may still ask for less.
@@ -92,8 +100,11 @@ const programs: readonly ((seconds: number) => OfImage)[] = [
     ...{ image: web, env: { ON_SIGTERM: "exit" }, signal: "SIGTERM" },
     answer: { how: "at once", seconds: 0, exitCode: 143 },
   }),
-  ...(["close", "drain"] as const).map((manners) => (seconds: number): OfImage => ({
-    ...{ image: web, env: { ON_SIGTERM: manners, DRAIN_SECONDS: `${seconds}` }, signal: "SIGTERM" },
-    answer: { how: "after", seconds, exitCode: 0 },
-  })),
+  ...(["close", "drain"] as const).map(
+    (manners) =>
+      (seconds: number): OfImage => ({
+        ...{ image: web, env: { ON_SIGTERM: manners, DRAIN_SECONDS: `${seconds}` }, signal: "SIGTERM" },
+        answer: { how: "after", seconds, exitCode: 0 },
+      }),
+  ),
 ];

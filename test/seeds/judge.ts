@@ -40,12 +40,18 @@ export function judgeSignals(end: End, { hook, signal, answer }: Ends): readonly
   ask(more.length === killed.length && killed.length <= 1, `signals: ${signals.map((one) => one.signal).join(", ")}`);
   ask(ended !== undefined && ended.at <= kill, `it ended at ${since(ended?.at)}, SIGKILL was due ${since(kill)}`);
   for (const { at } of killed) ask(at === kill, `SIGKILL came at ${since(at)}, due ${since(kill)}`);
-  ask(killed.length === 0 ? (ended?.at ?? 0) <= kill : ended?.at === kill, `SIGKILL and its end at ${since(ended?.at)}`);
+  ask(
+    killed.length === 0 ? (ended?.at ?? 0) <= kill : ended?.at === kill,
+    `SIGKILL and its end at ${since(ended?.at)}`,
+  );
   if (!answer) return wrong;
   const own = answer.how === "never" ? Infinity : stop.at + answer.seconds * second;
   const expected = Math.min(own, kill);
   ask(ended?.at === expected, `it ended at ${since(ended?.at)}, not ${since(expected)}`);
-  ask(own < kill === (killed.length === 0) || own === kill, `it would end at ${since(own)}, killed ${killed.length} times`);
+  ask(
+    own < kill === (killed.length === 0) || own === kill,
+    `it would end at ${since(own)}, killed ${killed.length} times`,
+  );
   if (own !== kill) ask(ended?.exitCode === (own < kill ? answer.exitCode : 137), `exit code ${ended?.exitCode}`);
   return wrong;
 }

@@ -1,8 +1,8 @@
 /** Owns the suite of seeds as a command: which seeds, with which part of the recipe, and what it says of them. */
 import { parseArgs } from "node:util";
 import type { ModeName } from "../../kernel-lib/node/proxy/mode";
-import { bounds, Tally } from "./tally";
 import { aboutOf, type Part, parts } from "./situation";
+import { bounds, Tally } from "./tally";
 import { performAll, type Result, serveAsWorker, type Task } from "./workers";
 
 const usage = `usage: npm run test:seeds -- [--seeds N] [--from N] [--seed N] [--without ${parts.join("|")}] [--mode MODE]
@@ -22,7 +22,13 @@ interface Wanted {
 function wantedOf(words: readonly string[]): Wanted {
   const { values } = parseArgs({
     args: [...words],
-    options: { seeds: { type: "string" }, from: { type: "string" }, seed: { type: "string" }, without: { type: "string" }, mode: { type: "string" } },
+    options: {
+      seeds: { type: "string" },
+      from: { type: "string" },
+      seed: { type: "string" },
+      without: { type: "string" },
+      mode: { type: "string" },
+    },
   });
   const number = (name: "seeds" | "seed" | "from", otherwise: number): number => {
     const value = Number(values[name] ?? otherwise);
@@ -30,7 +36,8 @@ function wantedOf(words: readonly string[]): Wanted {
     return value;
   };
   const without = parts.find((part) => part === values.without);
-  if (values.without !== undefined && !without) throw new Error(`--without: ${values.without} is none of ${parts.join(", ")}`);
+  if (values.without !== undefined && !without)
+    throw new Error(`--without: ${values.without} is none of ${parts.join(", ")}`);
   const mode = modes.find((name) => name === values.mode);
   if (values.mode !== undefined && !mode) throw new Error(`--mode: ${values.mode} is none of ${modes.join(", ")}`);
   if (values.seed !== undefined) return { tasks: [{ seed: number("seed", 1), without, mode }], suite: false };

@@ -122,7 +122,8 @@ export class Record {
   #count({ metadata, status }: Kinds["Pod"], gone: boolean): void {
     const { name, labels, deletionTimestamp } = metadata;
     if (labels?.app !== "web") return;
-    const active = !gone && deletionTimestamp === undefined && status.phase !== "Failed" && status.phase !== "Succeeded";
+    const active =
+      !gone && deletionTimestamp === undefined && status.phase !== "Failed" && status.phase !== "Succeeded";
     const ready = status.conditions?.some((one) => one.type === "Ready" && one.status === "True") ?? false;
     const before = this.#pods.get(name);
     if (before?.active === active && before.available === (active && ready)) return;

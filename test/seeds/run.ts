@@ -60,7 +60,7 @@ function judged(
   endings: readonly Ending[],
   broken: string[],
 ): Verdict {
-  const told = Math.max(...(situation.propagation.kubelet ?? "").match(/\d+/g)?.map(Number) ?? [0]) * millisecond;
+  const told = Math.max(...((situation.propagation.kubelet ?? "").match(/\d+/g)?.map(Number) ?? [0])) * millisecond;
   let ends = 0;
   for (const end of record.ends.values()) {
     // Those that were told to end too late to have ended.
@@ -94,7 +94,13 @@ const addresses: Readonly<{ [node: string]: string }> = {
 };
 
 export function trafficOf(cluster: Cluster, { way, clientNode, connections, retries }: Situation): TrafficOptions {
-  const load = { rate: 50, duration: "60s", timeout: "8s", retries, keepAlive: connections > 0 && { connections } } as const;
+  const load = {
+    rate: 50,
+    duration: "60s",
+    timeout: "8s",
+    retries,
+    keepAlive: connections > 0 && { connections },
+  } as const;
   switch (way) {
     case "pod":
       return { from: "pod/client", to: "svc/web", ...load };

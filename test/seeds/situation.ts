@@ -201,7 +201,9 @@ function serverOf(dice: Dice, about: Part): Server {
       return { server: "drain", drainSeconds, startSeconds: 0, answerMilliseconds: dice.number(50, 300) };
     default:
       if (dice.chance(50)) return { server: "nginx", ...none };
-      return dice.chance(50) ? { ...none, server: "exit", ...quick } : { startSeconds: dice.number(0, 3), ...close, ...quick };
+      return dice.chance(50)
+        ? { ...none, server: "exit", ...quick }
+        : { startSeconds: dice.number(0, 3), ...close, ...quick };
   }
 }
 
@@ -220,7 +222,8 @@ function askingOf(dice: Dice, about: Part, server: Situation["server"]): Asking 
     // Sent away by the server, or patient enough to try once more.
     return { ...places, way, connections: dice.number(5, 20), retries: dice.number(0, 1) };
   }
-  const pinned = (about === "margin" || about === "surge") && (server === "drain" || server === "nginx") && dice.chance(30);
+  const pinned =
+    (about === "margin" || about === "surge") && (server === "drain" || server === "nginx") && dice.chance(30);
   if (pinned) return { ...places, way, connections: dice.number(5, 20), retries: server === "nginx" ? 1 : 0 };
   return { ...places, way, connections: 0, retries: 0 };
 }

@@ -1,6 +1,7 @@
 /** Owns what is said of many runs: which failed and how to run them again, the shares of each part, and whether all holds. */
-import { describeSituation, type Part, parts } from "./situation";
+
 import type { Verdict } from "./run";
+import { describeSituation, type Part, parts } from "./situation";
 import type { Result, Task } from "./workers";
 
 /** In at least so many of a hundred seeds a request fails without the part. */
@@ -49,10 +50,17 @@ export class Tally {
 
   /** @param seconds how long all of it took */
   text(seconds: number, least: Bounds): string {
-    const failing = this.#results.filter((result) => this.#isFailing(result)).sort((one, other) => one.task.seed - other.task.seed);
+    const failing = this.#results
+      .filter((result) => this.#isFailing(result))
+      .sort((one, other) => one.task.seed - other.task.seed);
     const lines = failing.slice(0, told).flatMap((result) => describeFailure(result));
     if (failing.length > told) {
-      lines.push(`and ${failing.length - told} more: ${failing.slice(told).map(({ task }) => wordsOf(task)).join(", ")}`);
+      lines.push(
+        `and ${failing.length - told} more: ${failing
+          .slice(told)
+          .map(({ task }) => wordsOf(task))
+          .join(", ")}`,
+      );
     }
     lines.push(...this.#recipe());
     if (this.#suite) lines.push(...parts.flatMap((part) => this.#share(part, least[part])), ...this.#userspace());

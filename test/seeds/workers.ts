@@ -50,7 +50,11 @@ export async function perform(task: Task): Promise<Result> {
  * @param script what a worker runs: it must come to `serveAsWorker`
  * @param told each result as it comes, in no order
  */
-export async function performAll(script: string, tasks: readonly Task[], told: (result: Result) => void): Promise<void> {
+export async function performAll(
+  script: string,
+  tasks: readonly Task[],
+  told: (result: Result) => void,
+): Promise<void> {
   const waiting = [...tasks];
   const count = Math.min(availableParallelism(), tasks.length);
   await Promise.all(Array.from({ length: count }, () => work(script, waiting, told)));
