@@ -184,8 +184,8 @@ function answeredBars(report: TrafficReport, { zero, from, to }: Window, x: Vega
 }
 
 /** The marks: a rule each, and its name at the top. */
-function markRules({ marks }: TrafficReport, { zero, from, to }: Window, x: VegaLiteSpec): readonly VegaLiteSpec[] {
-  const values = marks.flatMap(({ name, at }) => (at < from || at > to ? [] : [{ s: secondsOf(at, zero), name }]));
+function markRules(report: TrafficReport, window: Window, x: VegaLiteSpec): readonly VegaLiteSpec[] {
+  const values = markLabels(report, window);
   if (values.length === 0) return [];
   return [
     {
@@ -193,12 +193,42 @@ function markRules({ marks }: TrafficReport, { zero, from, to }: Window, x: Vega
       mark: { type: "rule", color: grey, strokeDash: [4, 3], strokeWidth: 1.5, opacity: 1 },
       encoding: { x },
     },
-    {
-      data: { values },
-      mark: { type: "text", align: "left", baseline: "bottom", dx: -2, dy: -3, color: grey, fontSize: 10 },
+    ...[...new Set(values.map(({ side }) => side))].map((align) => ({
+      data: { values: values.filter(({ side }) => side === align) },
+      mark: {
+        type: "text",
+        align,
+        baseline: "bottom",
+        dx: align === "left" ? -2 : 2,
+        dy: -3,
+        color: grey,
+        fontSize: 10,
+      },
       encoding: { x, y: { value: 0 }, text: { field: "name" } },
-    },
+    })),
   ];
+}
+
+interface MarkLabel {
+  readonly s: number;
+  readonly name: string;
+  /** Where its rule is. */
+  readonly side: "left" | "right";
+}
+
+/** A name begins at its rule; where it would run into the next one it ends there instead, if there is room. */
+function markLabels({ marks }: TrafficReport, { zero, from, to, width }: Window): readonly MarkLabel[] {
+  const seen = marks.filter(({ at }) => at >= from && at <= to);
+  const pixel = (at: Time): number => ((at - from) / (to - from)) * width;
+  const length = (name: string): number => name.length * 5.4 + 6;
+  let free = 0;
+  return seen.map(({ name, at }, index) => {
+    const [here, next] = [pixel(at), seen[index + 1]];
+    const collides = next !== undefined && here + length(name) > pixel(next.at);
+    const side = collides && here - length(name) >= free ? "right" : "left";
+    free = side === "right" ? here : here + length(name);
+    return { s: secondsOf(at, zero), name, side };
+  });
 }
 
 /** Runs to be compared, by what tells them apart: `{ "no preStop": report, … }`. */

@@ -42,6 +42,30 @@ describe("the report", () => {
 });
 
 describe("the chart of traffic", () => {
+  it("writes the names of marks beside one another, however near they are", async () => {
+    const labels = async (marks: readonly number[]): Promise<readonly (readonly [unknown, unknown])[]> => {
+      const { spec } = await traffic(aReport({}, marks));
+      const [panel] = spec.vconcat as {
+        layer: { mark: Record<string, unknown>; data: { values: { name: string }[] } }[];
+      }[];
+      const texts = panel?.layer.filter(({ mark }) => mark["type"] === "text") ?? [];
+      return texts.flatMap(({ mark, data }) => data.values.map(({ name }) => [name, mark["align"]] as const));
+    };
+    expect(await labels([2, 6])).toEqual([
+      ["rollout", "left"],
+      ["after", "left"],
+    ]);
+    expect(await labels([2, 2.5])).toEqual([
+      ["rollout", "right"],
+      ["after", "left"],
+    ]);
+    // Where it would stick out on the left it stays.
+    expect(await labels([0.1, 0.6])).toEqual([
+      ["rollout", "left"],
+      ["after", "left"],
+    ]);
+  });
+
   it("counts what was answered, puts each failure into the lane of its kind, and labels the marks", async () => {
     const { spec, text } = await traffic(some);
     const [answered, failed] = spec.vconcat as { layer: { data: { values: Record<string, unknown>[] } }[] }[];
