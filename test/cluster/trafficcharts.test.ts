@@ -46,10 +46,10 @@ describe("the chart of traffic", () => {
     const labels = async (marks: readonly number[]): Promise<readonly (readonly [unknown, unknown])[]> => {
       const { spec } = await traffic(aReport({}, marks));
       const [panel] = spec.vconcat as {
-        layer: { mark: Record<string, unknown>; data: { values: { name: string }[] } }[];
+        layer: { mark: { type?: string; align?: string }; data: { values: { name: string }[] } }[];
       }[];
-      const texts = panel?.layer.filter(({ mark }) => mark["type"] === "text") ?? [];
-      return texts.flatMap(({ mark, data }) => data.values.map(({ name }) => [name, mark["align"]] as const));
+      const texts = panel?.layer.filter(({ mark }) => mark.type === "text") ?? [];
+      return texts.flatMap(({ mark, data }) => data.values.map(({ name }) => [name, mark.align] as const));
     };
     expect(await labels([2, 6])).toEqual([
       ["rollout", "left"],
