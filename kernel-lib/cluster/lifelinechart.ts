@@ -7,7 +7,7 @@ import { actorName, actorOrder, endedPods, fewPods, shortName, zeroOf } from "./
 import { grey } from "./palette";
 import type { VegaLiteSpec } from "./svg";
 import type { TrafficReport } from "./traffic/report";
-import { failedText, trafficPanels, type Window } from "./trafficcharts";
+import { answeredText, failedText, trafficPanels, type Window } from "./trafficcharts";
 
 export interface LifelineChartOptions {
   readonly title?: string;
@@ -42,6 +42,9 @@ const kinds = [
 
 type Kind = (typeof kinds)[number];
 
+/** Of pods that answered a client, in the order in which they first did: none of them stands for a state. */
+const answererColours = ["#009E73", "#56B4E9", "#A6761D", "#F0E442"];
+
 const width = 400;
 
 /**
@@ -50,6 +53,7 @@ const width = 400;
  * @throws Error if a pod is named that is none of the record, or there is nothing to draw
  */
 export async function lifeline(record: Lifeline, options: LifelineChartOptions = {}): Promise<Chart> {
+  const { traffic } = options;
   const pods = chosenPods(record, options.pods);
   const zero = zeroOf(record);
   const window = windowOf(record, pods, zero.at, options);
@@ -60,11 +64,9 @@ export async function lifeline(record: Lifeline, options: LifelineChartOptions =
   const told = pods.flatMap((life) => toldOf(life, zero.at));
   const used = usedKinds(pods, window);
   const axis = `seconds ${zero.what}`;
-  const panels = pods.map((life, at) =>
-    podPanel(life, window, used, at === pods.length - 1 && !options.traffic ? axis : null),
-  );
-  const client = options.traffic ? [clientPanels(options.traffic, trafficPanels(options.traffic, window, axis))] : [];
-  const heard = options.traffic ? ` Client: ${failedText(options.traffic)}.` : "";
+  const panels = pods.map((life, at) => podPanel(life, window, used, at === pods.length - 1 && !traffic ? axis : null));
+  const client = traffic ? [clientPanels(traffic, trafficPanels(traffic, window, axis, answererColours))] : [];
+  const heard = traffic ? ` Client: ${failedText(traffic)}, ${answeredText(traffic)}.` : "";
   const head = frame(title, `bars: states, by actor · marks: moments${more}`, `${title}. ${told.join("; ")}.${heard}`);
   const spec = {
     ...head,
@@ -73,7 +75,7 @@ export async function lifeline(record: Lifeline, options: LifelineChartOptions =
     // The client's kinds of failure are no kinds of moments.
     resolve: { scale: { color: "independent", shape: "independent", fill: "independent" } },
   };
-  const lines = [...told, ...(options.traffic ? [`client: ${failedText(options.traffic)}`] : [])];
+  const lines = [...told, ...(traffic ? [`client: ${failedText(traffic)}, ${answeredText(traffic)}`] : [])];
   return drawn(spec, [title, ...lines.map((line) => `  ${line}`)].join("\n"));
 }
 
@@ -138,7 +140,7 @@ function toldOf({ pod, spans, moments }: PodLife, zero: Time): readonly string[]
 function podPanel(life: PodLife, window: Window, used: readonly Kind[], axis: string | null): VegaLiteSpec {
   const { zero, from, to } = window;
   const actors = [...new Set([...life.spans, ...life.moments].map(({ actor }) => actor))].sort(actorOrder);
-  const signals = life.moments.some(({ kind }) => kind === "signal") ? ["signals"] : [];
+  const signals = shownOf(life, window).some(({ kind }) => kind === "signal") ? ["signals"] : [];
   const lanes = [...new Set(actors.flatMap((actor) => [laneOf(actor), ...(actor === "kubelet" ? signals : [])]))];
   const seconds = (at: Time): number => secondsSince(zero, Math.min(to, Math.max(from, at)));
   const bars = life.spans

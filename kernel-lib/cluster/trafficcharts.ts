@@ -63,7 +63,14 @@ export function failedText({ failed, byKind }: Pick<TrafficReport, "failed" | "b
   return `${failed.toLocaleString("en-US")} failed: ${kindsText(byKind)}`;
 }
 
-function kindsText(byKind: TrafficReport["byKind"]): string {
+/** `answered by web-1 35, web-2 665`; of many pods only how many. */
+export function answeredText({ byPod }: Pick<TrafficReport, "byPod">): string {
+  const pods = Object.entries(byPod);
+  if (pods.length > tellableAnswerers) return `answered by ${pods.length} pods`;
+  return pods.length === 0 ? "nobody answered" : `answered by ${kindsText(byPod)}`;
+}
+
+function kindsText(byKind: Readonly<Record<string, number | undefined>>): string {
   return Object.entries(byKind)
     .map(([kind, count]) => `${kind} ${count}`)
     .join(", ");
@@ -84,8 +91,17 @@ function secondsOf(at: Time, zero: Time): number {
 /** Widths of bars, in seconds. */
 const binWidths = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 300, 1_800];
 
-/** The two panels; to be put below one another. @param axis the title of the time axis */
-export function trafficPanels(report: TrafficReport, window: Window, axis: string): readonly VegaLiteSpec[] {
+/**
+ * The two panels; to be put below one another.
+ * @param axis the title of the time axis
+ * @param colours of the pods that answered, in their order, where those of the cluster would mean something else
+ */
+export function trafficPanels(
+  report: TrafficReport,
+  window: Window,
+  axis: string,
+  colours: readonly string[] = Object.keys(report.byPod).map((pod) => report.colours[pod] ?? answeredColour),
+): readonly VegaLiteSpec[] {
   const kinds = failureKinds.filter((kind) => report.byKind[kind]);
   const { zero, from, to, width } = window;
   const domain = [secondsOf(from, zero), secondsOf(to, zero)];
@@ -95,10 +111,10 @@ export function trafficPanels(report: TrafficReport, window: Window, axis: strin
   const answered = {
     width,
     height: 84,
-    layer: [answeredBars(report, window, bare), ...markRules(report, window, bare)],
+    layer: [answeredBars(report, window, bare, colours), ...markRules(report, window, bare)],
   };
   if (kinds.length === 0) {
-    const last = { ...answered, layer: [answeredBars(report, window, x), ...markRules(report, window, x)] };
+    const last = { ...answered, layer: [answeredBars(report, window, x, colours), ...markRules(report, window, x)] };
     return [last];
   }
   const values = report.failures.flatMap(({ at, result, pod, message, attempts }) => {
@@ -155,30 +171,71 @@ function laneAxis(kinds: readonly FailureKind[], counts: readonly { kind: string
   };
 }
 
-function answeredBars(report: TrafficReport, { zero, from, to }: Window, x: VegaLiteSpec): VegaLiteSpec {
-  const span = (to - from) / second;
-  // Wide enough for some requests in each.
-  const bin = binWidths.find((each) => span / each <= 75 && each * report.rate >= 2) ?? 3_600;
-  const counts = new Map<number, number>();
-  for (const { at, result } of report.outcomes) {
+/** Up to so many pods each have their own part of a bar; of more, nobody could follow one. */
+const tellableAnswerers = 4;
+
+/** So wide that each bar stands for some requests, and, where it can be, for equally many. */
+function binWidth(span: number, rate: number): number {
+  const few = binWidths.filter((each) => span / each <= 75);
+  const even = (each: number): boolean => Math.abs(each * rate - Math.round(each * rate)) < 1e-9;
+  return few.find((each) => each * rate >= 1 && even(each)) ?? few.find((each) => each * rate >= 2) ?? 3_600;
+}
+
+/** Answered requests a second, by pod: one bar above the other. */
+function answeredBars(
+  report: TrafficReport,
+  { zero, from, to }: Window,
+  x: VegaLiteSpec,
+  colours: readonly string[],
+): VegaLiteSpec {
+  const bin = binWidth((to - from) / second, report.rate);
+  const pods = Object.keys(report.byPod);
+  const known = report.outcomes.every(({ result, pod }) => result !== "ok" || pod !== undefined);
+  const names = known && pods.length <= tellableAnswerers ? pods : ["all pods"];
+  const counts = new Map<number, Map<string, number>>();
+  for (const { at, result, pod } of report.outcomes) {
     if (at < from || at > to || result !== "ok") continue;
     const start = Math.floor((at - zero) / (bin * second));
-    counts.set(start, (counts.get(start) ?? 0) + 1);
+    const those = counts.get(start) ?? new Map<string, number>();
+    const name = names === pods && pod !== undefined ? pod : (names[0] ?? "");
+    those.set(name, (those.get(name) ?? 0) + 1);
+    counts.set(start, those);
   }
   const tidy = (value: number): number => Number(value.toFixed(3));
-  const values = [...counts].map(([start, count]) => {
-    return { s: tidy(start * bin), to: tidy((start + 1) * bin), answered: tidy(count / bin) };
+  const values = [...counts].flatMap(([start, those]) => {
+    let low = 0;
+    return names.flatMap((pod) => {
+      const count = those.get(pod) ?? 0;
+      const [bottom, top] = [low, low + count];
+      low = top;
+      const [s, end, answered] = [start * bin, (start + 1) * bin, count / bin].map(tidy);
+      return count === 0 ? [] : [{ s, to: end, pod, answered, low: tidy(bottom / bin), high: tidy(top / bin) }];
+    });
   });
-  const most = Math.max(report.rate, ...values.map((value) => value.answered));
-  const answered = { field: "answered", type: "quantitative", scale: { domain: [0, most], nice: true } };
+  const most = Math.max(report.rate, ...values.map(({ high }) => high));
+  const y = { field: "low", type: "quantitative", scale: { domain: [0, most], nice: true } };
+  const range = names.map((_, at) => (names === pods ? colours[at] : undefined) ?? answeredColour);
+  const columns = Math.max(...names.map((name) => name.length)) > 24 ? 1 : 2;
+  const text = { titleColor: grey, labelColor: grey, labelLimit: 300 };
+  const legend = { title: "requests answered by", orient: "top", columns, ...text };
   return {
     data: { values },
-    mark: { type: "rect", color: answeredColour, opacity: 0.5, tooltip: true },
+    mark: { type: "rect", opacity: 0.85 },
     encoding: {
       x,
       x2: { field: "to" },
-      y: { ...answered, title: "answered per s", axis: { tickCount: 3, titleFontSize: 10, format: "~s" } },
-      y2: { datum: 0 },
+      y: { ...y, title: "answered per s", axis: { tickCount: 3, titleFontSize: 10, format: "~s" } },
+      y2: { field: "high" },
+      color: {
+        ...{ field: "pod", type: "nominal", scale: { domain: names, range } },
+        legend: names === pods ? legend : null,
+      },
+      tooltip: [
+        { field: "pod", title: "answered by" },
+        { field: "answered", type: "quantitative", title: "per s" },
+        { field: "s", type: "quantitative", title: "from s" },
+        { field: "to", type: "quantitative", title: "to s" },
+      ],
     },
   };
 }

@@ -10,7 +10,7 @@ import {
 } from "../apps/app";
 import { SocketError } from "../net/socket";
 import type { Sim } from "../sim/sim";
-import type { Container } from "./container";
+import type { Container, ContainerProcess } from "./container";
 
 /** How it is started. */
 export interface ChildOptions {
@@ -19,6 +19,8 @@ export interface ChildOptions {
   readonly folder: string;
   /** It has taken the place of the container's first process (`exec`): what it does not handle does nothing. */
   readonly first: boolean;
+  /** The process that it is already seen as; whoever began that finishes it. Default: one of its own. */
+  readonly seen?: ContainerProcess | undefined;
   write(text: string, stream: Stream): void;
   /** Told once, when it has ended. */
   exited(code: number): void;
@@ -29,13 +31,14 @@ export function startChild(sim: Sim, container: Container, app: App, options: Ch
   const { spec } = container;
   const handlers = new Map<Signal, () => void>();
   const owned = new Set<Closable>();
-  const shown = options.first ? undefined : container.begin(options.argv.join(" "), false);
+  const own = options.first || options.seen ? undefined : container.begin(options.argv.join(" "), false);
+  const shown = own ?? options.seen;
   let ended = false;
   const end = (code: number): void => {
     if (ended) return;
     ended = true;
     for (const thing of owned) thing.close();
-    if (shown) container.finish(shown);
+    if (own) container.finish(own);
     options.exited(code);
   };
   const program: Program = {

@@ -72,6 +72,12 @@ describe("the chart of traffic", () => {
     const bars = answered?.layer[0]?.data.values as { s: number; to: number; answered: number }[];
     const sum = bars.reduce((total, bar) => total + bar.answered * (bar.to - bar.s), 0);
     expect(sum).toBeCloseTo(97, 6);
+    // Who answered, one above the other; each bar stands for equally many requests.
+    const first = bars.filter(({ s }) => s === bars[0]?.s);
+    expect(first).toEqual([
+      { s: -2, to: -1.8, pod: "web-0", answered: 5, low: 0, high: 5 },
+      { s: -2, to: -1.8, pod: "web-1", answered: 5, low: 5, high: 10 },
+    ]);
     expect(failed?.layer[0]?.data.values.map(({ s, kind }) => [s, kind])).toEqual([
       [0.5, "refused"],
       [0.6, "refused"],
@@ -80,7 +86,7 @@ describe("the chart of traffic", () => {
     const bundle = await bundleOf(await traffic(some));
     expect(Object.keys(bundle)).toEqual(["application/vnd.vegalite.v5+json", "image/svg+xml", "text/plain"]);
     const svg = String(bundle["image/svg+xml"]);
-    for (const words of [">refused 2<", ">timeout 1<", ">rollout<", ">after<", "seconds since rollout"]) {
+    for (const words of [">refused 2<", ">timeout 1<", ">rollout<", ">after<", ">web-0<", "seconds since rollout"]) {
       expect(svg).toContain(words);
     }
     expect(text).toContain("rollout: 40 requests, 3 failed: refused 2, timeout 1");

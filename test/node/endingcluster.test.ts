@@ -165,6 +165,11 @@ test("nginx below a shell: with exec it hears the stop signal, as the shell's ch
   const manifest = [
     servers("instead", `[sh, -c, "echo here; exec nginx -g 'daemon off;'"]`),
     servers("below", `[sh, -c, "echo here; nginx -g 'daemon off;'; echo never"]`),
+    servers("scripted", "[sh, /scripts/start.sh]", `, volumeMounts: [{name: scripts, mountPath: /scripts}]`).replace(
+      "  containers:",
+      "  volumes: [{name: scripts, configMap: {name: scripts}}]\n  containers:",
+    ),
+    "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: scripts}\ndata: {start.sh: \"nginx -g 'daemon off;'\\n\"}\n",
     servers("told", `[sh, -c, "echo here; nginx -g 'daemon off;'; echo over"]`, quit),
   ].join("");
   const { cluster, run } = await bench(manifest);
@@ -175,6 +180,13 @@ test("nginx below a shell: with exec it hears the stop signal, as the shell's ch
     expect(log(name)[0]).toBe("here");
   }
   expect(await run("kubectl exec instead -- nginx -t")).toContain("syntax is ok");
+  const first = (name: string) =>
+    run(`kubectl exec ${name} -- cat /proc/1/cmdline | tr '\\0' '|'; kubectl exec ${name} -- cat /proc/1/comm`);
+  expect(await first("instead")).toBe("nginx: master process nginx -g daemon off;|nginx\n");
+  expect(await first("scripted")).toBe("sh|/scripts/start.sh|sh\n");
+  expect(await first("below")).toBe("sh|-c|echo here; nginx -g 'daemon off;'; echo never|sh\n");
+  const below = "ssh node-1 ps -eo args | grep -c 'nginx: master'";
+  expect(await run(below)).toBe("4\n");
   await run("kubectl exec instead -- nginx -s reload");
   expect(log("instead").some((line) => line.endsWith("signal 1 (SIGHUP) received, reconfiguring"))).toBe(true);
   const ending = async (name: string) => {
@@ -186,6 +198,7 @@ test("nginx below a shell: with exec it hears the stop signal, as the shell's ch
   };
   expect(await ending("instead")).toMatchObject({ code: 0, seconds: 0 });
   expect(await ending("below")).toMatchObject({ code: 137, seconds: 30 });
+  expect(await ending("scripted")).toMatchObject({ code: 137, seconds: 30 });
   const told = await ending("told");
   expect(told).toMatchObject({ code: 0, seconds: 0 });
   expect(told.container?.log.at(-1)?.text).toBe("over");

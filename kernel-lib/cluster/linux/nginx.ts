@@ -7,6 +7,7 @@ import { ConfError } from "../../apps/nginxconf";
 import { readServers } from "../../apps/nginxservers";
 import { startChild } from "../../node/childprogram";
 import type { Container } from "../../node/container";
+import { resolvePath } from "../shell/filesystem";
 import { type Call, Failed, type Tool } from "../shell/tool";
 
 const signals: { readonly [word: string]: Signal } = {
@@ -85,13 +86,24 @@ function test(call: Call): number {
   return 0;
 }
 
+/**
+ * Whether it takes the place of the container's shell: by `exec`, or as the only command of `sh -c`, which dash and bash
+ * do not fork for. A file of commands is read on after it, so that there only `exec` counts.
+ */
+function replacesShell({ place }: Call, { spec }: Container): boolean {
+  const [shell = "", option = "", text = ""] = spec.argv;
+  if (!/^(sh|ash|bash|dash)$/.test(executableName(shell))) return false;
+  const typed = /^-\w*c$/.test(option);
+  const script = typed ? text : (place.files.read(resolvePath(spec.folder || "/", option)) ?? "");
+  if (/\bexec\s+(\/\S*\/)?nginx\b/.test(script)) return true;
+  return typed && !/[;&|\n]/.test(script.replace(/(['"]).*?\1/g, ""));
+}
+
 /** Runs until it ends. What a shell was started for alone, or `exec`, takes its place as the first process. */
 async function serve(call: Call, container: Container): Promise<number> {
   const app = container.spec.image.programs.nginx;
   if (!app) throw new Failed("nginx: command not found", 127);
-  const script = container.spec.argv.join(" ");
-  const alone = !/[;&|\n]/.test(script.replace(/(['"]).*?\1/g, "")) || /\bexec\s+(\/\S*\/)?nginx\b/.test(script);
-  const first = alone && /^(\S*\/)?(sh|ash|bash|dash)\b/.test(script) && !started.has(container);
+  const first = !started.has(container) && replacesShell(call, container);
   // Without `daemon off` it goes into the background, once it has its ports.
   const stays = /daemon\s+off/.test(call.args.join(" ")) || executableName(container.spec.argv[0] ?? "") === "nginx";
   let code = 0;
@@ -99,6 +111,7 @@ async function serve(call: Call, container: Container): Promise<number> {
   let wakeUp: () => void = () => {};
   const child = startChild(call.cluster.sim, container, app, {
     ...{ argv: ["nginx", ...call.args], env: call.env, folder: call.folder, first },
+    seen: first || !stays ? undefined : call.seen,
     write: (text, stream) => {
       if (first) container.print(text, stream);
       else if (stays) (stream === "stdout" ? call.out : call.err)(text);
@@ -109,6 +122,8 @@ async function serve(call: Call, container: Container): Promise<number> {
       wakeUp();
     },
   });
+  // The shell's own process is this program now.
+  if (first && call.seen) container.finish(call.seen);
   if (!over && !started.has(container)) started.set(container, { server: child, first });
   if (!stays) return code;
   while (!over && !call.process.stopped) {

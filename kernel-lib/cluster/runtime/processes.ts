@@ -1,4 +1,5 @@
 /** Owns the list of processes of a place: a node's services, pause processes, shims and containers, or what one container sees. */
+import { executableName } from "../../apps/image";
 import type { Container } from "../../node/container";
 import { hostNamespaces, type Namespaces } from "../../node/kernelnumbers";
 import type { PodWorker } from "../../node/pod";
@@ -79,7 +80,7 @@ export function namespacesOf(place: Place): Namespaces {
   return place.container?.spec.namespaces ?? hostNamespaces;
 }
 
-/** The symbolic links of a place: those of /proc that name namespaces. */
+/** What /proc has at a place: the links that name namespaces, and the words by which a process was started. */
 export function namespaceLinks(cluster: Cluster, place: Place): Links {
   const find = (who: string): Namespaces | undefined =>
     who === "self"
@@ -97,7 +98,23 @@ export function namespaceLinks(cluster: Cluster, place: Place): Links {
       const namespaces = who === undefined ? undefined : find(who);
       return namespaces && Object.keys(namespaces).sort();
     },
+    text(path) {
+      const [, pid, file] = /^\/proc\/(\d+)\/(cmdline|comm)$/.exec(path) ?? [];
+      const found = pid === undefined ? undefined : processesOf(cluster, place).find((one) => String(one.pid) === pid);
+      if (!found) return undefined;
+      const words = wordsOf(found, place.container ?? found.container);
+      return file === "comm"
+        ? `${executableName(words[0]?.split(/: | /)[0] ?? "").slice(0, 15)}\n`
+        : `${words.join("\0")}\0`;
+    },
   };
+}
+
+/** A process's arguments; one that has written a title over them (`nginx: master process …`) has one word. */
+function wordsOf({ command }: ProcessInfo, container: Container | undefined): readonly string[] {
+  const argv = container?.spec.argv ?? [];
+  if (command === argv.join(" ")) return argv;
+  return /^[\w-]+: /.test(command) ? [command] : command.split(" ");
 }
 
 /** The name of a pod's namespace under /run/netns, as containerd gives it; undefined for the node's own. */

@@ -85,10 +85,24 @@ async function env(call: Call): Promise<number> {
     call.out(environment(call));
     return 0;
   }
-  const result = await call.original(call.args);
+  return originally(call, call.args);
+}
+
+async function originally(call: Call, args: readonly string[]): Promise<number> {
+  const result = await call.original(args);
   call.out(result.stdout);
   call.err(result.stderr);
   return result.exitCode;
+}
+
+/** `tr` of the shell does not know octets in octal: `tr '\0' ' '`. */
+function tr(call: Call): Promise<number> {
+  const octet = (written: string, octal: string | undefined): string =>
+    octal === undefined ? written : String.fromCharCode(Number.parseInt(octal, 8) & 0xff);
+  return originally(
+    call,
+    call.args.map((arg) => arg.replace(/\\([0-7]{1,3})|\\./g, octet)),
+  );
 }
 
 function print(value: (call: Call) => string | number): Tool {
@@ -132,6 +146,7 @@ export const builtinTools: Tools = {
   nohup: (call) => new Shelled(call).run(call.args.map(quote).join(" "), undefined, true),
   printenv,
   env,
+  tr,
   hostname: print((call) => call.place.hostname),
   whoami: print((call) => call.place.user),
   alias,

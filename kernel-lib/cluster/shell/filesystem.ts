@@ -74,12 +74,14 @@ const devices: Readonly<Record<string, DeviceName>> = {
   [variablesPath]: "variables",
 };
 
-/** Symbolic links, which are in no tree of files: those of /proc. */
+/** What is in no tree of files: the symbolic links of /proc, and its texts. */
 export interface Links {
   /** What the link at a path says; undefined where there is none. */
   target(path: string): string | undefined;
   /** The names of the links in a folder; undefined where there are none. */
   list(path: string): readonly string[] | undefined;
+  /** What the file at a path says; undefined where there is none. */
+  text(path: string): string | undefined;
 }
 
 /** The files of a place as just-bash wants them: times are virtual, and a few paths are devices. */
@@ -243,7 +245,7 @@ export class PlaceFileSystem implements IFileSystem {
   #read(given: string): string {
     const path = resolvePath("/", given);
     if (devices[path]) return "";
-    const text = this.#files.read(path);
+    const text = this.#links.text(path) ?? this.#files.read(path);
     if (text === undefined) throw errno(this.#files.isFolder(path) ? "EISDIR" : "ENOENT", path);
     return text;
   }
@@ -253,7 +255,7 @@ export class PlaceFileSystem implements IFileSystem {
     if (this.#links.list(path)) {
       return { isFile: false, isDirectory: true, isSymbolicLink: false, mode: 0o555, size: 0, mtime: new Date(0) };
     }
-    if (this.#links.target(path) !== undefined) {
+    if (this.#links.target(path) !== undefined || this.#links.text(path) !== undefined) {
       return { isFile: true, isDirectory: false, isSymbolicLink: false, mode: 0o444, size: 0, mtime: new Date(0) };
     }
     const entry = devices[path] ? { text: "", mode: 0o666, modified: 0 } : this.#files.entry(path);
@@ -278,7 +280,8 @@ export class PlaceFileSystem implements IFileSystem {
 
   #exists(given: string): boolean {
     const path = resolvePath("/", given);
-    if (this.#links.target(path) !== undefined || this.#links.list(path)) return true;
+    const { target, list, text } = this.#links;
+    if (target(path) !== undefined || list(path) || text(path) !== undefined) return true;
     return devices[path] !== undefined || this.#files.entry(path) !== undefined || this.#files.isFolder(path);
   }
 

@@ -330,9 +330,12 @@ export class Shell {
       if (toTerminal) run.output(stream, text);
       else collected[stream] += text;
     };
+    const { container } = this.place;
+    const listed = container?.running && !run.direct && !name.startsWith("__") && !builtins.includes(name);
+    const args = given[0]?.startsWith(terminalMark) ? given.slice(1) : given;
+    const seen = listed ? container.begin([name, ...args].join(" "), false) : undefined;
     const call: Call = {
-      name,
-      args: given[0]?.startsWith(terminalMark) ? given.slice(1) : given,
+      ...{ name, args, seen },
       cluster: this.cluster,
       place: this.place,
       shell: this,
@@ -349,9 +352,6 @@ export class Shell {
     };
     if (name === "__background") return { ...collected, exitCode: this.#background(run, Number(given[0]), context) };
     let exitCode: number;
-    const { container } = this.place;
-    const listed = container?.running && !run.direct && !name.startsWith("__") && !builtins.includes(name);
-    const seen = listed ? container.begin([name, ...call.args].join(" "), false) : undefined;
     try {
       exitCode = await tool(call);
     } catch (error) {

@@ -2,7 +2,7 @@
 
 import type { Files } from "../../apps/files";
 import type { Netns } from "../../net/netns";
-import type { Container } from "../../node/container";
+import type { Container, ContainerProcess } from "../../node/container";
 import type { Time } from "../../sim/clock";
 import type { Cluster } from "../cluster";
 import type { Process } from "../driver";
@@ -50,6 +50,8 @@ export interface Call {
   readonly place: Place;
   readonly shell: Shell;
   readonly process: Process;
+  /** The process of a container that `ps` shows for it; undefined where it has none of its own. */
+  readonly seen?: ContainerProcess | undefined;
   /** The exported variables. */
   readonly env: ReadonlyMap<string, string>;
   readonly folder: string;
