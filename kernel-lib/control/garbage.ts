@@ -32,9 +32,10 @@ export function garbageCollectorOf({ store }: Context): Controller {
       );
       return [...dependents(uid).map((object) => name(object.kind, keyOf(object))), ...owners];
     }
-    const isNew = !before && (now.metadata.ownerReferences?.length ?? 0) > 0;
+    // One that is new is looked at if an owner of it is not there (graph_builder.go, addDependentToOwners).
+    const isOrphan = !before && now.metadata.ownerReferences?.some((owner) => !find(owner, now.metadata as Meta));
     const going = now.metadata.deletionTimestamp !== undefined && (now.metadata.finalizers?.length ?? 0) > 0;
-    return isNew || going ? [name(kind, key)] : [];
+    return isOrphan || going ? [name(kind, key)] : [];
   }
 
   function ownerKey(owner: OwnerReference, meta: Meta): readonly Key[] {

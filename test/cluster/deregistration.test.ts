@@ -155,3 +155,59 @@ describe("a proxy", () => {
     expect(await ask(cluster, clients)).toEqual({ FIN: 24 });
   });
 });
+
+describe("MetalLB", () => {
+  it.each(["ARP", "BGP"])(
+    "by %s: under Local a node is announced while its last endpoint ends and serves, not when it is unready or gone",
+    async (way) => {
+      const cluster = await balanced({ lb: "metallb" });
+      if (way === "BGP") await byBgp(cluster);
+      const lifecycle = { preStop: { sleep: { seconds: 10 } } };
+      const readinessProbe = {
+        exec: { command: ["test", "!", "-e", "/tmp/ill"] },
+        periodSeconds: 1,
+        failureThreshold: 1,
+      };
+      const containers = [{ name: "it", image: "nginx", lifecycle, readinessProbe, ports: [{ containerPort: 80 }] }];
+      for (const node of [1, 2]) {
+        const metadata = { name: `slow-${node}`, labels: { app: "slow" } };
+        cluster.api.create("Pod", { metadata, spec: { nodeName: `node-${node}`, containers } });
+      }
+      const spec = {
+        type: "LoadBalancer",
+        externalTrafficPolicy: "Local",
+        selector: { app: "slow" },
+        ports: [{ port: 80 }],
+      };
+      cluster.api.create("Service", { metadata: { name: "slow" }, spec });
+      await cluster.advance("20s");
+      const ip = addressOf(cluster, "slow");
+      const takers = (): string => outcomes(cluster, "client", `${ip}:80`).replace(/ sees [^,]+/g, "");
+      const before = takers();
+      const [first, other] = before.includes("slow-1") ? ["slow-1", "slow-2"] : ["slow-2", "slow-1"];
+      expect(before).toBe(way === "BGP" ? "50 % slow-1, 50 % slow-2" : `100 % ${first}`);
+      await run(cluster, `kubectl delete pod ${first} --wait=false`);
+      await cluster.advance("5s");
+      expect(takers()).toBe(before);
+      await cluster.advance("10s");
+      expect(takers()).toBe(`100 % ${other}`);
+      await run(cluster, `kubectl exec ${other} -- touch /tmp/ill`);
+      await cluster.advance("5s");
+      expect(takers()).not.toContain("slow");
+    },
+  );
+});
+
+/** Routes instead of ARP, as chapter 10 sets it up: the router is the peer. */
+async function byBgp(cluster: Cluster): Promise<void> {
+  const namespace = "metallb-system";
+  const make = (kind: "IPAddressPool" | "BGPAdvertisement" | "BGPPeer", version: string, spec: object): unknown => {
+    const object = { apiVersion: `metallb.io/${version}`, kind, metadata: { name: "public", namespace }, spec };
+    return cluster.api.create(kind, object, { namespace });
+  };
+  await run(cluster, `kubectl delete ipaddresspools,l2advertisements --all -n ${namespace}`);
+  make("IPAddressPool", "v1beta1", { addresses: ["203.0.113.200-203.0.113.209"] });
+  make("BGPAdvertisement", "v1beta1", {});
+  make("BGPPeer", "v1beta2", { myASN: 64500, peerASN: 64501, peerAddress: "192.168.1.1" });
+  await cluster.advance("10s");
+}

@@ -243,6 +243,23 @@ test("a namespace goes with all that is in it", () => {
   expect(cluster.api.list("Pod", { namespace: "shop" })).toEqual([]);
 });
 
+test("objects whose owner is there are no work for the garbage collector: all is at rest once the pods run", () => {
+  const { api, sim, store } = testCluster(3, 6);
+  let last = 0;
+  store.follow("EndpointSlice", () => {
+    last = sim.clock.now;
+  });
+  const template = { metadata: { labels: { app: "many" } }, spec: { containers: [{ name: "it", image: "nginx" }] } };
+  api.create("Service", { metadata: { name: "many" }, spec: { selector: { app: "many" }, ports: [{ port: 80 }] } });
+  const spec = { replicas: 300, selector: { matchLabels: { app: "many" } }, template };
+  api.create("Deployment", { metadata: { name: "many" }, spec });
+  sim.clock.settle();
+  expect(store.list("Pod", { namespace: "default" }).filter(({ status }) => status.phase === "Running")).toHaveLength(
+    300,
+  );
+  expect(sim.clock.now - last).toBeLessThan(second);
+});
+
 test("the same seed gives the same cluster, byte for byte; another seed another one", () => {
   const run = (seed: number): string => {
     const cluster = testCluster(seed);

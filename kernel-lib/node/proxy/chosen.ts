@@ -1,11 +1,14 @@
 /** Owns what one node does for Services in one address family: the endpoints it chose, kept while nothing changes. */
+import { same } from "../../api/equal";
 import type { Key } from "../../api/meta";
 import type { Family } from "../../net/address";
 import type { HeardView } from "./heard";
+import type { ServiceVersion } from "./shared";
 import type { Place } from "./topology";
 import { byName, type ServicePort, type SharedPort, servicePortOn } from "./view";
 
 interface Chosen {
+  readonly version: ServiceVersion | undefined;
   readonly from: readonly SharedPort[];
   readonly ports: readonly ServicePort[];
 }
@@ -23,18 +26,18 @@ export class ChosenView {
     this.family = family;
   }
 
-  /** Whether a Service is now other than when endpoints were chosen for it. */
+  /** Whether a Service is now other than when endpoints were chosen for it; its endpoints are not looked at. */
   isOld(service: Key): boolean {
-    const from = this.#heard.ports(service, this.family);
     const known = this.#chosen.get(service);
-    return known ? known.from !== from : from.length > 0;
+    return known ? known.version !== this.#heard.version(service) : this.#heard.ports(service, this.family).length > 0;
   }
 
   /** Chooses endpoints for a Service again. */
   choose(service: Key, place: Place): void {
-    const from = this.#heard.ports(service, this.family);
+    const version = this.#heard.version(service);
     const known = this.#chosen.get(service);
-    if (known?.from === from) return;
+    if (known && known.version === version) return;
+    const from = this.#heard.ports(service, this.family);
     if (from.length === 0) {
       if (this.#chosen.delete(service)) this.#order = undefined;
       return;
@@ -43,10 +46,11 @@ export class ChosenView {
     const before = new Map(known?.ports.map((port) => [port.name + port.protocol, port]));
     const ports = from.map((port) => {
       const made = servicePortOn(place, port);
-      const same = before.get(made.name + made.protocol);
-      return same && samePort(same, made) ? same : made;
+      const old = before.get(made.name + made.protocol);
+      // A port of a changed Service that means the same for this node stays the same: a new annotation changes no rule.
+      return old && same(old, made) ? old : made;
     });
-    this.#chosen.set(service, { from, ports: ports.sort(byName) });
+    this.#chosen.set(service, { version, from, ports: ports.sort(byName) });
   }
 
   /** Everything is to be chosen again: the node stands elsewhere now. */
@@ -75,9 +79,4 @@ export class ChosenView {
   ports(): readonly ServicePort[] {
     return this.services().flatMap((service) => this.portsOf(service));
   }
-}
-
-/** Whether a port of a changed Service means the same for this node as before: a new annotation changes no rule. */
-function samePort(one: ServicePort, other: ServicePort): boolean {
-  return one === other || JSON.stringify(one) === JSON.stringify(other);
 }

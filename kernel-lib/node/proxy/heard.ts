@@ -17,6 +17,11 @@ export class HeardView {
     this.#shared = shared;
   }
 
+  /** One Service as it is known here: another object whenever anything of it has changed. */
+  version(service: Key): ServiceVersion | undefined {
+    return this.#known.get(service);
+  }
+
   /** The ports of one Service, as far as is known here. */
   ports(service: Key, family: Family): readonly SharedPort[] {
     return this.#known.get(service)?.ports(family) ?? none;

@@ -137,26 +137,49 @@ function endpointsByPort(
   slices: readonly EndpointSlice[],
   family: Family = "IPv4",
 ): ReadonlyMap<string, EndpointsOfPort> {
-  const found = new Map<string, { readonly first: Map<string, Endpoint>; readonly doubles: Endpoint[] }>();
+  const found = new Map<string, Endpoint[]>();
   for (const slice of slices) {
     if (slice.addressType !== family || isForeign(slice)) continue;
-    for (const port of slice.ports ?? []) {
-      // A port without a number means all ports to others; kube-proxy passes it over.
-      if (!port.port) continue;
-      const key = portKey(port.name ?? "", (port.protocol ?? "TCP") as Protocol);
-      const ofPort = found.get(key) ?? { first: new Map<string, Endpoint>(), doubles: [] };
-      found.set(key, ofPort);
-      for (const endpoint of slice.endpoints ?? []) {
-        const made = toEndpoint(endpoint, port.port, family);
-        const first = made && ofPort.first.get(made.address);
-        if (made && !first) ofPort.first.set(made.address, made);
-        else if (made && made.node !== "" && made.node !== first?.node) ofPort.doubles.push(made);
-      }
+    for (const [key, endpoints] of endpointsOf(slice, family)) {
+      const all = found.get(key);
+      if (all) all.push(...endpoints);
+      else found.set(key, [...endpoints]);
     }
   }
-  return new Map(
-    [...found].map(([key, { first, doubles }]) => [key, { endpoints: [...first.values()].sort(byAddress), doubles }]),
-  );
+  return new Map([...found].map(([key, all]) => [key, onceEach(all.sort(byAddress))]));
+}
+
+/** Of endpoints in order the first of each address; and those after it that are for other nodes. */
+function onceEach(all: readonly Endpoint[]): EndpointsOfPort {
+  const endpoints: Endpoint[] = [];
+  const doubles: Endpoint[] = [];
+  for (const endpoint of all) {
+    const first = endpoints.at(-1);
+    if (first?.address !== endpoint.address) endpoints.push(endpoint);
+    else if (endpoint.node !== "" && endpoint.node !== first.node) doubles.push(endpoint);
+  }
+  return { endpoints, doubles };
+}
+
+/** Objects of the store never change: one list for a slice and port, for all proxies. */
+const bySlice = new WeakMap<EndpointSlice, ReadonlyMap<string, readonly Endpoint[]>>();
+
+/** The endpoints of one slice by the name and protocol of the port, in order. */
+function endpointsOf(slice: EndpointSlice, family: Family): ReadonlyMap<string, readonly Endpoint[]> {
+  const known = bySlice.get(slice);
+  if (known) return known;
+  const found = new Map<string, Endpoint[]>();
+  for (const port of slice.ports ?? []) {
+    // A port without a number means all ports to others; kube-proxy passes it over.
+    const number = port.port;
+    if (!number) continue;
+    const key = portKey(port.name ?? "", (port.protocol ?? "TCP") as Protocol);
+    const made = (slice.endpoints ?? []).flatMap((endpoint) => toEndpoint(endpoint, number, family) ?? []);
+    found.set(key, [...(found.get(key) ?? []), ...made]);
+  }
+  for (const endpoints of found.values()) endpoints.sort(byAddress);
+  bySlice.set(slice, found);
+  return found;
 }
 
 /** Undefined for an endpoint without an address, or with one that is none of the family's. */

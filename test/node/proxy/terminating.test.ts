@@ -55,6 +55,44 @@ describe.each(kernelModes)("%s, internalTrafficPolicy Local", (mode: ModeName) =
   });
 });
 
+describe.each(kernelModes)("%s, externalTrafficPolicy Local", (mode: ModeName) => {
+  it("a node whose only endpoint ends fails its health check at once, while connections go on and late ones are taken", async () => {
+    const cluster = await site(
+      { mode },
+      {
+        type: "LoadBalancer",
+        externalTrafficPolicy: "Local",
+        healthCheckNodePort: 32000,
+        ports: [{ port: 80, nodePort: 30080 }],
+      },
+    );
+    const asked = async (node: number): Promise<string> => {
+      const [words, says] = [[] as string[], cluster.session()];
+      await says.type(`curl -s -w ' %{http_code}' 192.168.1.1${node}:32000/healthz`, (_, text) => words.push(text));
+      const [, endpoints] = /"localEndpoints": (\d+)/.exec(words.join("")) ?? [];
+      return `${words.join("").slice(-3)} ${endpoints}`;
+    };
+    const dial = (): Dialled => new Dialled(cluster, "client", "192.168.1.11", 30080);
+    expect([await asked(1), await asked(2), await asked(3)]).toEqual(["200 1", "200 1", "503 0"]);
+    const old = dial();
+    await cluster.advance("100ms");
+    expect(await old.ask()).toBe("200");
+    end(cluster, "web-1");
+    await cluster.advance("1s");
+    expect([await asked(1), await asked(2)]).toEqual(["503 0", "200 1"]);
+    // What a load balancer still sends until it has noticed is served by the endpoint that ends (KEP-1669).
+    const late = dial();
+    await cluster.advance("100ms");
+    expect([await old.ask(), await late.ask()]).toEqual(["200", "200"]);
+    await cluster.advance("15s");
+    expect([old.events.at(-1), late.events.at(-1)]).toEqual(["FIN", "FIN"]);
+    const lost = dial();
+    await cluster.advance("6s");
+    // IPVS sends it to another node's; that the answer comes back is flannel's masquerading.
+    expect(lost.events).toEqual([mode === "ipvs" ? "connected" : "timeout"]);
+  });
+});
+
 describe("ipvs", () => {
   it("keeps an ended endpoint at weight 0 as long as it has connections, and takes it away at the next look", async () => {
     const cluster = await site({ mode: "ipvs" });

@@ -48,7 +48,8 @@ export class Dialled {
     this.#cluster = cluster;
     this.#to = { ip: parseIp(to), port };
     this.#began = cluster.now;
-    const netns = from.startsWith("node-") ? cluster.node(from).net.netns : cluster.podNetns(from);
+    const outside = cluster.network.namespaces.get(from);
+    const netns = outside ?? (from.startsWith("node-") ? cluster.node(from).net.netns : cluster.podNetns(from));
     if (!netns) throw new Error(`${from} has no network`);
     this.#socket = netns.sockets.connectTcp(
       { ...this.#to, timeout: patience * second },
