@@ -15,7 +15,7 @@ export interface LifelineChartOptions {
   readonly traffic?: TrafficReport;
   /** Which pods, by name: those that ended, at most four, unless given. */
   readonly pods?: readonly string[];
-  /** The first and the last second that is shown; seconds count from the first deletion. */
+  /** The first and the last second that is shown; seconds count from the first deletion (of these pods, if named). */
   readonly from?: number;
   readonly to?: number;
 }
@@ -55,7 +55,7 @@ const width = 400;
 export async function lifeline(record: Lifeline, options: LifelineChartOptions = {}): Promise<Chart> {
   const { traffic } = options;
   const pods = chosenPods(record, options.pods);
-  const zero = zeroOf(record);
+  const zero = zeroOf(options.pods ? { ...record, pods } : record);
   const window = windowOf(record, pods, zero.at, options);
   const names = pods.map(({ pod }) => shortName(pod)).join(", ");
   const title = options.title ?? `How ${pods.length === 1 ? `pod ${names} ends` : `${pods.length} pods end`}`;

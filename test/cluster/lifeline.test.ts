@@ -193,6 +193,19 @@ describe("the chart of an end", () => {
     expect(drawn.text).toContain("deletionTimestamp set, grace period 30 s");
   });
 
+  it("counts seconds from the deletion of the pods that are asked for, not of others before them", async () => {
+    const { lifeline } = made;
+    const ended = lifeline.pods.find(({ deleted }) => deleted !== undefined) as PodLife;
+    const at = (ended.deleted ?? 0) + 5 * second;
+    const moments = [{ at, actor: "pod", kind: "API", what: "deletionTimestamp set" }] as const;
+    const later = { ...ended, pod: "default/later", deleted: at, spans: [], moments };
+    const both = { ...lifeline, pods: [ended, later] };
+    expect((await chart.lifeline(both)).text).toContain("later: 5 s deletionTimestamp set");
+    const alone = await chart.lifeline(both, { pods: ["later"], from: -1, to: 1 });
+    expect(alone.text).toContain("later: 0 s deletionTimestamp set");
+    expect(JSON.stringify(alone.spec)).toContain("seconds since the deletion");
+  });
+
   it("shows a part of the time when asked, and says what it cannot show", async () => {
     const { lifeline } = made;
     const part = await chart.lifeline(lifeline, { from: -0.5, to: 1 });
