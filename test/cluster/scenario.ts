@@ -61,8 +61,10 @@ export async function runScenario(scenario: Scenario): Promise<Scenario> {
   await cluster.start();
   const session = cluster.session();
   const steps: Step[] = [];
+  // What a job in the background prints stands below the command that runs just then, as at a terminal.
+  let printed = "";
   for (const { comments, lines } of scenario.steps) {
-    let printed = "";
+    printed = "";
     const exitCode = await session.type(lines.join("\n"), (_stream, part) => {
       printed += part;
     });
