@@ -239,11 +239,13 @@ function momentLayers(
 ): readonly VegaLiteSpec[] {
   const { zero, from, to } = window;
   const shown = shownOf(life, window);
-  const values = shown.map((moment) => {
+  const order = (kind: string): number => kinds.findIndex((each) => (each.kinds as readonly string[]).includes(kind));
+  // At one moment the deletion lies below what it brings about: a hook that fails at once is seen.
+  const below = [...shown].sort((one, other) => order(one.kind) - order(other.kind));
+  const values = below.map((moment) => {
     const { kind, what } = moment;
-    const found = kinds.find((each) => (each.kinds as readonly string[]).includes(kind));
     const lane = laneOfMoment(moment);
-    return { lane, begin: secondsSince(zero, moment.at), mark: found?.what ?? kind, what };
+    return { lane, begin: secondsSince(zero, moment.at), mark: kinds[order(kind)]?.what ?? kind, what };
   });
   if (values.length === 0) return [];
   const domain = used.map(({ what }) => what);

@@ -206,6 +206,19 @@ describe("the chart of an end", () => {
     expect(JSON.stringify(alone.spec)).toContain("seconds since the deletion");
   });
 
+  it("draws the deletion below what happens at the same moment", async () => {
+    const { lifeline } = made;
+    const ended = lifeline.pods.find(({ deleted }) => deleted !== undefined) as PodLife;
+    const at = ended.deleted ?? 0;
+    const moments = [
+      { at, actor: "kubelet", kind: "hook", what: "preStop failed" },
+      { at, actor: "kubelet", kind: "API", what: "hears that it is to end" },
+    ] as const;
+    const drawn = await chart.lifeline({ ...lifeline, pods: [{ ...ended, moments }] });
+    const marks = [...JSON.stringify(drawn.spec).matchAll(/"mark":"([^"]+)","what"/g)].map(([, mark]) => mark);
+    expect(marks).toEqual(["deletion", "hook cut off or failed"]);
+  });
+
   it("shows a part of the time when asked, and says what it cannot show", async () => {
     const { lifeline } = made;
     const part = await chart.lifeline(lifeline, { from: -0.5, to: 1 });
