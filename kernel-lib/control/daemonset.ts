@@ -6,6 +6,7 @@ import { controllerOf, type Key, keyFor, keyOf } from "../api/meta";
 import type { Context } from "./context";
 import { DaemonNodes, type NodeShare } from "./daemonnodes";
 import { daemonPod } from "./daemonpods";
+import { DaemonHistory } from "./daemonrevisions";
 import { surplus, updateStep } from "./daemonupdate";
 import { daemonSetController as by } from "./names";
 import { hasEnded, untilAvailable } from "./pods";
@@ -16,6 +17,7 @@ type DaemonSet = Kinds["DaemonSet"];
 export function daemonSetControllerOf({ sim, store }: Context): Controller {
   const random = sim.random.fork(by);
   const shares = new DaemonNodes(sim, store);
+  const history = new DaemonHistory(store);
 
   function remove(set: DaemonSet, pod: Pod): void {
     if (pod.metadata.deletionTimestamp !== undefined) return;
@@ -54,6 +56,7 @@ export function daemonSetControllerOf({ sim, store }: Context): Controller {
   function reconcile(key: Key): Again | undefined {
     const set = store.get("DaemonSet", key);
     if (!set || set.metadata.deletionTimestamp !== undefined) return undefined;
+    history.keep(set);
     for (const share of shares.changed(set)) manage(set, share);
     if (shares.hasOld(set)) roll(set);
     const status = shares.status(set);
@@ -74,6 +77,7 @@ export function daemonSetControllerOf({ sim, store }: Context): Controller {
     watches: {
       DaemonSet: (key, now, before) => {
         if (!now && before) shares.forget(before.metadata.uid);
+        if (!now && before) history.look(before.metadata.uid);
         return [key];
       },
       Node: (key, now, before) => {
@@ -81,6 +85,12 @@ export function daemonSetControllerOf({ sim, store }: Context): Controller {
         const same = now && before && now.spec === before.spec && now.metadata.labels === before.metadata.labels;
         if (!same) shares.nodeChanged(key, now !== undefined);
         return same ? [] : store.list("DaemonSet").map(keyOf);
+      },
+      ControllerRevision: (_key, now, before) => {
+        const owner = controllerOf(now ?? before ?? { metadata: {} });
+        if (owner?.kind !== "DaemonSet" || now) return [];
+        history.look(owner.uid);
+        return [keyFor(before?.metadata.namespace, owner.name)];
       },
       Pod: (_key, now, before) => {
         const owner = controllerOf(now ?? before ?? { metadata: {} });

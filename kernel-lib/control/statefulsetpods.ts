@@ -4,8 +4,8 @@ import { invalid } from "../api/errors";
 import { type Draft, type Kinds, resourceOf } from "../api/kinds";
 import type { Time } from "../sim/clock";
 import type { Random } from "../sim/random";
+import { templateOf } from "./history";
 import { isAvailable, isReady } from "./pods";
-import { templateOf } from "./statefulsetrevisions";
 import { podFrom } from "./template";
 
 type Pod = Kinds["Pod"];

@@ -564,6 +564,34 @@ describe.skipIf(version === undefined)("our kubectl prints what a real one print
     "rollout status sts nope",
   ]);
 
+  judged("daemons", [
+    "get ds -n kube-system",
+    "rollout history ds/kube-proxy -n kube-system",
+    "rollout undo ds/kube-proxy -n kube-system",
+    "set env ds/kube-proxy A=b -n kube-system",
+    "rollout status ds/kube-proxy -n kube-system --watch=false",
+    ...Array<string>(9).fill("get ds -n kube-flannel"),
+    "rollout status ds/kube-proxy -n kube-system",
+    "get ds kube-proxy -n kube-system -o jsonpath='{.status}'",
+    "rollout history ds/kube-proxy -n kube-system",
+    "rollout history ds/kube-proxy -n kube-system --revision=1",
+    "rollout history ds/kube-proxy -n kube-system --revision=2 -o name",
+    "rollout history ds/kube-proxy -n kube-system --revision=7",
+    "get controllerrevisions -n kube-system",
+    "get controllerrevisions -n kube-system -l k8s-app=kube-proxy -o jsonpath='{.items[*].data}'",
+    "rollout undo ds/kube-proxy -n kube-system --dry-run=client",
+    "rollout undo ds/kube-proxy -n kube-system --dry-run=server",
+    "rollout undo ds/kube-proxy -n kube-system --to-revision=9",
+    "rollout undo ds/kube-proxy -n kube-system",
+    ...Array<string>(9).fill("get ds -n kube-flannel"),
+    "rollout status ds/kube-proxy -n kube-system",
+    "rollout history daemonsets -n kube-system",
+    "rollout pause ds/kube-proxy -n kube-system",
+    "annotate ds kube-proxy -n kube-system kubernetes.io/change-cause=because",
+    "rollout restart ds/kube-proxy -n kube-system",
+    "rollout history ds/kube-proxy -n kube-system",
+  ]);
+
   judged("work that ends", [
     "create job x --image=busybox --dry-run=client -o yaml",
     "create job x --image=busybox --dry-run=client -o json -- sh -c 'echo \"a: b\"'",

@@ -312,6 +312,49 @@ describe("a DaemonSet", () => {
     expect(rolled(rollingUpdate)).toEqual(bounds);
   });
 
+  test("keeps a revision for each template, of the old ones so many as it should and those that pods have", () => {
+    const cluster = testCluster(5, 2);
+    const { api, sim, store } = cluster;
+    api.create("DaemonSet", daemons({}, { revisionHistoryLimit: 1 }));
+    sim.clock.settle();
+    const image = (tag: number): void => {
+      const containers = [{ name: "web", image: `nginx:${tag}` }];
+      api.patch("DaemonSet", "default", "web", "strategic", { spec: { template: { spec: { containers } } } });
+    };
+    const revisions = (): string => {
+      const all = store.list("ControllerRevision", { namespace: "default" });
+      const told = all.map(({ revision, data }) => `${revision} ${/nginx[:\d]*/.exec(JSON.stringify(data))?.[0]}`);
+      return told.sort().join(", ");
+    };
+    expect(revisions()).toBe("1 nginx");
+    for (const tag of [2, 3]) {
+      image(tag);
+      sim.clock.settle();
+    }
+    expect(revisions()).toBe("2 nginx:2, 3 nginx:3");
+    image(2);
+    sim.clock.settle();
+    // What is back has a new number, and its pods the old hash: it is the same template.
+    expect(revisions()).toBe("3 nginx:3, 4 nginx:2");
+    const hashes = new Set(cluster.pods("web-").map(({ metadata }) => metadata.labels?.["controller-revision-hash"]));
+    const newest = store.list("ControllerRevision", { namespace: "default" }).find(({ revision }) => revision === 4);
+    expect([...hashes]).toEqual([newest?.metadata.labels?.["controller-revision-hash"]]);
+    expect(newest?.metadata.name).toBe(`web-${[...hashes][0]}`);
+    // Nobody's pods are touched when a revision is taken away: it is written again.
+    store.delete("ControllerRevision", `default/${newest?.metadata.name}`, "somebody");
+    sim.clock.settle();
+    expect(revisions()).toBe("3 nginx:3, 4 nginx:2");
+    api.delete("DaemonSet", "default", "web", { propagation: "Orphan" });
+    sim.clock.settle();
+    expect(revisions()).toBe("3 nginx:3, 4 nginx:2");
+    api.create("DaemonSet", daemons({}, { revisionHistoryLimit: 1 }));
+    sim.clock.settle();
+    expect(revisions()).toBe("4 nginx:2, 5 nginx");
+    api.delete("DaemonSet", "default", "web");
+    sim.clock.settle();
+    expect(revisions()).toBe("");
+  });
+
   test("waits minReadySeconds before the next node", () => {
     const cluster = testCluster(5, 3);
     const { api, sim } = cluster;

@@ -151,7 +151,7 @@ describe("a StatefulSet's pods", () => {
     expect(set.status).toMatchObject({ readyReplicas: 2, updatedReplicas: 2 });
     cluster.api.delete("StatefulSet", "default", "web", { propagation: "Background" });
     cluster.sim.clock.settle();
-    expect([names(cluster), cluster.api.list("ControllerRevision")]).toEqual([[], []]);
+    expect([names(cluster), cluster.api.list("ControllerRevision", { namespace: "default" })]).toEqual([[], []]);
   });
 
   test("count as available only after minReadySeconds, and the next one waits for that", () => {
@@ -218,7 +218,7 @@ describe("a StatefulSet's update", () => {
     const cluster = started(1, { revisionHistoryLimit: 1 });
     const revisions = (): number[] =>
       cluster.api
-        .list("ControllerRevision")
+        .list("ControllerRevision", { namespace: "default" })
         .map(({ revision }) => revision)
         .sort();
     change(cluster, image("nginx:2"));

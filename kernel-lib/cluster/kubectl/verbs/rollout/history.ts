@@ -1,4 +1,4 @@
-/** Owns `kubectl rollout history`: revisions, which are a Deployment's ReplicaSets or a StatefulSet's ControllerRevisions. */
+/** Owns `kubectl rollout history`: revisions, which are a Deployment's ReplicaSets or another set's ControllerRevisions. */
 import type { Kinds } from "../../../../api/kinds";
 import { Failed } from "../../../shell/tool";
 import type { Context, Verb } from "../../context";
@@ -8,7 +8,7 @@ import { parseFormat, printObject, typeName } from "../../print/printer";
 import { alignRows } from "../../print/text";
 import { objectsMeant, requireObjects } from "../objects";
 import { groupKind, rolloutFlags } from "./change";
-import { revisionsOfSet, setOf } from "./stateful";
+import { type Historic, revisionsOfSet, setOf } from "./stateful";
 
 const revisionAnnotation = "deployment.kubernetes.io/revision";
 const changeCause = "kubernetes.io/change-cause";
@@ -25,7 +25,7 @@ export const history: Verb = {
     if (wanted < 0) throw new Failed(`error: revision must be a positive integer: ${wanted}`);
     const { objects, failed } = objectsMeant(context, flags.args, true);
     for (const object of objects) {
-      if (object.kind !== "Deployment" && object.kind !== "StatefulSet") {
+      if (object.kind !== "Deployment" && object.kind !== "StatefulSet" && object.kind !== "DaemonSet") {
         if (visited.has(object.kind)) {
           throw new Failed(`error: no history viewer has been implemented for "${groupKind(object.kind)}"`);
         }
@@ -46,8 +46,8 @@ function groupOf(apiVersion: string): string {
   return apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
 }
 
-function show(context: Context, owner: Kinds["Deployment"] | Kinds["StatefulSet"], wanted: number): void {
-  const isSet = owner.kind === "StatefulSet";
+function show(context: Context, owner: Kinds["Deployment"] | Historic, wanted: number): void {
+  const isSet = owner.kind !== "Deployment";
   const all: ReadonlyMap<number, Told> = isSet ? revisionsOfSet(context, owner) : revisionsOf(context, owner);
   const title = `${typeName(owner.kind)}/${owner.metadata.name}`;
   if (wanted > 0) {
@@ -81,12 +81,9 @@ function show(context: Context, owner: Kinds["Deployment"] | Kinds["StatefulSet"
   context.out(`${title} \n${alignRows([["REVISION", "CHANGE-CAUSE"], ...rows], { minimum: 0, padding: 2 })}\n`);
 }
 
-/** What a revision is of: a ReplicaSet itself, or the StatefulSet as it was. */
-function whole(
-  owner: Kinds["Deployment"] | Kinds["StatefulSet"],
-  told: Told,
-): Kinds["ReplicaSet"] | Kinds["StatefulSet"] {
-  if (owner.kind === "StatefulSet") return setOf(owner, told as Kinds["ControllerRevision"]);
+/** What a revision is of: a ReplicaSet itself, or the set as it was. */
+function whole(owner: Kinds["Deployment"] | Historic, told: Told): Kinds["ReplicaSet"] | Historic {
+  if (owner.kind !== "Deployment") return setOf(owner, told as Kinds["ControllerRevision"]);
   return told as Kinds["ReplicaSet"];
 }
 

@@ -1,4 +1,4 @@
-/** Owns what `kubectl rollout` says of StatefulSets, whose history is in ControllerRevisions. */
+/** Owns what `kubectl rollout` says of StatefulSets, and the history of all whose revisions are ControllerRevisions. */
 import { same } from "../../../../api/equal";
 import type { Kinds } from "../../../../api/kinds";
 import { strategicMerge } from "../../../../api/patch";
@@ -10,6 +10,8 @@ import { dryRunOf } from "../dryrun";
 
 type StatefulSet = Kinds["StatefulSet"];
 type Revision = Kinds["ControllerRevision"];
+/** A set whose history is in ControllerRevisions. */
+export type Historic = StatefulSet | Kinds["DaemonSet"];
 
 /** polymorphichelpers/rollout_status.go: StatefulSetStatusViewer. @throws Failed */
 export function statefulSetProgress({ metadata, spec, status }: StatefulSet): {
@@ -45,19 +47,19 @@ export function statefulSetProgress({ metadata, spec, status }: StatefulSet): {
 }
 
 /** Revision → its ControllerRevision, the oldest first. */
-export function revisionsOfSet({ api }: Context, set: StatefulSet): ReadonlyMap<number, Revision> {
+export function revisionsOfSet({ api }: Context, set: Historic): ReadonlyMap<number, Revision> {
   const { namespace = "", uid } = set.metadata;
   const own = api.store.list("ControllerRevision", { namespace, owner: uid });
   return new Map(own.map((each) => [each.revision, each] as const).sort(([one], [other]) => one - other));
 }
 
 /** The set as it was of a revision. */
-export function setOf(set: StatefulSet, { data }: Revision): StatefulSet {
-  return strategicMerge(set, data) as StatefulSet;
+export function setOf(set: Historic, { data }: Revision): Historic {
+  return strategicMerge(set, data) as Historic;
 }
 
-/** polymorphichelpers/rollback.go: StatefulSetRollbacker. @throws Failed */
-export function undoSet(context: Context, set: StatefulSet, wanted: number): string {
+/** polymorphichelpers/rollback.go: StatefulSetRollbacker, DaemonSetRollbacker. @throws Failed */
+export function undoSet(context: Context, set: Historic, wanted: number): string {
   const { name, namespace = "" } = set.metadata;
   const revisions = revisionsOfSet(context, set);
   if (wanted === 0 && revisions.size <= 1) throw new Failed("error: no last revision to roll back to");
@@ -71,6 +73,6 @@ export function undoSet(context: Context, set: StatefulSet, wanted: number): str
     return `skipped rollback (current template already matches revision ${wanted})`;
   }
   const options = { dryRun: dryRun === "server", by: "kubectl-rollout" };
-  context.api.patch("StatefulSet", namespace, name, "strategic", revision.data, options);
+  context.api.patch(set.kind, namespace, name, "strategic", revision.data, options);
   return `rolled back${dryRun === "server" ? " (server dry run)" : ""}`;
 }

@@ -23,10 +23,10 @@ export const undo: Verb = {
     const { format } = parseFormat(context, false);
     const { objects, failed } = objectsMeant(context);
     for (const object of objects) {
-      if (object.kind !== "Deployment" && object.kind !== "StatefulSet") {
+      if (object.kind !== "Deployment" && object.kind !== "StatefulSet" && object.kind !== "DaemonSet") {
         throw new Failed(`error: no rollbacker has been implemented for "${groupKind(object.kind)}"`);
       }
-      const done = object.kind === "StatefulSet" ? undoSet(context, object, wanted) : undoOne(context, object, wanted);
+      const done = object.kind === "Deployment" ? undoOne(context, object, wanted) : undoSet(context, object, wanted);
       // In another format the object is printed as it was found.
       if (format !== "table") tellAlone(context, object, done);
       else context.out(`${typeName(object.kind)}/${object.metadata.name} ${done}\n`);
