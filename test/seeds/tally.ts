@@ -8,9 +8,9 @@ import type { Result, Task } from "./workers";
 export type Bounds = Readonly<Record<Part, number>>;
 
 /** As measured, with room for what a change of the simulator moves. */
-export const bounds: Bounds = { probe: 95, prestop: 60, grace: 90, surge: 40, margin: 90, keepalive: 80 };
+export const bounds: Bounds = { probe: 90, prestop: 60, grace: 90, surge: 60, margin: 80, keepalive: 80 };
 
-/** Below so many seeds a share says nothing. */
+/** Below so many seeds a part's share says nothing; of all these parts together requests must fail in half of the seeds. */
 const fewest = 10;
 /** How many failing seeds are told in full. */
 const told = 10;
@@ -45,7 +45,7 @@ export class Tally {
 
   holds(least: Bounds): boolean {
     const shares = parts.every((part) => this.#shareHolds(part, least[part]));
-    return !this.#results.some((result) => this.#isFailing(result)) && shares;
+    return !this.#results.some((result) => this.#isFailing(result)) && shares && this.#fewHold();
   }
 
   /** @param seconds how long all of it took */
@@ -87,9 +87,14 @@ export class Tally {
   #shareHolds(part: Part, least: number): boolean {
     if (!this.#suite) return true;
     const runs = this.#verdicts(({ situation }) => situation.without === part);
-    if (runs.length === 0) return true;
-    const share = (runs.filter(({ failed }) => failed > 0).length * 100) / runs.length;
-    return runs.length < fewest ? share > 0 : share >= least;
+    return runs.length < fewest || percentFailing(runs) >= least;
+  }
+
+  #fewHold(): boolean {
+    if (!this.#suite) return true;
+    const each = parts.map((part) => this.#verdicts(({ situation }) => situation.without === part));
+    const few = each.filter(({ length }) => length < fewest).flat();
+    return few.length === 0 || percentFailing(few) >= 50;
   }
 
   #userspace(): readonly string[] {
@@ -108,9 +113,13 @@ export class Tally {
   }
 }
 
+function percentFailing(runs: readonly Verdict[]): number {
+  return (runs.filter(({ failed }) => failed > 0).length * 100) / runs.length;
+}
+
 function shareOf(runs: readonly Verdict[]): string {
   const failing = runs.filter(({ failed }) => failed > 0).length;
-  return `requests fail in ${failing} of ${runs.length} seeds = ${Math.round((failing * 100) / runs.length)} %`;
+  return `requests fail in ${failing} of ${runs.length} seeds = ${Math.round(percentFailing(runs))} %`;
 }
 
 function countsOf(runs: readonly Verdict[]): string {
