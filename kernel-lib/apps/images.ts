@@ -122,7 +122,8 @@ const netshootTools = [
   "tcpdump",
   "tracepath",
 ];
-const coreutils = [...shell, "bash", "getent"];
+// Debian's slim images have no procps: there `kill` is a shell's own word only.
+const coreutils = [...shell.filter((tool) => tool !== "kill"), "bash", "getent"];
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const anyVersion = /^(latest|v?\d+(\.\d+){0,2}([-.]\w+)*)$/;

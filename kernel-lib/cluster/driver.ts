@@ -21,6 +21,8 @@ export class Process {
   #stopped = false;
   readonly #driver: Driver;
   readonly #stops = new Set<() => void>();
+  /** What ends each pause that it is in. */
+  readonly #pauses = new Set<() => void>();
   readonly #ends: (() => void)[] = [];
   #resume: (() => void) | undefined;
   #release: (() => void) | undefined;
@@ -46,6 +48,11 @@ export class Process {
     if (this.#stopped || this.#ended) return;
     this.#stopped = true;
     for (const stop of [...this.#stops]) stop();
+  }
+
+  /** What it does now is broken off, and it goes on: its pauses end as if it had been told to stop. */
+  cut(): void {
+    for (const stop of [...this.#pauses]) stop();
   }
 
   /** Calls `react` when it has ended; at once if it has already. */
@@ -75,6 +82,7 @@ export class Process {
     };
     const stop = (): void => wake("stopped");
     this.#stops.add(stop);
+    this.#pauses.add(stop);
     const timer =
       timeout === undefined ? undefined : this.#driver.sim.clock.after(timeout, () => wake("timeout"), kind);
     const disarm = arm(() => wake("woken"));
@@ -85,6 +93,7 @@ export class Process {
     timer?.cancel();
     disarm?.();
     this.#stops.delete(stop);
+    this.#pauses.delete(stop);
     return end ?? "woken";
   }
 

@@ -1,5 +1,5 @@
 /** Owns how a container's command runs when it is no function of ours: a shell of the cluster, as its first process. */
-import { type ProcessRunner, signalNumbers } from "../apps/app";
+import { type ProcessRunner, type Signal, signalNumbers } from "../apps/app";
 import { executableName } from "../apps/image";
 import { type Container, containerOf } from "../node/container";
 import type { ExecIn, Executed } from "../node/exec";
@@ -18,13 +18,17 @@ export function processRunner(cluster: Cluster): ProcessRunner {
       const { driver } = cluster;
       const [path = "", ...args] = argv;
       const name = executableName(path);
+      let hear: (signal: Signal) => void = () => {};
       const process = driver.start(`container ${program.hostname}`, async (self) => {
         const container = containerOf(program);
         if (!container) {
           program.exit(1);
           return;
         }
-        const shell = shellIn(cluster, container);
+        const shell = shellIn(cluster, container, 1);
+        // What ends with the first process: all others of its PID namespace.
+        container.whenEnded(() => shell.kill());
+        if (shells.has(name)) hear = (signal) => shell.hear(signal);
         const options = {
           process: self,
           output: (stream: "stdout" | "stderr", text: string) => program.write(text, stream),
@@ -49,7 +53,7 @@ export function processRunner(cluster: Cluster): ProcessRunner {
           const container = containerOf(program);
           // A shell as the first process of a container ignores the signals that it does not handle.
           if (signal === "SIGKILL") process.stop();
-          else if (container) replacedBy(container)?.signal(signal);
+          else ((container && replacedBy(container)?.signal) ?? hear)(signal);
         },
       };
     },

@@ -79,11 +79,11 @@ export function startChild(sim: Sim, container: Container, app: App, options: Ch
     program.write(`${options.argv[0] ?? ""}: ${error.message}\n`, "stderr");
     end(1);
   }
-  return {
-    signal(signal) {
-      const handle = handlers.get(signal);
-      if (handle && signal !== "SIGKILL") handle();
-      else if (!options.first || signal === "SIGKILL") end(128 + signalNumbers[signal]);
-    },
+  const signal = (name: Signal): void => {
+    const handle = handlers.get(name);
+    if (handle && name !== "SIGKILL") handle();
+    else if (!options.first || name === "SIGKILL") end(128 + signalNumbers[name]);
   };
+  if (shown) shown.hear = signal;
+  return { signal };
 }

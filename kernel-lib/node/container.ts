@@ -61,6 +61,8 @@ export interface ContainerProcess {
   readonly started: Time;
   /** What `ps` shows. */
   command: string;
+  /** What a signal does to it; the first process has its container's handlers instead. */
+  hear?: (signal: Signal) => void;
 }
 
 /** How a container ended. */
@@ -170,7 +172,7 @@ export class Container {
     this.#inside.lastPid += entered ? execStep : 1;
     const { numbers } = this.spec;
     const [pid, parent] = [this.#inside.lastPid, entered ? 0 : 1];
-    const begun = { pid, parent, hostPid: numbers.nextPid(), started: this.#sim.clock.now, command };
+    const begun: ContainerProcess = { pid, parent, hostPid: numbers.nextPid(), started: this.#sim.clock.now, command };
     this.#inside.processes.set(pid, begun);
     return begun;
   }

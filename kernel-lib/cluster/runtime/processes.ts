@@ -1,6 +1,6 @@
 /** Owns the list of processes of a place: a node's services, pause processes, shims and containers, or what one container sees. */
 import { executableName } from "../../apps/image";
-import type { Container } from "../../node/container";
+import type { Container, ContainerProcess } from "../../node/container";
 import { hostNamespaces, type Namespaces } from "../../node/kernelnumbers";
 import type { PodWorker } from "../../node/pod";
 import type { Time } from "../../sim/clock";
@@ -19,6 +19,8 @@ export interface ProcessInfo {
   /** The container or the sandbox that it is the first process of. */
   readonly container?: Container;
   readonly sandboxOf?: PodWorker;
+  /** What a signal does to a process of a container that is not its first. */
+  readonly hear?: ContainerProcess["hear"];
 }
 
 /** What systemd has started on every node before the first pod comes. */
@@ -37,8 +39,9 @@ const pauseUser = "65535";
 export function processesOf(cluster: Cluster, place: Place): readonly ProcessInfo[] {
   const { container } = place;
   if (container) {
-    return container.processes.map(({ pid, parent, started, command }) => {
-      return { pid, parent, user: "root", started, command, namespaces: container.spec.namespaces };
+    return container.processes.map(({ pid, parent, started, command, hear }) => {
+      const told = hear ? { hear } : {};
+      return { pid, parent, user: "root", started, command, namespaces: container.spec.namespaces, ...told };
     });
   }
   const begin: Time = 0;
@@ -67,7 +70,7 @@ function podProcesses(worker: PodWorker): readonly ProcessInfo[] {
           ...{ pid: process.hostPid, started: process.started, command: process.command, user: "root" },
           parent: process.pid === 1 || process.parent === 0 ? shimPid : first,
           namespaces: container.spec.namespaces,
-          ...(process.pid === 1 && { container }),
+          ...(process.pid === 1 ? { container } : process.hear ? { hear: process.hear } : {}),
         });
       }
     }

@@ -7,6 +7,7 @@ import { jobTools } from "./jobs";
 import { lsOf } from "./ls";
 import { quote, Shell } from "./shell";
 import { Shelled } from "./shelled";
+import { trapTools } from "./signals";
 import { type Call, Failed, type Tool, type Tools } from "./tool";
 import { waitTools } from "./waits";
 
@@ -128,18 +129,12 @@ async function sudo(call: Call): Promise<number> {
   });
 }
 
-/** A trap for the end of a script has become a function by now (transform.ts); signals do not reach scripts. */
-function trap(call: Call): number {
-  const signals = call.args.slice(1).filter((name) => name !== "EXIT" && name !== "0");
-  if (call.args.length < 2) return 0;
-  throw new Failed(`bash: trap: ${signals.join(" ")}: only EXIT, with its commands in quotes, can be trapped here`);
-}
-
 /** Everything that must be ours in every shell. */
 export const builtinTools: Tools = {
   ...waitTools,
   ...dateTools,
   ...jobTools,
+  ...trapTools,
   ls: lsOf((call) => namespaceLinks(call.cluster, call.place)),
   yes,
   sudo,
@@ -150,7 +145,6 @@ export const builtinTools: Tools = {
   hostname: print((call) => call.place.hostname),
   whoami: print((call) => call.place.user),
   alias,
-  trap,
   unalias,
   which,
   __timestart: (call) => {

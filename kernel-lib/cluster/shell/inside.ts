@@ -1,4 +1,5 @@
 /** Owns running a command in a container: a program of its image, a script, or a shell that somebody types at. */
+import { type Signal, signalNumbers } from "../../apps/app";
 import { executableName } from "../../apps/image";
 import type { Container } from "../../node/container";
 import { second } from "../../sim/clock";
@@ -9,6 +10,7 @@ import { containerPlace } from "../places";
 import type { Output } from "./filesystem";
 import { completed } from "./session";
 import { Shell } from "./shell";
+import { endsBy } from "./signals";
 import { Failed, type Terminal } from "./tool";
 
 /** How a command is started in a container. */
@@ -27,9 +29,9 @@ export interface InsideOptions {
 const shells = new Set(["sh", "ash", "bash", "dash"]);
 
 /** A new shell in a container. */
-export function shellIn(cluster: Cluster, container: Container): Shell {
+export function shellIn(cluster: Cluster, container: Container, pid?: number): Shell {
   const place = containerPlace(container);
-  return new Shell(cluster, place, `${place.name}/${container.spec.name}/${cluster.nextShell()}`, cluster.tools);
+  return new Shell(cluster, place, `${place.name}/${container.spec.name}/${cluster.nextShell()}`, cluster.tools, pid);
 }
 
 /**
@@ -46,10 +48,21 @@ export async function runInside(
   const name = executableName(path);
   if (!isThere(container, name)) throw new Failed(`exec: ${executableNotFound(path)}`, 126);
   const process = container.begin(argv.join(" "), true);
+  const shell = shellIn(cluster, container, process.pid);
+  let endedBy: Signal | undefined;
+  process.hear = (signal) => {
+    if (shells.has(name)) shell.hear(signal);
+    else if (endsBy(signal)) {
+      endedBy = signal;
+      options.process.cut();
+    }
+  };
   try {
-    return await runProgram(cluster, container, [name, ...args], options);
+    const code = await runProgram(shell, [name, ...args], options);
+    return endedBy ? 128 + signalNumbers[endedBy] : code;
   } finally {
     container.finish(process);
+    shell.kill();
   }
 }
 
@@ -59,12 +72,10 @@ function isThere({ spec }: Container, name: string): boolean {
 }
 
 async function runProgram(
-  cluster: Cluster,
-  container: Container,
+  shell: Shell,
   [name = "", ...args]: readonly string[],
   options: InsideOptions,
 ): Promise<number> {
-  const shell = shellIn(cluster, container);
   if (!shells.has(name)) return shell.runDirectly([name, ...args], withInput(options));
   const script = scriptOf(shell, args);
   if (typeof script === "string") return shell.run(script, { ...withInput(options), whole: true });

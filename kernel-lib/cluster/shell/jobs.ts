@@ -1,9 +1,11 @@
 /** Owns the commands on jobs and processes: jobs, kill, wait, fg. */
+import { type Signal, signalNumbers } from "../../apps/app";
 import type { Time } from "../../sim/clock";
 import type { PauseEnd, Process } from "../driver";
 import { processesOf } from "../runtime/processes";
 import { endingOf, jobLine } from "./session";
-import type { Shell } from "./shell";
+import { endJob, type Shell } from "./shell";
+import { signalOf } from "./signals";
 import { type Call, Failed, type Tools } from "./tool";
 
 /** Pauses until another process has ended. */
@@ -37,19 +39,25 @@ function findJob(shell: Shell, text: string | undefined): Shell["jobs"][number] 
   return shell.jobs.find((job) => job.pid === Number(text));
 }
 
+const usage = "kill: usage: kill [-s sigspec | -n signum | -sigspec] pid | jobspec ... or kill -l [sigspec]";
+
+/** `-TERM`, `-SIGTERM`, `-15`, `-s TERM`, `-n 15`; 0 only asks. */
 function kill(call: Call): number {
-  const targets = call.args.filter((arg) => !arg.startsWith("-"));
-  if (targets.length === 0)
-    throw new Failed("kill: usage: kill [-s sigspec | -n signum | -sigspec] pid | jobspec ... or kill -l [sigspec]", 2);
-  const name = call.args
-    .find((arg) => arg.startsWith("-"))
-    ?.slice(1)
-    .replace(/^SIG/, "");
+  const targets = [...call.args];
+  let name = "TERM";
+  if (targets[0] === "-l") return list(call);
+  if (targets[0] === "-s" || targets[0] === "-n") [, name = ""] = targets.splice(0, 2);
+  else if (targets[0]?.startsWith("-") && targets[0] !== "--") name = targets.shift()?.slice(1) ?? "";
+  if (targets[0] === "--") targets.shift();
+  if (targets.length === 0) throw new Failed(usage, 2);
+  const signal = name === "0" ? "none" : signalOf(name);
+  if (!signal) throw new Failed(`bash: kill: ${name}: invalid signal specification`);
   let failed = 0;
   for (const target of targets) {
     const job = findJob(call.shell, target);
-    if (job) job.process.stop();
-    else if (!signalProcess(call, target, name)) {
+    if (job && (target.startsWith("%") || !job.process.ended)) {
+      if (signal !== "none") endJob(job, signal);
+    } else if (!signalProcess(call, target, signal)) {
       call.err(`bash: kill: ${target.startsWith("%") ? `${target}: no such job` : `(${target}) - No such process`}\n`);
       failed = 1;
     }
@@ -57,34 +65,43 @@ function kill(call: Call): number {
   return failed;
 }
 
+function list(call: Call): number {
+  const names = (Object.keys(signalNumbers) as Signal[]).sort(
+    (one, other) => signalNumbers[one] - signalNumbers[other],
+  );
+  call.out(names.map((name) => `${String(signalNumbers[name]).padStart(2)}) ${name}\n`).join(""));
+  return 0;
+}
+
 /**
  * Sends a signal to a process of the place; false if there is none of that number. In its own PID namespace process 1 hears
  * only what it handles: SIGKILL from within does nothing (pid_namespaces(7)). From the node it ends it.
  */
-function signalProcess(call: Call, target: string, name: string | undefined): boolean {
-  const found = processesOf(call.cluster, call.place).find(({ pid }) => String(pid) === target);
-  if (!found) return false;
-  const kill = name === "9" || name === "KILL";
+function signalProcess(call: Call, target: string, signal: Signal | "none"): boolean {
   const { container } = call.place;
-  if (container) {
-    if (target === "1" && !kill) container.signal(signalOf(name));
-  } else if (found.container) found.container.signal(kill ? "SIGKILL" : signalOf(name));
+  if (target === String(call.shell.pid) && target !== "1") {
+    if (signal !== "none") call.shell.hear(signal);
+    return true;
+  }
+  const found = processesOf(call.cluster, call.place).find(({ pid }) => String(pid) === target);
+  if (!found || signal === "none") return found !== undefined;
+  if (found.hear) found.hear(signal);
+  else if (container) {
+    if (target === "1" && signal !== "SIGKILL") container.signal(signal);
+  } else if (found.container) found.container.signal(signal);
   else found.sandboxOf?.stopSandbox();
   return true;
 }
 
-function signalOf(name: string | undefined): "SIGTERM" | "SIGHUP" | "SIGINT" | "SIGQUIT" | "SIGUSR1" | "SIGUSR2" {
-  const names = {
-    "1": "SIGHUP",
-    HUP: "SIGHUP",
-    "2": "SIGINT",
-    INT: "SIGINT",
-    "3": "SIGQUIT",
-    QUIT: "SIGQUIT",
-  } as const;
-  const users = { "10": "SIGUSR1", USR1: "SIGUSR1", "12": "SIGUSR2", USR2: "SIGUSR2" } as const;
-  const all: Readonly<Record<string, ReturnType<typeof signalOf>>> = { ...names, ...users };
-  return all[name ?? ""] ?? "SIGTERM";
+/** Until it has ended, or a trapped signal comes: then 128 + its number. */
+async function waitOrTrap(call: Call, other: Process): Promise<PauseEnd | number> {
+  const { signals } = call.shell;
+  const end = await call.process.pause((wake) => {
+    other.onEnd(wake);
+    return signals.onTrapped(wake);
+  });
+  const signal = signals.next;
+  return end === "woken" && signal !== undefined && call.shell.mainOf(call.process) ? 128 + signalNumbers[signal] : end;
 }
 
 /** `wait [job…]`: until they end; the exit code is the last one's. */
@@ -98,7 +115,11 @@ async function wait(call: Call): Promise<number> {
       exitCode = 127;
       continue;
     }
-    if (!job.process.ended && (await waitFor(call, job.process)) === "stopped") return 130;
+    if (!job.process.ended) {
+      const end = await waitOrTrap(call, job.process);
+      if (end === "stopped") return 130;
+      if (typeof end === "number") return end;
+    }
     exitCode = all ? 0 : (job.exitCode ?? 143);
   }
   return exitCode;

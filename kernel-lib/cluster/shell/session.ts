@@ -5,7 +5,7 @@ import type { Process } from "../driver";
 import type { Output } from "./filesystem";
 import type { Shell } from "./shell";
 import type { Terminal } from "./tool";
-import { exitTrapName } from "./transform";
+import { exitTrapName } from "./traps";
 
 /** How long a command at the prompt may take before we press Ctrl-C for the learner. */
 const patience = 24 * hour;

@@ -2,7 +2,8 @@
  * Owns one shell: a bash at a place, its state between lines, its jobs, and the commands of ours that it knows.
  *
  * Not simulated: a pipeline's commands run one after another (`kubectl get -w | grep` shows nothing before its end), traps
- * of signals, options that last from line to line (`set -e`), `select`, symbolic links other than those of /proc.
+ * in `( )` and in scripts that a script starts, options that last from line to line (`set -e`), `select`, symbolic links
+ * other than those of /proc.
  */
 import {
   Bash,
@@ -11,19 +12,25 @@ import {
   decodeBytesToUtf8,
   defineCommand,
   getCommandNames,
-  parse,
   type ResolvedCommandContext,
   type ScriptNode,
   type StatementNode,
 } from "just-bash";
+import { type Signal, signalNumbers } from "../../apps/app";
+import type { ContainerProcess } from "../../node/container";
 import type { Time } from "../../sim/clock";
 import type { Cluster } from "../cluster";
 import type { Process } from "../driver";
 import { installable, onceInstalled } from "../linux/apt";
 import { namespaceLinks } from "../runtime/processes";
-import { type Output, PlaceFileSystem, variablesPath, withoutMark } from "./filesystem";
-import { type Call, Failed, type Place, type Terminal, type Tool } from "./tool";
-import { callExitTrap, rewrite, simpleStatement, terminalMark } from "./transform";
+import { simpleStatement } from "./ast";
+import type { Job, Run, RunOptions } from "./execution";
+import { type Output, PlaceFileSystem, withoutMark } from "./filesystem";
+import { endsBy, ShellSignals } from "./signals";
+import { type Call, Failed, type Place, type Tool } from "./tool";
+import { rewrite, terminalMark } from "./transform";
+import { callExitTrap, hasTraps } from "./traps";
+import { arraysOf, epilogue } from "./variables";
 
 /** Far above what a script needs; what passes them is a loop that never lets time pass. */
 const limits = {
@@ -39,52 +46,6 @@ const builtins = "echo printf pwd true false kill jobs type alias unalias trap".
 /** What just-bash brings and a Linux machine has not. */
 const foreign = new Set(["html-to-markdown", "xan", "sqlite3", "js-exec", "python3", "python", "help"]);
 
-/** A statement that runs in the background. */
-export interface Job {
-  readonly number: number;
-  readonly pid: number;
-  readonly text: string;
-  readonly process: Process;
-  exitCode: number | undefined;
-  /** Its end was shown at the prompt. */
-  told: boolean;
-}
-
-/** One execution: where its output goes, and which process it is. */
-interface Run {
-  readonly process: Process;
-  readonly piped: boolean;
-  readonly output: Output;
-  readonly terminal: Terminal | undefined;
-  readonly functions: Map<string, CommandNode>;
-  readonly background: StatementNode[];
-  readonly direct: boolean;
-  /** The text is all that the shell runs: it ends with it. */
-  readonly whole: boolean;
-  /** Run instead of the text: a statement that was parsed before. */
-  readonly statement: StatementNode | undefined;
-  /** `$?` at the end of the script; undefined if it did not get there. */
-  status: number | undefined;
-  variables: string;
-  /** The line itself has been rewritten: what comes now is a script that it started (`bash x.sh`, `xargs`, `find -exec`). */
-  nested: boolean;
-}
-
-/** How a command line is run. */
-export interface RunOptions {
-  readonly process: Process;
-  readonly output: Output;
-  readonly terminal?: Terminal;
-  readonly stdin?: string;
-  /** Variables instead of the shell's own: the run then changes nothing of the shell. */
-  readonly env?: ReadonlyMap<string, string>;
-  readonly folder?: string;
-  /** What it prints goes into a pipe, though it is shown as it comes (`kubectl exec` without -t). */
-  readonly piped?: boolean;
-  /** The text is a whole script, and the shell ends with it (`sh -c`): what it has set for its end is run. */
-  readonly whole?: boolean;
-}
-
 /** A bash whose state lasts from line to line. */
 export class Shell {
   readonly cluster: Cluster;
@@ -98,6 +59,9 @@ export class Shell {
   readonly commands: ReadonlySet<string>;
   readonly started: Time;
   readonly random;
+  readonly signals = new ShellSignals();
+  /** `$$`. */
+  readonly pid: number;
   lastJob = 0;
   status = 0;
   /** Whether the last line ended the shell (`exit`). */
@@ -110,14 +74,20 @@ export class Shell {
   #folder: string;
   #arrays = "";
   readonly #runs = new WeakMap<Process, Run>();
+  /** Those that work with its own variables. */
+  readonly #mains = new Set<Run>();
 
-  /** @param name of its own random stream: two shells draw different numbers */
-  constructor(cluster: Cluster, place: Place, name: string, tools: ReadonlyMap<string, Tool>) {
+  /**
+   * @param name of its own random stream: two shells draw different numbers
+   * @param pid of its process, where it has one in its container
+   */
+  constructor(cluster: Cluster, place: Place, name: string, tools: ReadonlyMap<string, Tool>, pid?: number) {
     this.cluster = cluster;
     this.place = place;
     this.started = cluster.sim.clock.now;
     this.random = cluster.sim.random.fork(`shell/${name}`);
     this.#nextPid = this.random.integer(1_000, 3_000);
+    this.pid = pid ?? this.#nextPid++;
     this.#folder = place.folder;
     this.#variables = Object.fromEntries(place.env);
     const has = (tool: string): boolean =>
@@ -150,7 +120,7 @@ export class Shell {
       customCommands: ours.map(([tool, run]) => defineCommand(tool, (args, ctx) => this.#call(tool, run, args, ctx))),
       executionLimits: limits,
       defenseInDepth: false,
-      processInfo: { pid: this.#nextPid++, ppid: 1, uid: place.user === "root" ? 0 : 1000, gid: 1000 },
+      processInfo: { pid: this.pid, ppid: 1, uid: place.user === "root" ? 0 : 1000, gid: 1000 },
       sleep: async (milliseconds) => {
         await this.#current().process.sleep(milliseconds * 1000);
       },
@@ -172,12 +142,14 @@ export class Shell {
 
   /** Runs a script in this shell: its variables, functions and folder are there afterwards. Gives its exit code. */
   async run(script: string, options: RunOptions): Promise<number> {
-    const run = this.#begin(options, {});
+    const run = this.#begin(options, { main: !options.env });
+    if (run.main) this.#mains.add(run);
     const result = await this.#exec(run, script, {
       ...(options.stdin !== undefined && { stdin: options.stdin }),
       env: options.env ? Object.fromEntries(options.env) : this.#variables,
       folder: options.folder ?? this.#folder,
     });
+    this.#mains.delete(run);
     if (options.env) return result.status;
     this.#variables = result.env;
     this.#folder = result.env.PWD ?? this.#folder;
@@ -204,13 +176,36 @@ export class Shell {
     return status;
   }
 
+  /** What a process runs, if it works with the shell's own variables: jobs and what a tool runs do not. */
+  mainOf(process: Process): Run | undefined {
+    const run = this.#runs.get(process);
+    return run?.main ? run : undefined;
+  }
+
+  /** A signal for it: what is trapped waits for its moment, else the script ends, unless it is the first process. */
+  hear(signal: Signal): void {
+    if (this.signals.hear(signal) || !endsBy(signal) || (this.pid === 1 && this.place.container)) return;
+    for (const run of [...this.#mains]) run.end(signal);
+  }
+
+  /** It is gone, and its jobs with it. */
+  kill(): void {
+    for (const { process } of this.jobs) process.stop();
+  }
+
   /** Starts a job of its own process; its output goes where the starter's goes. */
-  startJob(text: string, body: (process: Process) => Promise<number>): Job {
+  startJob(text: string, body: (process: Process, shown: ContainerProcess | undefined) => Promise<number>): Job {
+    const { container } = this.place;
+    const shown = container?.running ? container.begin(text, false) : undefined;
     const process = this.cluster.driver.start(`${this.place.name}: ${text}`, async (self) => {
-      job.exitCode = await body(self);
+      job.exitCode = await body(self, shown);
+      if (job.signal) job.exitCode = 128 + signalNumbers[job.signal];
+      if (shown) container?.finish(shown);
     });
     const number = Math.max(0, ...this.jobs.map((each) => each.number)) + 1;
-    const job: Job = { number, pid: this.#nextPid++, text, process, exitCode: undefined, told: false };
+    const pid = shown?.pid ?? this.#nextPid++;
+    const job: Job = { number, pid, text, process, exitCode: undefined, signal: undefined, told: false };
+    if (shown) shown.hear = (signal) => endJob(job, signal);
     this.lastJob = job.pid;
     this.jobs.push(job);
     return job;
@@ -221,8 +216,12 @@ export class Shell {
     return 0;
   }
 
-  #begin(options: RunOptions, { direct = false, statement }: { direct?: boolean; statement?: StatementNode }): Run {
+  #begin(
+    options: RunOptions,
+    { direct = false, main = false, statement, shown }: Partial<Pick<Run, "direct" | "main" | "statement" | "shown">>,
+  ): Run {
     const run: Run = {
+      ...{ main, shown, replaced: false, endedBy: undefined, end: () => {} },
       process: options.process,
       output: options.output,
       piped: options.piped ?? false,
@@ -247,6 +246,11 @@ export class Shell {
   ): Promise<{ status: number; env: Readonly<Record<string, string>> }> {
     const abort = new AbortController();
     const stop = run.process.onStop(() => abort.abort());
+    run.end = (signal) => {
+      run.endedBy ??= signal;
+      abort.abort();
+      run.process.cut();
+    };
     const result = await this.#bash.exec(script, {
       rawScript: true,
       replaceEnv: true,
@@ -257,14 +261,15 @@ export class Shell {
     });
     stop();
     if (result.stdout !== "") run.output("stdout", result.stdout);
-    if (result.stderr !== "" && !run.process.stopped) {
+    if (result.stderr !== "" && !run.process.stopped && !run.endedBy) {
       // The parser's own place in the line is no help to who typed it, and not what bash says.
       run.output(
         "stderr",
         withoutMark(result.stderr).replace(/^(bash: syntax error): Parse error at \d+:\d+: syntax error/gm, "$1"),
       );
     }
-    return { status: run.process.stopped ? 130 : (run.status ?? result.exitCode), env: result.env };
+    const ended = run.endedBy ? 128 + signalNumbers[run.endedBy] : run.process.stopped ? 130 : undefined;
+    return { status: ended ?? run.status ?? result.exitCode, env: result.env };
   }
 
   /** Around the line itself: what it may use of earlier lines before it, what later ones may use of it after it. */
@@ -272,15 +277,16 @@ export class Shell {
     const run = this.#current();
     const { background } = run;
     const { aliases } = this;
-    const common = { streaming: this.#streaming, background };
+    const common = { streaming: this.#streaming, background, hears: false };
     // A script of its own knows neither the functions nor the aliases of the shell that started it.
     if (run.nested) {
-      callExitTrap(ast);
-      return rewrite(ast, { ...common, aliases: new Map(), functions: new Map() }, false);
+      const exits = callExitTrap(ast);
+      return rewrite(ast, { ...common, exits, whole: true, aliases: new Map(), functions: new Map() }, false);
     }
     run.nested = true;
-    if (run.whole) callExitTrap(ast);
-    const rewriting = { ...common, aliases, functions: run.functions };
+    const hears = run.main && (this.signals.used || hasTraps(ast));
+    const { whole, functions } = run;
+    const rewriting = { ...common, exits: whole && callExitTrap(ast), whole, hears, aliases, functions };
     const before = [...run.functions.values()].map((body): StatementNode => {
       const statement = simpleStatement([]);
       const pipeline = statement.pipelines[0];
@@ -300,8 +306,11 @@ export class Shell {
     if (!statement) return 1;
     const env = Object.fromEntries(context.env);
     const text = (statement.sourceText ?? "").replace(/\s*&\s*$/, "");
-    const job = this.startJob(text, async (process) => {
-      const own = this.#begin({ process, output: run.output }, { statement });
+    const [{ commands: [only, more] = [] } = {}, further] = statement.pipelines;
+    const alone = only?.type === "SimpleCommand" && !more && !further;
+    const job = this.startJob(text, async (process, shown) => {
+      // One command alone is the process itself; else it is a shell's, as which it is shown.
+      const own = this.#begin({ process, output: run.output }, { statement, shown: alone ? shown : undefined });
       return (await this.#exec(own, ":", { env, folder: context.cwd })).status;
     });
     if (run.terminal?.notices) run.output("stderr", `[${job.number}] ${job.pid}\n`);
@@ -333,9 +342,20 @@ export class Shell {
     const { container } = this.place;
     const listed = container?.running && !run.direct && !name.startsWith("__") && !builtins.includes(name);
     const args = given[0]?.startsWith(terminalMark) ? given.slice(1) : given;
-    const seen = listed ? container.begin([name, ...args].join(" "), false) : undefined;
+    const line = [name, ...args].join(" ");
+    const first = run.replaced ? container?.processes.find(({ pid }) => pid === this.pid) : undefined;
+    if (listed && first) first.command = line;
+    const seen = listed && !run.shown && !first ? container.begin(line, false) : undefined;
+    let endedBy: Signal | undefined;
+    if (seen) {
+      seen.hear = (signal) => {
+        if (!endsBy(signal)) return;
+        endedBy = signal;
+        run.process.cut();
+      };
+    }
     const call: Call = {
-      ...{ name, args, seen },
+      ...{ name, args, seen: seen ?? run.shown },
       cluster: this.cluster,
       place: this.place,
       shell: this,
@@ -361,27 +381,15 @@ export class Shell {
     } finally {
       if (seen) container?.finish(seen);
     }
-    return { ...collected, exitCode };
+    return { ...collected, exitCode: endedBy ? 128 + signalNumbers[endedBy] : exitCode };
   }
 }
 
-/** `$?` is kept, then the variables are printed: what only bash knows of them, arrays and attributes, is taken from there. */
-function epilogue(): StatementNode[] {
-  return parse(`__keep "$?"; declare -p >>${variablesPath} 2>/dev/null`).statements;
-}
-
-/** What makes arrays and attributes anew, from what `declare -p` printed of them (plain variables are carried as they are). */
-function arraysOf(declarations: string): string {
-  const lines: string[] = [];
-  for (const line of declarations.split(/\n(?=declare )/)) {
-    const [, flags = "", name = "", values] =
-      /^declare (-[a-zA-Z-]+) ([A-Za-z_]\w*)(?:=(\([\s\S]*\))\n?)?/.exec(line) ?? [];
-    if (/^(PIPESTATUS|BASH_\w+|FUNCNAME|DIRSTACK|GROUPS)$/.test(name) || !/[aAilu]/.test(flags)) continue;
-    // Two steps: just-bash splits the values of a `declare` at their spaces.
-    lines.push(`declare ${flags} ${name}`);
-    if (values) lines.push(`${name}=${values}`);
-  }
-  return lines.join("\n");
+/** A job hears a signal: it has no traps of its own. */
+export function endJob(job: Job, signal: Signal): void {
+  if (!endsBy(signal) || job.process.ended) return;
+  job.signal ??= signal;
+  job.process.stop();
 }
 
 /** Quotes a word for the shell. */

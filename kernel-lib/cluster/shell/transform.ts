@@ -1,13 +1,8 @@
 /** Owns the rewriting of a shell line before it runs: what just-bash takes from the host is taken from us instead. */
-import {
-  type CommandNode,
-  parse,
-  type ScriptNode,
-  type SimpleCommandNode,
-  type StatementNode,
-  type WordNode,
-} from "just-bash";
+import { type CommandNode, parse, type ScriptNode, type SimpleCommandNode, type StatementNode } from "just-bash";
+import { literalOf, simpleStatement, statementOf, word } from "./ast";
 import { openMark, terminalPaths } from "./filesystem";
+import { hearing, trapCommand } from "./traps";
 
 /** A hidden first argument of a command of ours that is connected to the terminal: `i` reads there, `o` writes there. */
 export const terminalMark = "\u0001terminal:";
@@ -34,6 +29,12 @@ export interface Rewriting {
   readonly aliases: ReadonlyMap<string, string>;
   /** Functions that were defined. */
   readonly functions: Map<string, CommandNode>;
+  /** Whether it may have to do with signals: then it looks after each statement whether one has come. */
+  readonly hears: boolean;
+  /** What is to be done at its end is told before each `exit`. */
+  readonly exits: boolean;
+  /** It is all that its shell runs: with `exec` that is over. */
+  readonly whole: boolean;
 }
 
 type Node = { [name: string]: unknown };
@@ -53,7 +54,7 @@ interface Ends {
 const neither: Ends = { input: false, output: false };
 
 function statements(list: readonly StatementNode[], rewriting: Rewriting, ends: Ends): StatementNode[] {
-  return list.map((statement) => {
+  const all = list.map((statement) => {
     const rewritten = {
       ...statement,
       pipelines: statement.pipelines.map((pipeline) => {
@@ -68,6 +69,7 @@ function statements(list: readonly StatementNode[], rewriting: Rewriting, ends: 
     rewriting.background.push({ ...rewritten, background: false });
     return simpleStatement(["__background", String(rewriting.background.length - 1)]);
   });
+  return rewriting.hears ? all.flatMap((statement) => [statement, ...hearing()]) : all;
 }
 
 type Pipeline = StatementNode["pipelines"][number];
@@ -117,9 +119,10 @@ function one(command: CommandNode, rewriting: Rewriting, ends: Ends): CommandNod
     case "While":
     case "Until":
       return { ...command, condition: inside(command.condition), body: inside(command.body) };
+    case "Subshell":
+      return { ...command, body: statements(command.body, { ...rewriting, hears: false }, inner) };
     case "For":
     case "CStyleFor":
-    case "Subshell":
     case "Group":
       return { ...command, body: inside(command.body) };
     case "Case":
@@ -132,20 +135,34 @@ function one(command: CommandNode, rewriting: Rewriting, ends: Ends): CommandNod
 function simple(given: SimpleCommandNode, rewriting: Rewriting, ends: Ends): CommandNode {
   const command = withoutAlias(given, rewriting.aliases);
   const name = literalOf(command.name);
-  const other = name !== undefined && Object.hasOwn(renamed, name) ? renamed[name] : undefined;
-  const renamedCommand = other ? { ...command, name: word(other) } : command;
-  if (command.name === null) return renamedCommand;
+  if (command.name === null) return command;
   if (name === undefined) return simple(splitName(command), rewriting, ends);
-  const touched = (fd: number): boolean =>
-    command.redirections.some((each) => (each.fd ?? (each.operator.startsWith("<") ? 0 : 1)) === fd);
-  const output = ends.output && !touched(1);
   const twin =
     ends.output && ends.input && command.redirections.length === 0 ? rewriting.functions.get(name) : undefined;
   if (twin && rewriting.functions.has(twinOf(name))) return { ...command, name: word(twinOf(name)) };
   if (name === "trap") {
-    const left = exitTrap(command);
-    if (left) return one(left, rewriting, neither);
+    const left = trapCommand(command, rewriting.exits);
+    if (left) {
+      values(left as unknown as Node);
+      return one(left, { ...rewriting, hears: false }, neither);
+    }
   }
+  if (name === "exec" && rewriting.whole && command.args.length > 0) {
+    const there = statementOf(simpleOutput(command, rewriting, ends));
+    const body = [simpleStatement(["__exec"]), there, ...parse('exit "$?"').statements];
+    return { type: "Group", body, redirections: [] };
+  }
+  return simpleOutput(command, rewriting, ends);
+}
+
+/** Connects a command to the terminal where its output goes there. */
+function simpleOutput(command: SimpleCommandNode, rewriting: Rewriting, ends: Ends): CommandNode {
+  const name = literalOf(command.name) ?? "";
+  const touched = (fd: number): boolean =>
+    command.redirections.some((each) => (each.fd ?? (each.operator.startsWith("<") ? 0 : 1)) === fd);
+  const output = ends.output && !touched(1);
+  const other = Object.hasOwn(renamed, name) ? renamed[name] : undefined;
+  const renamedCommand = other ? { ...command, name: word(other) } : command;
   // What is typed comes line by line, as long as the command asks for more.
   if (name === "read" && ends.input && !touched(0)) {
     const typed: Redirection = { type: "Redirection", operator: "<", fd: 0, target: word(terminalPaths.stdin) };
@@ -153,7 +170,10 @@ function simple(given: SimpleCommandNode, rewriting: Rewriting, ends: Ends): Com
   }
   if (rewriting.streaming.has(name)) {
     const mark = `${ends.input && !touched(0) ? "i" : ""}${output && !touched(2) ? "o" : ""}`;
-    return mark ? { ...renamedCommand, args: [word(terminalMark + mark), ...command.args] } : renamedCommand;
+    const marked = mark ? { ...renamedCommand, args: [word(terminalMark + mark), ...command.args] } : renamedCommand;
+    // Only its errors go elsewhere (`2>/dev/null`): what it prints is in its place among what the others print.
+    if (!output || !touched(2)) return marked;
+    return { ...marked, redirections: [appendTo(1, terminalPaths.stdout), ...command.redirections] };
   }
   if (ends.output && command.redirections.length === 1 && isCopy(command.redirections[0], 1, "2")) {
     return { ...renamedCommand, redirections: [appendTo(1, terminalPaths.stderr)] };
@@ -185,59 +205,6 @@ function splitName(command: SimpleCommandNode): SimpleCommandNode {
 /** The name of a function's twin that runs at the terminal. */
 function twinOf(name: string): string {
   return `__terminal_${name}`;
-}
-
-/** The function that `trap … EXIT` leaves; whoever ends the script calls it. */
-export const exitTrapName = "__on_exit";
-
-/** `trap 'commands' EXIT` → its commands are kept for a function; `trap - EXIT` → none. Undefined: another trap. */
-function exitTrap(command: SimpleCommandNode): CommandNode | undefined {
-  const [body, ...signals] = command.args;
-  if (!body || signals.length === 0) return undefined;
-  if (!signals.map(literalOf).every((signal) => signal === "EXIT" || signal === "0")) return undefined;
-  const [keep, ...rest] = parse(`__trap=:; ${exitTrapName}() { eval "$__trap"; }`).statements;
-  const [assigning] = keep?.pipelines[0]?.commands ?? [];
-  if (!keep || assigning?.type !== "SimpleCommand") return undefined;
-  if (assigning.assignments[0] && literalOf(body) !== "-") assigning.assignments[0].value = body;
-  return { type: "Group", body: [keep, ...rest], redirections: [] };
-}
-
-/** A script that sets a trap for its end calls it there, and before each `exit`. Changes the script in place. */
-export function callExitTrap(script: ScriptNode): void {
-  const seen = { trap: false };
-  replaceExits(script as unknown as Node, seen, false);
-  if (!seen.trap) return;
-  replaceExits(script as unknown as Node, seen, true);
-  script.statements = [
-    ...parse(`${exitTrapName}() { :; }`).statements,
-    ...script.statements,
-    ...parse(`__code=$?; ${exitTrapName}; (exit $__code)`).statements,
-  ];
-}
-
-/** Looks for traps, and in a second walk puts the call before every `exit`. What is in `$( )` or `( )` is its own shell. */
-function replaceExits(node: Node, seen: { trap: boolean }, replace: boolean): void {
-  for (const [name, value] of Object.entries(node)) {
-    if (isNode(value)) replaceExits(value, seen, replace);
-    if (!Array.isArray(value)) continue;
-    for (const [at, each] of value.entries()) {
-      if (!isNode(each) || each.type === "Subshell" || each.type === "CommandSubstitution") continue;
-      const isCommand = name === "commands" && each.type === "SimpleCommand";
-      const command = isCommand ? (each as unknown as SimpleCommandNode) : undefined;
-      const said = command ? literalOf(command.name) : undefined;
-      if (command && said === "trap" && exitTrap(command)) seen.trap = true;
-      if (command && said === "exit" && replace) value[at] = exitThroughTrap(command);
-      else replaceExits(each, seen, replace);
-    }
-  }
-}
-
-function exitThroughTrap(command: SimpleCommandNode): CommandNode {
-  const [keep, ...rest] = parse(`__code=$?; ${exitTrapName}; exit $__code`).statements;
-  const [assigning] = keep?.pipelines[0]?.commands ?? [];
-  const [code] = command.args;
-  if (assigning?.type === "SimpleCommand" && assigning.assignments[0] && code) assigning.assignments[0].value = code;
-  return { type: "Group", body: keep ? [keep, ...rest] : rest, redirections: [] };
 }
 
 /** Puts the words of an alias in the place of its name; once, so that `alias ls='ls -l'` ends. */
@@ -299,37 +266,4 @@ function commandFor(name: unknown): string | undefined {
 
 function isNode(value: unknown): value is Node {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** The text of a word without expansions; undefined if it has any. */
-export function literalOf(given: WordNode | null): string | undefined {
-  let text = "";
-  for (const part of given?.parts ?? []) {
-    if (part.type !== "Literal" && part.type !== "SingleQuoted" && part.type !== "Escaped") return undefined;
-    text += part.value;
-  }
-  return given ? text : undefined;
-}
-
-function word(text: string): WordNode {
-  return { type: "Word", parts: [{ type: "SingleQuoted", value: text }] };
-}
-
-function statementOf(command: CommandNode): StatementNode {
-  const pipeline = { type: "Pipeline" as const, commands: [command], negated: false, timed: false, timePosix: false };
-  return { type: "Statement", pipelines: [pipeline], operators: [], background: false };
-}
-
-/** A statement of one simple command. */
-export function simpleStatement(argv: readonly string[]): StatementNode {
-  const [name = "", ...args] = argv;
-  const command: SimpleCommandNode = {
-    type: "SimpleCommand",
-    name: word(name),
-    args: args.map(word),
-    assignments: [],
-    redirections: [],
-  };
-  const pipeline = { type: "Pipeline" as const, commands: [command], negated: false, timed: false, timePosix: false };
-  return { type: "Statement", pipelines: [pipeline], operators: [], background: false };
 }
