@@ -16,12 +16,13 @@ const indexedFrom = 8;
 const noRules: readonly Rule[] = [];
 const nothing: Readonly<RuleCount> = { packets: 0, bytes: 0 };
 
-/** What running a chain needs. */
-interface Running {
-  readonly tests: (Test | undefined)[];
-  readonly texts: (string | undefined)[];
-  counts: (RuleCount | undefined)[];
-  index: RuleIndex | undefined;
+/** A rule as it runs. */
+export interface Step {
+  readonly rule: Rule;
+  readonly test: Test;
+  /** Where it jumps to; that chain cannot go as long as this rule is there. */
+  readonly next: Chain | undefined;
+  readonly count: RuleCount;
 }
 
 /**
@@ -31,7 +32,9 @@ interface Running {
 export class Chain {
   /** As they were written; nobody changes the list. */
   rules: readonly Rule[] = noRules;
-  #running: Running | undefined;
+  #steps: (Step | undefined)[] | undefined;
+  #texts: (string | undefined)[] | undefined;
+  #index: RuleIndex | undefined;
   /** What was counted by the policy. */
   packets = 0;
   bytes = 0;
@@ -58,62 +61,50 @@ export class Chain {
   replace(rules: readonly Rule[]): void {
     this.rules = rules;
     this.planned = undefined;
-    this.#running = undefined;
+    this.#steps = undefined;
+    this.#texts = undefined;
+    this.#index = undefined;
   }
 
   /** One more rule, or one less; the others keep what they have counted. */
   splice(at: number, remove: number, ...added: readonly Rule[]): void {
     const rules = [...this.rules];
-    const counts = rules.map((_, each) => this.#running?.counts[each]);
+    const steps = rules.map((_, each) => this.#steps?.[each]);
     rules.splice(at, remove, ...added);
-    counts.splice(at, remove, ...added.map(() => undefined));
+    steps.splice(at, remove, ...added.map(() => undefined));
     this.replace(rules);
-    this.#run().counts = counts;
+    this.#steps = steps;
   }
 
   /** The rules that may match a packet, if it pays to look them up. */
   get index(): RuleIndex | undefined {
     if (this.rules.length < this.indexed) return undefined;
-    const running = this.#run();
-    running.index ??= new RuleIndex(this.rules);
-    return running.index;
+    this.#index ??= new RuleIndex(this.rules);
+    return this.#index;
   }
 
-  /** The tests of its rules, as far as they have been made. */
-  get tests(): (Test | undefined)[] {
-    return this.#run().tests;
+  /** Its rules as they run. Who runs them makes those that are missing. */
+  get steps(): (Step | undefined)[] {
+    this.#steps ??= [];
+    return this.#steps;
   }
 
   /** A rule as `iptables-save` prints it. */
   text(at: number, family: Family): string {
-    const { texts } = this.#run();
-    const text = texts[at] ?? ruleText(this.name, this.rules[at] as Rule, family);
-    texts[at] = text;
+    this.#texts ??= [];
+    const text = this.#texts[at] ?? ruleText(this.name, this.rules[at] as Rule, family);
+    this.#texts[at] = text;
     return text;
   }
 
-  count(at: number, bytes: number): void {
-    const { counts } = this.#run();
-    const known = counts[at];
-    if (known) {
-      known.packets++;
-      known.bytes += bytes;
-    } else counts[at] = { packets: 1, bytes };
-  }
-
   counted(at: number): Readonly<RuleCount> {
-    return this.#running?.counts[at] ?? nothing;
+    return this.#steps?.[at]?.count ?? nothing;
   }
 
   /** `-Z`. */
   zero(): void {
-    if (this.#running) this.#running.counts = [];
+    for (const step of this.#steps ?? []) if (step) Object.assign(step.count, nothing);
     this.packets = 0;
     this.bytes = 0;
-  }
-
-  #run(): Running {
-    this.#running ??= { tests: [], texts: [], counts: [], index: undefined };
-    return this.#running;
   }
 }

@@ -106,6 +106,16 @@ export function inverse(tuple: Tuple): Tuple {
   };
 }
 
+/** Whether a packet of a connection looks like its first one; for who speaks to itself both ways do. */
+function isOriginal({ original }: Connection, { source, target, body }: Packet): boolean {
+  return (
+    original.sourcePort === sourcePort(body) &&
+    original.targetPort === targetPort(body) &&
+    original.source === source &&
+    original.target === target
+  );
+}
+
 function isReset({ flags }: Tcp): boolean {
   return flags === "R" || flags === "R.";
 }
@@ -135,17 +145,16 @@ export class Conntrack {
     if (body.protocol === "icmp" && body.type !== "echo" && body.type !== "echo-reply") {
       return "cause" in body ? this.#related(body.cause) : invalid;
     }
-    const tuple = tupleOf(packet);
-    let connection = this.find(tuple);
+    let connection = this.#connectionOf(packet);
     if (connection && body.protocol === "tcp" && isConnectionStart(connection.tcp, body.flags) && !dry) {
       this.forget(connection);
       connection = undefined;
     }
     if (!connection) {
       if (!dry && this.size >= this.max && !this.#dropEarly()) return "full";
-      return this.#begin(packet, tuple);
+      return this.#begin(packet, tupleOf(packet));
     }
-    const direction = same(connection.original, tuple) ? "original" : "reply";
+    const direction = isOriginal(connection, packet) ? "original" : "reply";
     if (!dry && direction === "reply" && !connection.seenReply && body.protocol === "tcp" && isReset(body)) {
       // Refused at once: nothing to remember (nf_conntrack_proto_tcp.c); this packet is still translated by it.
       this.forget(connection);
@@ -202,7 +211,15 @@ export class Conntrack {
 
   /** The connection that has this tuple in either direction. */
   find(tuple: Tuple): Connection | undefined {
-    const connection = this.#table.get(tuple);
+    return this.#alive(this.#table.get(tuple));
+  }
+
+  /** The same for a packet: most find their connection, and need no tuple made for it. */
+  #connectionOf({ source, target, body }: Packet): Connection | undefined {
+    return this.#alive(this.#table.find(source, sourcePort(body), target, targetPort(body), body.protocol));
+  }
+
+  #alive(connection: Connection | undefined): Connection | undefined {
     if (connection === undefined || connection.expires > this.#clock.now) return connection;
     this.forget(connection);
     return undefined;
@@ -337,7 +354,9 @@ export class Conntrack {
   #sweepExpired(): void {
     this.#sweeping = false;
     const now = this.#clock.now;
-    for (const connection of [...this.#table.values()]) if (connection.expires <= now) this.forget(connection);
+    const expired: Connection[] = [];
+    for (const connection of this.#table.values()) if (connection.expires <= now) expired.push(connection);
+    for (const connection of expired) this.forget(connection);
     this.#sweepLater();
   }
 }

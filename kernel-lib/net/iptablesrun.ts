@@ -1,13 +1,14 @@
 /** Owns running iptables rules on packets: from chain to chain, to a verdict. */
 import type { Family } from "./address";
-import type { Chain } from "./chain";
+import type { Chain, Step } from "./chain";
+import { chainOf } from "./jumps";
 import { masquerade, redirect, setUpNat } from "./nathooks";
 import type { Verdict } from "./netfilter";
 import type { Netns } from "./netns";
 import { packetSize } from "./packet";
 import type { Passage } from "./passage";
 import { effectOf, type Rule, type TableName, type Target } from "./rule";
-import { compile, type RecentLists, type Test } from "./rulematch";
+import { compile, type RecentLists } from "./rulematch";
 
 /** A table's chains, and where they are. */
 export interface RunningTable {
@@ -25,7 +26,7 @@ type Outcome = Verdict | "return" | "next";
 
 /** Runs a built-in chain: what its rules say, or else its policy. */
 export function runBuiltIn(table: RunningTable, chain: Chain, passage: Passage): Verdict {
-  const outcome = runChain(table, chain, passage, 0);
+  const outcome = chain.rules.length === 0 ? "next" : runChain(table, chain, passage, 0);
   if (outcome !== "return" && outcome !== "next") return outcome;
   if (!passage.dry) {
     chain.packets++;
@@ -42,12 +43,13 @@ export function runBuiltIn(table: RunningTable, chain: Chain, passage: Passage):
  */
 function runChain(table: RunningTable, chain: Chain, passage: Passage, depth: number): Outcome {
   if (depth > jumpLimit) throw new Error(`iptables: chains of ${table.name} jump more than ${jumpLimit} deep`);
+  const { steps, index } = chain;
   const { length } = chain.rules;
-  const candidates = chain.index?.candidates(passage.packet);
-  const { tests } = chain;
-  for (let at = candidates?.next() ?? 0; at < length; at = candidates?.next() ?? at + 1) {
-    if (!(tests[at] ?? makeTest(table, chain, at))(passage)) continue;
-    const outcome = takeRule(table, chain, at, passage, depth);
+  const candidates = index?.candidates(passage.packet);
+  for (let at = candidates ? candidates.next() : 0; at < length; at = candidates ? candidates.next() : at + 1) {
+    const step = steps[at] ?? makeStep(table, chain, at);
+    if (!step.test(passage)) continue;
+    const outcome = takeRule(table, chain, at, step, passage, depth);
     if (outcome === undefined) continue;
     if (passage.walked) passage.walked.rules += at + 1;
     return outcome;
@@ -56,21 +58,35 @@ function runChain(table: RunningTable, chain: Chain, passage: Passage, depth: nu
   return "next";
 }
 
-function makeTest(table: RunningTable, chain: Chain, at: number): Test {
-  const test = compile(chain.rules[at] as Rule, table.netns, table.recent);
-  chain.tests[at] = test;
-  return test;
+function makeStep(table: RunningTable, chain: Chain, at: number): Step {
+  const rule = chain.rules[at] as Rule;
+  const jump = chainOf(rule.target);
+  const next = jump === undefined ? undefined : table.chains.get(jump);
+  if (jump !== undefined && !next) {
+    throw new Error(`iptables: ${table.name}/${chain.name} jumps to ${jump}, which is not there`);
+  }
+  const step = { rule, test: compile(rule, table.netns, table.recent), next, count: { packets: 0, bytes: 0 } };
+  chain.steps[at] = step;
+  return step;
 }
 
 /** A rule matched; undefined: the next one is asked. */
-function takeRule(table: RunningTable, chain: Chain, at: number, passage: Passage, depth: number): Outcome | undefined {
-  const { target } = chain.rules[at] as Rule;
-  if (!passage.dry) chain.count(at, packetSize(passage.packet));
+function takeRule(
+  table: RunningTable,
+  chain: Chain,
+  at: number,
+  { rule: { target }, next, count }: Step,
+  passage: Passage,
+  depth: number,
+): Outcome | undefined {
+  if (!passage.dry) {
+    count.packets++;
+    count.bytes += packetSize(passage.packet);
+  }
   if (passage.watched) noteRule(table, chain, at, target, passage);
   if (!target) return undefined;
-  if (target.target === "jump" || target.target === "goto") {
-    const next = table.chains.get(target.chain);
-    if (!next) throw new Error(`iptables: ${table.name}/${chain.name} jumps to ${target.chain}, which is not there`);
+  if (next) {
+    if (next.rules.length === 0 && target.target === "jump") return undefined;
     const outcome = runChain(table, next, passage, depth + 1);
     if (outcome !== "return" && outcome !== "next") return outcome;
     return target.target === "goto" ? "next" : undefined;

@@ -1,7 +1,7 @@
 /** Owns NAT: what a connection's rules decide once, and how every later packet of it is translated. */
 import { formatSocketAddress, type Ip } from "./address";
 import { type Connection, type Conntrack, type Direction, inverse, type Tuple } from "./conntrack";
-import { type Packet, sourcePort, targetPort } from "./packet";
+import { changed, type Packet, sourcePort, targetPort } from "./packet";
 
 /** Which end of a packet a hook may change: `target` before routing, `source` after it. */
 export type Manipulation = "source" | "target";
@@ -54,15 +54,16 @@ export function translate(
   // What the rules left as it is, others may have changed (IPVS): then it is theirs to translate (IPS_SRC_NAT, IPS_DST_NAT).
   const target = (manipulation === "target") === (direction === "original");
   if ((target ? connection.targetNat : connection.sourceNat) !== "changed") return packet;
-  const wanted = inverse(direction === "original" ? connection.reply : connection.original);
-  const { body } = packet;
-  if (body.protocol === "icmp" && "cause" in body) return translateError(packet, wanted, manipulation);
+  // It must look like the inverse of what the other direction has.
+  const other = direction === "original" ? connection.reply : connection.original;
+  const { source, ttl, body } = packet;
+  if (body.protocol === "icmp" && "cause" in body) return translateError(packet, inverse(other), manipulation);
   if (manipulation === "target") {
-    if (packet.target === wanted.target && portOf(body, "target") === wanted.targetPort) return packet;
-    return { ...packet, target: wanted.target, body: withPort(body, "target", wanted.targetPort) };
+    if (packet.target === other.source && portOf(body, "target") === other.sourcePort) return packet;
+    return changed(packet, source, other.source, ttl, withPort(body, "target", other.sourcePort));
   }
-  if (packet.source === wanted.source && portOf(body, "source") === wanted.sourcePort) return packet;
-  return { ...packet, source: wanted.source, body: withPort(body, "source", wanted.sourcePort) };
+  if (source === other.target && portOf(body, "source") === other.targetPort) return packet;
+  return changed(packet, other.target, packet.target, ttl, withPort(body, "source", other.targetPort));
 }
 
 /** An ICMP error is translated twice: outside like a reply, and the packet in it the other way round. */
@@ -86,6 +87,8 @@ function portOf(body: Packet["body"], end: Manipulation): number {
 }
 
 function withPort(body: Packet["body"], end: Manipulation, port: number): Packet["body"] {
+  // Only addresses change as a rule: Services of port 80 are mostly answered at port 80.
+  if (port === portOf(body, end)) return body;
   if (body.protocol !== "icmp") {
     return end === "source" ? { ...body, sourcePort: port } : { ...body, targetPort: port };
   }

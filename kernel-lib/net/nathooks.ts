@@ -1,8 +1,10 @@
 /** Owns the two places where a namespace translates addresses, and the chains that are asked what to do there. */
 import { type Family, type Ip, localhost } from "./address";
+import type { Connection, Direction } from "./conntrack";
 import { decide, describeNat, type Manipulation, type NatRequest, translate } from "./nat";
 import { type Hook, priority, type Verdict } from "./netfilter";
 import type { Netns } from "./netns";
+import type { Packet } from "./packet";
 import type { Passage } from "./passage";
 import { trackConnections } from "./tracking";
 
@@ -72,25 +74,31 @@ class NatHooks {
   #run(chains: readonly NatChain[], manipulation: Manipulation, passage: Passage): Verdict {
     const { connection, direction } = passage;
     if (!connection || !direction) return "accept";
-    const undecided = (): boolean =>
-      (manipulation === "target" ? connection.targetNat : connection.sourceNat) === "undecided";
-    if (passage.state === "NEW" && undecided()) {
+    if (passage.state === "NEW" && isUndecided(connection, manipulation)) {
       for (const chain of chains) {
         const verdict = chain.run(passage);
         if (verdict !== "accept") return verdict;
-        if (!undecided()) break;
+        if (!isUndecided(connection, manipulation)) break;
       }
-      if (undecided() && setUpNat(this.#netns, passage, manipulation, undefined) === "drop") return "drop";
+      if (isUndecided(connection, manipulation) && setUpNat(this.#netns, passage, manipulation, undefined) === "drop")
+        return "drop";
     }
     const before = passage.packet;
     const after = translate(before, connection, direction, manipulation);
     if (after === before) return "accept";
     passage.packet = after;
-    if (passage.watched) {
-      passage.note("nat", "nat", () => describeNat(manipulation, before, after, direction), { before });
-    }
+    if (passage.watched) noteNat(passage, manipulation, before, direction);
     return "accept";
   }
+}
+
+function isUndecided({ targetNat, sourceNat }: Connection, manipulation: Manipulation): boolean {
+  return (manipulation === "target" ? targetNat : sourceNat) === "undecided";
+}
+
+function noteNat(passage: Passage, manipulation: Manipulation, before: Packet, direction: Direction): void {
+  const { packet } = passage;
+  passage.note("nat", "nat", () => describeNat(manipulation, before, packet, direction), { before });
 }
 
 /** Decides what becomes of a connection's source or target; `drop` where that cannot be. */

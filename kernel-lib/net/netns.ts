@@ -26,7 +26,7 @@ import { Neighbors } from "./neighbor";
 import { type Hook, Netfilter } from "./netfilter";
 import type { Network } from "./network";
 import { Nftables } from "./nft/nftables";
-import type { Frame, IcmpError, Packet } from "./packet";
+import { changed, type Frame, type IcmpError, type Packet } from "./packet";
 import { describePacket } from "./packetdata";
 import type { EndedMore, Fate, Passage } from "./passage";
 import { PathMtus } from "./pathmtu";
@@ -190,7 +190,7 @@ export class Netns {
       this.end(passage, "drop", "route", "martian destination: 127.0.0.0/8 from outside (route_localnet is off)");
       return;
     }
-    if (this.routes.isLocal(packet.target) || this.routes.isBroadcast(packet.target) || isMulticast(packet.target)) {
+    if (this.routes.endHere(packet.target) || isMulticast(packet.target)) {
       if (this.hook("input", passage)) deliver(this, passage);
       return;
     }
@@ -204,7 +204,7 @@ export class Netns {
     }
     const route = this.#routeFor(passage);
     if (!route) return;
-    passage.packet = { ...packet, ttl: packet.ttl - 1 };
+    passage.packet = changed(packet, packet.source, packet.target, packet.ttl - 1, packet.body);
     passage.output = route.device;
     if (this.hook("forward", passage)) leave(this, passage, route);
   }

@@ -126,6 +126,18 @@ export type Frame =
   | { readonly type: "arp"; readonly source: Mac; readonly target: Mac; readonly arp: Arp }
   | { readonly type: "nd"; readonly source: Mac; readonly target: Mac; readonly nd: NeighborDiscovery };
 
+/**
+ * The same packet one hop further on, or translated. Written out for what most packets are: copying an object whose form
+ * is known is several times as fast as spreading one.
+ */
+export function changed(packet: Packet, source: Ip, target: Ip, ttl: number, body: Packet["body"]): Packet {
+  const { id, dontFragment, fragment, longestPiece } = packet;
+  if (dontFragment === undefined || fragment || longestPiece !== undefined) {
+    return { ...packet, source, target, ttl, body };
+  }
+  return { id, source, target, ttl, body, dontFragment };
+}
+
 /** The port a packet came from; for ICMP the echo identifier, as conntrack counts it; 0 for an ICMP error. */
 export function sourcePort(body: Packet["body"]): number {
   if (body.protocol !== "icmp") return body.sourcePort;
@@ -184,6 +196,11 @@ export function frameSize(frame: Frame): number {
 /** A packet is measured at every hop, and its text is the same each time. */
 let lastText = "";
 let lastLength = 0;
+/** Texts of lately: who asks, who answers and who reads the answer measure the same few, each time in a new string. */
+const lately = Array.from({ length: 8 }, () => ({ text: "", length: 0 }));
+let latest = 0;
+/** Shorter ones are counted as quickly as they are found. */
+const longText = 64;
 
 /**
  * How many octets the text has on the wire: UTF-8, where a lone U+DC80…U+DCFF stands for the one octet 0x80…0xff that is no
@@ -192,10 +209,18 @@ let lastLength = 0;
 export function utf8Length(text: string): number {
   if (text === "") return 0;
   if (text !== lastText) {
-    lastLength = countOctets(text);
+    lastLength = text.length < longText ? countOctets(text) : measured(text);
     lastText = text;
   }
   return lastLength;
+}
+
+function measured(text: string): number {
+  for (const known of lately) if (known.text.length === text.length && known.text === text) return known.length;
+  latest = (latest + 1) % lately.length;
+  const length = countOctets(text);
+  lately[latest] = { text, length };
+  return length;
 }
 
 function countOctets(text: string): number {

@@ -189,6 +189,14 @@ export class Routes {
     return ip === 0xffffffff || this.#locals.get(ip)?.type === "broadcast";
   }
 
+  /** Whether packets to an address end here: it is this namespace's own, or a broadcast address. */
+  endHere(ip: Ip): boolean {
+    if (typeof ip === "bigint") this.#before.ipv6();
+    if (this.#locals.has(ip) || ip === 0xffffffff) return true;
+    const known = this.#found.get(ip);
+    return known ? known.route.type === "local" : this.#localNets.some((net) => contains(net.to, ip));
+  }
+
   /** The route to an address: the longest prefix, then the lowest metric. Undefined: "Network is unreachable". */
   lookup(ip: Ip): RouteResult | undefined {
     const known = this.#found.get(ip);

@@ -115,8 +115,13 @@ function matchTest(match: Match, netns: Netns, recent: RecentLists): Test | unde
     }
     case "conntrack":
     case "state": {
-      const not = match.not ?? false;
-      return (passage) => match.states.some((state) => hasState(passage, state)) !== not;
+      const { states, not = false } = match;
+      return (passage) => {
+        for (let index = 0; index < states.length; index++) {
+          if (hasState(passage, states[index] as ConntrackState)) return !not;
+        }
+        return not;
+      };
     }
     case "set":
     case "physdev":

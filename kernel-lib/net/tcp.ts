@@ -55,7 +55,7 @@ export class TcpLayer {
     if (options.sourceIp !== undefined && !this.#netns.routes.isLocal(options.sourceIp)) {
       throw addressNotAvailable(options.sourceIp, options.sourcePort ?? 0);
     }
-    const taken = (port: number): boolean => this.#connections.get(endsOf({ ip, port }, remote)) !== undefined;
+    const taken = (port: number): boolean => this.#connections.find(ip, port, remote.ip, remote.port) !== undefined;
     const port = options.sourcePort ?? this.ports.next(remote, taken);
     if (port === undefined || taken(port)) throw addressInUse(ip, port ?? 0);
     const local = { ip, port };
@@ -68,22 +68,21 @@ export class TcpLayer {
   receive(passage: Passage): void {
     const { packet } = passage;
     const body = packet.body as Tcp;
-    const local = { ip: packet.target, port: body.targetPort };
-    const remote = { ip: packet.source, port: body.sourcePort };
-    let connection = this.#connections.get(endsOf(local, remote));
+    const { source, target } = packet;
+    let connection = this.#connections.find(target, body.targetPort, source, body.sourcePort);
     // A new SYN takes over what only waits out its time (RFC 6191).
     if (connection?.state === "TIME-WAIT" && body.flags === "S") {
       connection.forget();
       connection = undefined;
     }
-    const listener = connection ? undefined : this.#listenerFor(local.ip, local.port);
+    const listener = connection ? undefined : this.#listenerFor(target, body.targetPort);
     const wanted = connection !== undefined || (listener !== undefined && body.flags === "S");
     if (!wanted) {
       this.#refuse(passage, body);
       return;
     }
     const owner = connection?.owner ?? listener?.owner ?? "";
-    this.#netns.end(passage, "deliver", "socket", () => `to TCP port ${local.port} (${owner || "socket"})`, {
+    this.#netns.end(passage, "deliver", "socket", () => `to TCP port ${body.targetPort} (${owner || "socket"})`, {
       owner,
       passesOn: connection ? undefined : listener?.passesOn,
     });
@@ -93,6 +92,8 @@ export class TcpLayer {
       return;
     }
     if (!listener) return;
+    const local = { ip: target, port: body.targetPort };
+    const remote = { ip: source, port: body.sourcePort };
     const accepted = this.#add(local, remote, listener.owner, {});
     accepted.accept(body, () => listener.accept(accepted));
   }

@@ -13,23 +13,50 @@ export interface Ends {
 interface Slot<Value> {
   readonly ends: Ends;
   readonly value: Value;
+  readonly hash: number;
+  /** The next of its bucket. */
   next: Slot<Value> | undefined;
+  /** Its neighbours in the row of all, in the order in which they were added. */
+  earlier: Slot<Value> | undefined;
+  later: Slot<Value> | undefined;
 }
+
+/** A power of two. */
+const fewest = 16;
 
 /**
  * A hash table with chains. Keys of text would have to be built anew for each packet, which costs more than all else
  * that is done with it.
  */
 export class TupleTable<Value> {
-  readonly #slots = new Map<number, Slot<Value>>();
+  #buckets: (Slot<Value> | undefined)[] = new Array(fewest).fill(undefined);
+  #oldest: Slot<Value> | undefined;
+  #newest: Slot<Value> | undefined;
   #size = 0;
 
   get size(): number {
     return this.#size;
   }
 
-  get(ends: Ends): Value | undefined {
-    for (let slot = this.#slots.get(hash(ends)); slot; slot = slot.next) if (same(slot.ends, ends)) return slot.value;
+  get({ source, sourcePort, target, targetPort, protocol }: Ends): Value | undefined {
+    return this.find(source, sourcePort, target, targetPort, protocol);
+  }
+
+  /** The same for who has no key at hand. */
+  find(source: Ip, sourcePort: number, target: Ip, targetPort: number, protocol?: string): Value | undefined {
+    const key = hash(source, sourcePort, target, targetPort);
+    for (let slot = this.#buckets[key & (this.#buckets.length - 1)]; slot; slot = slot.next) {
+      if (slot.hash !== key) continue;
+      const { ends } = slot;
+      if (
+        ends.sourcePort === sourcePort &&
+        ends.targetPort === targetPort &&
+        ends.source === source &&
+        ends.target === target &&
+        ends.protocol === protocol
+      )
+        return slot.value;
+    }
     return undefined;
   }
 
@@ -41,47 +68,78 @@ export class TupleTable<Value> {
 
   /** Adds a value whose key is known to be free. */
   add(ends: Ends, value: Value): void {
-    const key = hash(ends);
-    this.#slots.set(key, { ends, value, next: this.#slots.get(key) });
+    if (this.#size >= this.#buckets.length) this.#grow();
+    const key = hash(ends.source, ends.sourcePort, ends.target, ends.targetPort);
+    const at = key & (this.#buckets.length - 1);
+    const slot = { ends, value, hash: key, next: this.#buckets[at], earlier: undefined, later: undefined };
+    this.#buckets[at] = slot;
+    this.#append(slot);
     this.#size++;
   }
 
   delete(ends: Ends): boolean {
-    const key = hash(ends);
-    const first = this.#slots.get(key);
+    const key = hash(ends.source, ends.sourcePort, ends.target, ends.targetPort);
+    const at = key & (this.#buckets.length - 1);
     let before: Slot<Value> | undefined;
-    let slot = first;
-    while (slot && !same(slot.ends, ends)) {
+    let slot = this.#buckets[at];
+    while (slot && !(slot.hash === key && same(slot.ends, ends))) {
       before = slot;
       slot = slot.next;
     }
     if (!slot) return false;
     if (before) before.next = slot.next;
-    else if (slot.next) this.#slots.set(key, slot.next);
-    else this.#slots.delete(key);
+    else this.#buckets[at] = slot.next;
+    this.#unlink(slot);
     this.#size--;
     return true;
   }
 
   /** The value that has stood longest, which goes to the end of the row now. */
   turn(): Value | undefined {
-    for (const [key, slot] of this.#slots) {
-      this.#slots.delete(key);
-      this.#slots.set(key, slot);
-      return slot.value;
-    }
-    return undefined;
+    const slot = this.#oldest;
+    if (!slot) return undefined;
+    this.#unlink(slot);
+    this.#append(slot);
+    return slot.value;
   }
 
   clear(): void {
-    this.#slots.clear();
+    this.#buckets = new Array(fewest).fill(undefined);
+    this.#oldest = undefined;
+    this.#newest = undefined;
     this.#size = 0;
   }
 
+  /** All values, in the order in which they were added; while they are read nothing may be added or taken away. */
   *values(): Generator<Value> {
-    for (const first of this.#slots.values()) {
-      for (let slot: Slot<Value> | undefined = first; slot; slot = slot.next) yield slot.value;
+    for (let slot = this.#oldest; slot; slot = slot.later) yield slot.value;
+  }
+
+  #append(slot: Slot<Value>): void {
+    slot.earlier = this.#newest;
+    if (this.#newest) this.#newest.later = slot;
+    else this.#oldest = slot;
+    this.#newest = slot;
+  }
+
+  #unlink(slot: Slot<Value>): void {
+    const { earlier, later } = slot;
+    if (earlier) earlier.later = later;
+    else this.#oldest = later;
+    if (later) later.earlier = earlier;
+    else this.#newest = earlier;
+    slot.earlier = undefined;
+    slot.later = undefined;
+  }
+
+  #grow(): void {
+    const buckets: (Slot<Value> | undefined)[] = new Array(this.#buckets.length * 2).fill(undefined);
+    for (let slot = this.#oldest; slot; slot = slot.later) {
+      const at = slot.hash & (buckets.length - 1);
+      slot.next = buckets[at];
+      buckets[at] = slot;
     }
+    this.#buckets = buckets;
   }
 }
 
@@ -95,10 +153,10 @@ export function same(one: Ends, other: Ends): boolean {
   );
 }
 
-function hash(ends: Ends): number {
-  let value = Math.imul(low(ends.source) ^ (ends.sourcePort << 15), 0x9e3779b1);
-  value = Math.imul(value ^ (value >>> 15) ^ low(ends.target), 0x85ebca6b);
-  value = Math.imul(value ^ (value >>> 13) ^ ends.targetPort, 0xc2b2ae35);
+function hash(source: Ip, sourcePort: number, target: Ip, targetPort: number): number {
+  let value = Math.imul(low(source) ^ (sourcePort << 15), 0x9e3779b1);
+  value = Math.imul(value ^ (value >>> 15) ^ low(target), 0x85ebca6b);
+  value = Math.imul(value ^ (value >>> 13) ^ targetPort, 0xc2b2ae35);
   return (value ^ (value >>> 16)) & 0x3fffffff;
 }
 

@@ -24,9 +24,11 @@ export class Journal {
   /** Those of one word only: what costs most, every packet's way, is not written for them. */
   readonly #narrow = new Map<string, Set<(entry: Entry) => void>>();
 
-  /** Whether anybody reads everything. */
+  #read = false;
+
+  /** Whether anybody reads everything: asked at every step of every packet. */
   get read(): boolean {
-    return this.#readers.size > 0;
+    return this.#read;
   }
 
   /** Whether anybody reads entries whose `what` is this word. */
@@ -55,7 +57,13 @@ export class Journal {
   /** Hands every coming entry to `reader`. */
   follow(reader: (entry: Entry) => void): Reader {
     this.#readers.add(reader);
-    return { stop: () => this.#readers.delete(reader) };
+    this.#read = true;
+    return {
+      stop: () => {
+        this.#readers.delete(reader);
+        this.#read = this.#readers.size > 0;
+      },
+    };
   }
 
   /** Everything written while `run` runs. */
