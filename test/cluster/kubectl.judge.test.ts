@@ -564,6 +564,26 @@ describe.skipIf(version === undefined)("our kubectl prints what a real one print
     "rollout status sts nope",
   ]);
 
+  judged("a rollout that is paused", [
+    "apply -f web.yaml",
+    "set image deployment/my-nginx my-nginx=nginx:1.28",
+    ...Array<string>(4).fill("get nodes"),
+    "describe deployment my-nginx",
+    "rollout pause deployment/my-nginx",
+    "set image deployment/my-nginx my-nginx=nginx:1.27",
+    "describe deployment my-nginx",
+    "rollout status deployment/my-nginx --watch=false",
+    "rollout undo deployment/my-nginx",
+    "rollout history deployment/my-nginx",
+    "scale deployment my-nginx --replicas=3",
+    "get nodes",
+    "describe deployment my-nginx",
+    "rollout resume deployment/my-nginx",
+    ...Array<string>(4).fill("get nodes"),
+    "describe deployment my-nginx",
+    "delete deployment my-nginx",
+  ]);
+
   judged("daemons", [
     "get ds -n kube-system",
     "rollout history ds/kube-proxy -n kube-system",

@@ -1,4 +1,5 @@
 /** Owns the description of Deployments and ReplicaSets. */
+import { same } from "../../../api/equal";
 import type { Kinds } from "../../../api/kinds";
 import { controllerOf } from "../../../api/meta";
 import { selectorText as labelSelectorText } from "../../../api/tables/labels";
@@ -9,8 +10,6 @@ import { type Template, templateLines } from "./pod";
 
 type Deployment = Kinds["Deployment"];
 type ReplicaSet = Kinds["ReplicaSet"];
-
-const revision = "deployment.kubernetes.io/revision";
 
 export function describeDeployment(context: Context, deployment: Deployment): Line[] {
   const { metadata, spec, status } = deployment;
@@ -45,7 +44,12 @@ export function describeDeployment(context: Context, deployment: Deployment): Li
     for (const { type, status: value, reason } of conditions) lines.push(line(1, type, value, reason ?? ""));
   }
   const own = context.api.store.list("ReplicaSet", { namespace: metadata.namespace ?? "", owner: metadata.uid });
-  const newest = own.find((set) => set.metadata.annotations?.[revision] === metadata.annotations?.[revision]);
+  // The oldest that has the template: none where a paused Deployment was changed (util/deployment, FindNewReplicaSet).
+  const wanted = withoutHash(spec.template as Template);
+  const byAge = [...own].sort((one, other) => {
+    return (one.metadata.creationTimestamp ?? "").localeCompare(other.metadata.creationTimestamp ?? "");
+  });
+  const newest = byAge.find((set) => same(withoutHash(set.spec.template as Template), wanted));
   const old = own.filter((set) => set !== newest);
   const shown = (sets: readonly ReplicaSet[]): string =>
     sets
@@ -92,4 +96,10 @@ export function podsStatus(
   const count = (phase: string): number => pods.filter((pod) => pod.status.phase === phase).length;
   const counts = `${count("Running")} Running / ${count("Pending")} Waiting / ${count("Succeeded")} Succeeded / ${count("Failed")} Failed`;
   return line(0, "Pods Status:", counts);
+}
+
+/** A template as its owner has it: without the label that tells its ReplicaSet's pods apart. */
+export function withoutHash(template: Template): Template {
+  const { "pod-template-hash": _hash, ...labels } = template.metadata?.labels ?? {};
+  return { ...template, metadata: { ...template.metadata, labels } };
 }

@@ -5,6 +5,7 @@ import { Failed } from "../../../shell/tool";
 import type { Context, Verb } from "../../context";
 import { plainLines } from "../../describe/lines";
 import { type Template, templateLines } from "../../describe/pod";
+import { withoutHash } from "../../describe/workload";
 import { parseFormat, typeName } from "../../print/printer";
 import { dryRunFlag, dryRunOf, outputFlag, tellAlone } from "../dryrun";
 import { objectsMeant, requireObjects } from "../objects";
@@ -88,9 +89,4 @@ function annotationsOf(
     ...Object.fromEntries(gone),
     ...Object.fromEntries(Object.entries(set.metadata.annotations ?? {}).filter(own)),
   };
-}
-
-function withoutHash(template: Template): Template {
-  const { "pod-template-hash": _hash, ...labels } = template.metadata?.labels ?? {};
-  return { ...template, metadata: { ...template.metadata, labels } };
 }
