@@ -29,6 +29,7 @@ import { rollout } from "./verbs/rollout/rollout";
 import { run } from "./verbs/run";
 import { scale } from "./verbs/scale";
 import { set } from "./verbs/set";
+import { taint } from "./verbs/taint";
 import { version } from "./verbs/version";
 import { wait } from "./verbs/wait";
 
@@ -63,6 +64,7 @@ export const verbs: readonly Verb[] = [
   cordon,
   uncordon,
   drain,
+  taint,
   config,
   options,
   version,

@@ -16,7 +16,10 @@ export function describeNode(context: Context, node: Node): Line[] {
   const lines: Line[] = [line(0, "Name:", metadata.name), line(0, "Roles:", roles.sort().join(",") || "<none>")];
   lines.push(...mapLines("Labels", metadata.labels), ...annotationLines(metadata.annotations));
   lines.push(line(0, "CreationTimestamp:", timeText(metadata.creationTimestamp)));
-  const taints = (spec.taints ?? []).map(({ key, value, effect }) => `${key}${value ? `=${value}` : ""}:${effect}`);
+  const sorted = [...(spec.taints ?? [])].sort((one, other) => {
+    return `${one.effect},${one.key}` < `${other.effect},${other.key}` ? -1 : 1;
+  });
+  const taints = sorted.map(({ key, value, effect }) => `${key}${value ? `=${value}` : ""}:${effect}`);
   if (taints.length === 0) lines.push(line(0, "Taints:", "<none>"));
   else lines.push(...taints.map((taint, at) => line(0, at === 0 ? "Taints:" : "", taint)));
   lines.push(line(0, "Unschedulable:", String(spec.unschedulable ?? false)));
