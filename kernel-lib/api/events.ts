@@ -1,13 +1,14 @@
 /**
  * Owns events: what controllers, scheduler and kubelets tell about objects, repeats counted (client-go tools/record).
  */
-import { hour, type Time } from "../sim/clock";
+import { hour, second, type Time } from "../sim/clock";
 import type { Sim } from "../sim/sim";
+import { Correlator, combined, type Told } from "./eventcorrelator";
 import type { Draft, Kinds } from "./kinds";
-import { keyOf } from "./meta";
+import { type Key, keyOf } from "./meta";
 import type { Store } from "./store";
 import { flat } from "./text";
-import { rfc3339 } from "./time";
+import { parseTime, rfc3339 } from "./time";
 
 export interface EventNote {
   /** The object it is about. */
@@ -47,6 +48,7 @@ interface Recorder {
   readonly ends: Time[];
   /** How many at the beginning are gone. */
   gone: number;
+  readonly correlator: Correlator;
 }
 
 const recorders = new WeakMap<Store, Recorder>();
@@ -54,30 +56,74 @@ const recorders = new WeakMap<Store, Recorder>();
 function recorderOf(store: Store): Recorder {
   const known = recorders.get(store);
   if (known) return known;
-  const recorder: Recorder = { said: new Map(), made: [], ends: [], gone: 0 };
+  const recorder: Recorder = { said: new Map(), made: [], ends: [], gone: 0, correlator: new Correlator() };
   recorders.set(store, recorder);
   return recorder;
 }
 
-/** Writes an event, or counts the same one up. Events of cluster-wide objects are in `default`. */
+/**
+ * Writes an event, or counts the same one up; similar ones are put together, and of what is told too often nothing is written
+ * (EventCorrelate). Events of cluster-wide objects are in `default`.
+ */
 export function recordEvent(sim: Sim, store: Store, note: EventNote): void {
-  const namespace = note.about.metadata.namespace ?? "default";
   const recorder = recorderOf(store);
-  const time = rfc3339(sim.clock.now);
-  const hash = hashOf(note);
-  const said = listOf(recorder.said.get(hash));
-  for (const event of said) {
-    const key = keyOf(event);
-    if (!says(event, note, namespace) || !store.get("Event", key)) continue;
-    const count = (now: { count?: number }): number => (now.count ?? 1) + 1;
-    store.update("Event", key, (now) => ({ ...now, count: count(now), lastTimestamp: time }), note.component);
+  const { correlator } = recorder;
+  const { now } = sim.clock;
+  const told = toldOf(note);
+  const similar = correlator.similarTo(told, now);
+  if (similar) {
+    const whole = { ...note, message: combined(note.message) };
+    const all = { ...told, message: "" };
+    if (!correlator.accepts(told, now)) {
+      correlator.miss(all, now);
+      return;
+    }
+    const missed = correlator.caughtUp(all);
+    if (similar.event !== undefined && store.get("Event", similar.event))
+      again(sim, store, similar.event, whole, missed);
+    else similar.event = keyOf(written(sim, store, recorder, whole, missed));
     return;
   }
-  const event = store.create("Event", draft(sim, note, namespace, time, store), note.component);
+  const namespace = note.about.metadata.namespace ?? "default";
+  const hash = hashOf(note);
+  const said = listOf(recorder.said.get(hash));
+  const before = said.find((event) => says(event, note, namespace) && store.get("Event", keyOf(event)));
+  if (!correlator.accepts(told, now)) {
+    correlator.miss(told, now);
+    return;
+  }
+  const missed = correlator.caughtUp(told);
+  if (before) {
+    again(sim, store, keyOf(before), note, missed);
+    return;
+  }
+  const event = written(sim, store, recorder, note, missed);
   recorder.said.set(hash, said.length === 0 ? event : [...said, event]);
+}
+
+function toldOf({ about, component, host = "", type, reason, message }: EventNote): Told {
+  return { uid: about.metadata.uid, component, host, type, reason, message };
+}
+
+type Missed = ReturnType<Correlator["caughtUp"]>;
+
+/** An event that is there comes again. */
+function again(sim: Sim, store: Store, key: Key, { message, component }: EventNote, missed: Missed): void {
+  const lastTimestamp = rfc3339(sim.clock.now);
+  const more = 1 + (missed?.count ?? 0);
+  store.update("Event", key, (now) => ({ ...now, message, count: (now.count ?? 1) + more, lastTimestamp }), component);
+}
+
+/** A new one. */
+function written(sim: Sim, store: Store, recorder: Recorder, note: EventNote, missed: Missed): Event {
+  const namespace = note.about.metadata.namespace ?? "default";
+  const made = draft(sim, note, namespace, rfc3339(sim.clock.now), store);
+  const counted = missed ? { ...made, count: 1 + missed.count, firstTimestamp: rfc3339(missed.first) } : made;
+  const event = store.create("Event", counted, note.component);
   recorder.made.push(event);
   recorder.ends.push(sim.clock.now + lifetime);
   if (recorder.made.length - recorder.gone === 1) waitForNext(sim, store, recorder);
+  return event;
 }
 
 function listOf(events: Event | readonly Event[] | undefined): readonly Event[] {
@@ -90,7 +136,9 @@ function waitForNext(sim: Sim, store: Store, recorder: Recorder): void {
   const next = ends[recorder.gone];
   if (next === undefined) return;
   const forget = (): void => {
-    for (; ends[recorder.gone] === next; recorder.gone++) forgetEvent(store, recorder, made[recorder.gone] as Event);
+    for (; ends[recorder.gone] === next; recorder.gone++) {
+      forgetWhenOver(sim, store, recorder, made[recorder.gone] as Event);
+    }
     if (recorder.gone > 1_000 && recorder.gone * 2 > made.length) {
       made.splice(0, recorder.gone);
       ends.splice(0, recorder.gone);
@@ -99,6 +147,17 @@ function waitForNext(sim: Sim, store: Store, recorder: Recorder): void {
     waitForNext(sim, store, recorder);
   };
   sim.clock.after(Math.max(0, next - sim.clock.now), forget, "background");
+}
+
+/** Each write is the beginning of a new lifetime (the registry's TTLFunc). */
+function forgetWhenOver(sim: Sim, store: Store, recorder: Recorder, event: Event): void {
+  const { lastTimestamp = "" } = store.get("Event", keyOf(event)) ?? {};
+  const left = (parseTime(lastTimestamp) ?? 0) + lifetime - sim.clock.now;
+  // Timestamps are of whole seconds.
+  if (left <= second) {
+    forgetEvent(store, recorder, event);
+    recorder.correlator.forget(event.source?.component ?? "", event.involvedObject.uid ?? "", sim.clock.now);
+  } else sim.clock.after(left, () => forgetWhenOver(sim, store, recorder, event), "background");
 }
 
 function forgetEvent(store: Store, { said }: Recorder, event: Event): void {

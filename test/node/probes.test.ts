@@ -242,6 +242,8 @@ describe("startup and liveness", () => {
     const wired = web({ livenessProbe: { tcpSocket: { port: 81 }, periodSeconds: 4, failureThreshold: 4 } });
     const starts: Time[] = [];
     const begin = wired.sim.clock.now;
+    const waits = new Set<string | undefined>();
+    wired.store.follow("Pod", ({ object }) => waits.add(object.status.containerStatuses?.[0]?.state?.waiting?.reason));
     const reader = wired.sim.journal.followOnly(lifeWord, ({ at, detail }) => {
       const event = detail as LifeEvent | undefined;
       if (event?.of === "container" && event.state === "started") starts.push(at - begin);
@@ -253,7 +255,9 @@ describe("startup and liveness", () => {
     expect(gaps.slice(0, 2).every((gap) => gap <= 17)).toBe(true);
     expect(gaps.find((gap) => gap > 17)).toBeGreaterThanOrEqual(35);
     expect(statusOf(wired)?.lastState?.terminated?.reason).toBe("Completed");
-    expect(wired.events("web").filter((line) => line.startsWith("Warning BackOff")).length).toBeGreaterThan(0);
+    expect(waits).toContain("CrashLoopBackOff");
+    // So much was told of the failed probes that nobody hears of the back-off (client-go's spam filter).
+    expect(wired.events("web").filter((line) => line.startsWith("Warning BackOff"))).toEqual([]);
   });
 });
 
@@ -334,7 +338,7 @@ const sidecars = {
       image: "nginx",
       restartPolicy: "Always",
       startupProbe: { httpGet: { port: 80 }, initialDelaySeconds: 6, periodSeconds: 1 },
-      livenessProbe: { httpGet: { port: 80, path: "/up" }, periodSeconds: 1, failureThreshold: 10 },
+      livenessProbe: { httpGet: { port: 80, path: "/up" }, periodSeconds: 2, failureThreshold: 5 },
     },
     { name: "last", image: "busybox", command: ["sh", "-c", "exit 0"] },
   ],
