@@ -112,6 +112,22 @@ describe("a packet forwarder", () => {
   });
 });
 
+it("a drain that a budget refuses for ever ends where nobody can press Ctrl-C, and touches no connection", async () => {
+  const cluster = await balanced({ lb: "cloud" });
+  const clients = await dial(cluster, addressOf(cluster, "local"));
+  await run(cluster, "kubectl create pdb web --selector=app=web --min-available=2");
+  await cluster.advance("1s");
+  const begin = cluster.now;
+  const said = await run(cluster, "kubectl drain node-1 --ignore-daemonsets --force", true);
+  expect(said.match(/will retry after 5s/g)?.length).toBeLessThan(20);
+  expect(said).toContain("Cannot evict pod as it would violate the pod's disruption budget");
+  expect(said).toMatch(/\^C \(a minute has passed; .+\)\n$/);
+  expect((cluster.now - begin) / 1e6).toBeLessThan(120);
+  // A node that takes no new pods still takes traffic.
+  expect(outcomes(cluster, "client", `${addressOf(cluster, "local")}:80`)).toContain("50 % web-1");
+  expect(await ask(cluster, clients)).toEqual({ 200: 24 });
+});
+
 describe("a proxy", () => {
   const start = async (...annotations: readonly string[]): Promise<readonly [Cluster, readonly Client[]]> => {
     const cluster = await balanced({ lb: "cloud-proxy" });

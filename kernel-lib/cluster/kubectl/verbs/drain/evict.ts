@@ -51,8 +51,10 @@ export async function evictPods(context: Context, pods: readonly Pod[]): Promise
   const limit = limitOf(context);
   const errors: string[] = [];
   let going: readonly Going[] = asStarted(pods).map((pod) => ({ pod, next: clock.now, evicted: false, retries: 0 }));
+  const stuck = stuckEnd(context);
   while (going.length > 0) {
     await sleepUntil(context, Math.min(...going.map((each) => each.next)));
+    stuck(going);
     going = going.filter((each) => {
       if (each.next > clock.now) return true;
       const end = each.evicted ? poll(context, each, limit) : evict(context, each, limit);
@@ -61,6 +63,22 @@ export async function evictPods(context: Context, pods: readonly Pod[]): Promise
     });
   }
   if (errors.length > 0) throw new DrainErrors(errors);
+}
+
+/**
+ * Where nobody can press Ctrl-C (a notebook's cell), a drain is ended that only repeats itself: all pods that are left have
+ * been refused for as long as a command may watch. @throws Stopped
+ */
+function stuckEnd({ call, err }: Context): (going: readonly Going[]) => void {
+  const { clock } = call.cluster.sim;
+  let [since, left] = [clock.now, 0];
+  return (going) => {
+    const limit = call.terminal?.patience;
+    if (going.length !== left || going.some(({ evicted }) => evicted)) [since, left] = [clock.now, going.length];
+    if (limit === undefined || clock.now - since < limit) return;
+    err(`^C (a minute has passed; ${call.terminal?.advice})\n`);
+    throw new Stopped();
+  };
 }
 
 /** Each pod has a goroutine of its own: Go runs the one started last first, then the others in their order. */
