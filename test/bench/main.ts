@@ -7,6 +7,7 @@ import { benchRealKernel } from "./kernel-net";
 import { benchNet } from "./net";
 import { benchProxy } from "./proxy";
 import { benchScale } from "./scale";
+import { benchSeeds } from "./seeds";
 import { benchStart } from "./start";
 import { benchTermination } from "./termination";
 
@@ -26,6 +27,7 @@ const parts: Readonly<Record<string, () => Promise<readonly Measurement[]>>> = {
   cni: benchCni,
   cluster: benchCluster,
   termination: benchTermination,
+  seeds: benchSeeds,
   scale: benchScale,
   kernel: benchKernel,
   check: benchCheck,
