@@ -2,7 +2,7 @@
 
 import type { Time } from "../sim/clock";
 import { second } from "../sim/clock";
-import { isGroupMac, type Mac } from "./address";
+import { type Ip, isGroupMac, type Mac } from "./address";
 import type { Device } from "./device";
 import { frameLost, noteFrame, noteReceived } from "./framenotes";
 import { crowdedOut } from "./neighbor";
@@ -126,7 +126,12 @@ export class Bridge {
         this.#redirect(frame, passage, port, bridge);
         return;
       }
-      this.#forward({ ...frame, packet: passage.packet }, bridge, port, passage);
+      this.#forward(
+        passage.packet === frame.packet ? frame : { ...frame, packet: passage.packet },
+        bridge,
+        port,
+        passage,
+      );
       return;
     }
     this.#forward(frame, bridge, port, undefined);
@@ -150,10 +155,16 @@ export class Bridge {
       netns.enter(passage, bridge);
       return;
     }
-    netns.neighbors.resolve(bridge, route.nextHop, (mac, crowded) => {
+    this.#forwardTo(route.nextHop, frame.source, passage, port, bridge);
+  }
+
+  /** To another port of this bridge, behind which a neighbour is. */
+  #forwardTo(neighbor: Ip, source: Mac, passage: Passage, port: Device, bridge: Device): void {
+    const { netns } = bridge;
+    netns.neighbors.resolve(bridge, neighbor, (target, crowded) => {
       if (crowded) return netns.end(passage, "drop", bridge.name, crowdedOut);
-      if (mac === undefined) return netns.unreachable(passage, "host-unreachable", bridge.name);
-      this.#forward({ type: "ip", source: frame.source, target: mac, packet: passage.packet }, bridge, port, passage);
+      if (target === undefined) return netns.unreachable(passage, "host-unreachable", bridge.name);
+      this.#forward({ type: "ip", source, target, packet: passage.packet }, bridge, port, passage);
     });
   }
 
@@ -178,15 +189,13 @@ export class Bridge {
     if (passage && frame.type === "ip") {
       passage.output = bridge.name;
       if (!netns.hook("forward", passage) || !netns.hook("postrouting", passage)) return;
-      carried = { ...frame, packet: passage.packet };
+      if (passage.packet !== frame.packet) carried = { ...frame, packet: passage.packet };
     }
     if (!to) {
       this.#flood(carried, bridge, from);
       return;
     }
-    if (netns.network.conveyor.watched) {
-      noteFrame(carried, "bridge", bridge, () => `${bridge.name}: ${carried.target} is behind ${to.name}`, to);
-    }
+    if (netns.network.conveyor.watched) noteForwarded(carried, bridge, to);
     this.#out(carried, to);
   }
 
@@ -226,6 +235,10 @@ export class Bridge {
       frameLost(frame, port, `longer than ${port.name}'s MTU of ${port.mtu}: a bridge drops it without a word`);
     } else port.transmit(frame);
   }
+}
+
+function noteForwarded(frame: Frame, bridge: Device, to: Device): void {
+  noteFrame(frame, "bridge", bridge, () => `${bridge.name}: ${frame.target} is behind ${to.name}`, to);
 }
 
 function isWatched(port: Device): boolean {

@@ -5,6 +5,7 @@ import type { Netns } from "./netns";
 import { type Frame, isVxlan } from "./packet";
 import { describePacket } from "./packetdata";
 import type { PacketEventKind, Passage } from "./passage";
+import { describeRoute, type RouteResult } from "./route";
 
 /** A frame that goes no further. ARP is asked again; a packet has met its fate. */
 export function frameLost(frame: Frame, device: Device, why: string): void {
@@ -34,6 +35,16 @@ export function noteReceived(passage: Passage, frame: Frame, device: Device): vo
     sourceMac: frame.source,
     targetMac: frame.target,
   });
+}
+
+/** A packet that was made here. */
+export function noteSent(passage: Passage): void {
+  passage.note("send", "socket", () => describePacket(passage.packet));
+}
+
+/** The routing decision. */
+export function noteRoute(passage: Passage, found: RouteResult): void {
+  passage.note("route", found.device, () => describeRoute(found));
 }
 
 /** What a bridge or VXLAN device did with a frame; `device` is the one that it goes on by. */

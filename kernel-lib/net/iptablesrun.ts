@@ -46,7 +46,7 @@ function runChain(table: RunningTable, chain: Chain, passage: Passage, depth: nu
   const { steps, index } = chain;
   const { length } = chain.rules;
   const candidates = index?.candidates(passage.packet);
-  for (let at = candidates ? candidates.next() : 0; at < length; at = candidates ? candidates.next() : at + 1) {
+  for (let at = candidates?.next() ?? 0; at < length; at = candidates?.next() ?? at + 1) {
     const step = steps[at] ?? makeStep(table, chain, at);
     if (!step.test(passage)) continue;
     const outcome = takeRule(table, chain, at, step, passage, depth);

@@ -21,8 +21,7 @@ export function leave(netns: Netns, passage: Passage, route: RouteResult): void 
   }
   const { packet } = passage;
   if (device.link.type === "loopback") {
-    countLoop(packet, device);
-    netns.network.conveyor.after(loopbackDelay, () => comeBack(netns, passage, device));
+    goRound(netns, passage, device);
     return;
   }
   const mtu = mtuOf(netns, route, device, passage);
@@ -33,43 +32,57 @@ export function leave(netns: Netns, passage: Passage, route: RouteResult): void 
   else if (packet.dontFragment || (routed && longest > mtu)) {
     netns.end(passage, "drop", device.name, `longer than the MTU of ${mtu}, and not to be cut up`);
     sendError(netns, packet, typeof packet.target === "number" ? "fragmentation-needed" : "packet-too-big", mtu);
-  } else {
-    for (const piece of cutUp(packet, Math.min(mtu, longest), () => netns.network.number())) {
-      const each = netns.passage(piece, passage.input);
-      each.note("send", device.name, () => `a piece of ${describePacket(packet)}`);
-      transmit(netns, each, route, device);
-    }
+  } else inPieces(netns, passage, route, device, Math.min(mtu, longest));
+}
+
+// What few packets need, and every note, is in a function of its own: one that makes closures makes room for what they
+// see each time that it is called.
+
+function inPieces(netns: Netns, passage: Passage, route: RouteResult, device: Device, most: number): void {
+  const { packet } = passage;
+  for (const piece of cutUp(packet, most, () => netns.network.number())) {
+    const each = netns.passage(piece, passage.input);
+    each.note("send", device.name, () => `a piece of ${describePacket(packet)}`);
+    transmit(netns, each, route, device);
   }
+}
+
+function goRound(netns: Netns, passage: Passage, device: Device): void {
+  countLoop(passage.packet, device);
+  netns.network.conveyor.after(loopbackDelay, () => comeBack(netns, passage, device));
 }
 
 function transmit(netns: Netns, passage: Passage, route: RouteResult, device: Device): void {
-  const { neighbors } = netns;
-  const known = neighbors.known(device, route.nextHop);
+  const known = netns.neighbors.known(device, route.nextHop);
   if (known !== undefined) out(passage, route, device, known);
-  else {
-    const { source } = passage.packet;
-    neighbors.resolve(
-      device,
-      route.nextHop,
-      (mac, crowded) => {
-        if (mac !== undefined) out(passage, route, device, mac);
-        else if (crowded) netns.end(passage, "drop", device.name, crowdedOut);
-        else netns.unreachable(passage, "host-unreachable", device.name);
-      },
-      source,
-    );
-  }
+  else askFirst(netns, passage, route, device);
+}
+
+function askFirst(netns: Netns, passage: Passage, route: RouteResult, device: Device): void {
+  const { source } = passage.packet;
+  netns.neighbors.resolve(
+    device,
+    route.nextHop,
+    (mac, crowded) => {
+      if (mac !== undefined) out(passage, route, device, mac);
+      else if (crowded) netns.end(passage, "drop", device.name, crowdedOut);
+      else netns.unreachable(passage, "host-unreachable", device.name);
+    },
+    source,
+  );
 }
 
 function out(passage: Passage, route: RouteResult, device: Device, mac: Mac): void {
-  if (passage.watched) {
-    passage.note("transmit", device.name, () => `out by ${device.name} to ${formatIp(route.nextHop)}, ${mac}`, {
-      device: device.name,
-      sourceMac: device.mac,
-      targetMac: mac,
-    });
-  }
+  if (passage.watched) noteOut(passage, route, device, mac);
   device.transmit({ type: "ip", source: device.mac, target: mac, packet: passage.packet });
+}
+
+function noteOut(passage: Passage, { nextHop }: RouteResult, device: Device, mac: Mac): void {
+  passage.note("transmit", device.name, () => `out by ${device.name} to ${formatIp(nextHop)}, ${mac}`, {
+    device: device.name,
+    sourceMac: device.mac,
+    targetMac: mac,
+  });
 }
 
 /** What is known of the whole way counts only for this namespace's own packets. */

@@ -1,10 +1,12 @@
 /** Owns what a namespace does with packets that end in it: to its sockets, its tunnels, or back to the sender as an error. */
+import type { Device } from "./device";
 import { answerEcho, errorFor, errorsAllowed } from "./icmp";
 import type { Hook } from "./netfilter";
 import type { Netns } from "./netns";
 import { type IcmpError, isVxlan, type Packet } from "./packet";
 import type { Passage } from "./passage";
 import { resetFor } from "./tcp";
+import type { Vxlan } from "./vxlan";
 
 /** A packet for this namespace, after `input`. */
 export function deliver(netns: Netns, passage: Passage): void {
@@ -21,12 +23,16 @@ export function deliver(netns: Netns, passage: Passage): void {
       if (link.type !== "vxlan" || link.port !== body.targetPort || link.vni !== body.payload.vni) continue;
       // Each listens on a socket of its own address's family.
       if (typeof link.local !== typeof packet.target) continue;
-      netns.end(passage, "consume", device.name, () => `VXLAN ${link.vni}: for ${device.name}`);
+      if (netns.network.told) noteTunnelled(netns, passage, link, device);
       link.receive(body.payload, packet.source, device);
       return;
     }
   }
   netns.sockets.receive(passage);
+}
+
+function noteTunnelled(netns: Netns, passage: Passage, { vni }: Vxlan, { name }: Device): void {
+  netns.end(passage, "consume", name, () => `VXLAN ${vni}: for ${name}`);
 }
 
 /** A rule said REJECT. */

@@ -14,8 +14,10 @@ export interface NatRequest {
   readonly random?: boolean;
 }
 
-/** Draws a whole number, both bounds inclusive. */
-export type DrawPort = (low: number, high: number) => number;
+/** Who draws a whole number, both bounds inclusive: the passage. */
+export interface DrawsPort {
+  draw(low: number, high: number): number;
+}
 
 /**
  * Decides NAT for a new connection, by changing the tuple its replies will have. Without a request the addresses stay,
@@ -27,20 +29,32 @@ export function decide(
   connection: Connection,
   manipulation: Manipulation,
   request: NatRequest | undefined,
-  draw: DrawPort,
+  chance: DrawsPort,
 ): boolean {
+  if (!request && isKept(conntrack, connection, manipulation)) return true;
   const wanted = inverse(connection.reply);
-  if (manipulation === "target") {
-    const changed = request ? { ...wanted, target: request.ip, targetPort: request.port ?? wanted.targetPort } : wanted;
-    connection.targetNat = request ? "changed" : "kept";
-    connection.reply = inverse(changed);
+  if (request && manipulation === "target") {
+    connection.targetNat = "changed";
+    connection.reply = inverse({ ...wanted, target: request.ip, targetPort: request.port ?? wanted.targetPort });
     return true;
   }
-  const unique = uniqueSource(conntrack, connection, wanted, request, draw);
+  const unique = uniqueSource(conntrack, connection, wanted, request, chance);
   if (!unique) return false;
   const changed = unique.source !== wanted.source || unique.sourcePort !== wanted.sourcePort;
   connection.sourceNat = request || changed ? "changed" : "kept";
   connection.reply = inverse(unique);
+  return true;
+}
+
+/** Most connections stay as they are, for which no tuple need be made. */
+function isKept(conntrack: Conntrack, connection: Connection, manipulation: Manipulation): boolean {
+  if (manipulation === "target") {
+    connection.targetNat = "kept";
+    return true;
+  }
+  const other = conntrack.find(connection.reply);
+  if (other !== undefined && other !== connection) return false;
+  connection.sourceNat = "kept";
   return true;
 }
 
@@ -107,7 +121,7 @@ function uniqueSource(
   connection: Connection,
   wanted: Tuple,
   request: NatRequest | undefined,
-  draw: DrawPort,
+  chance: DrawsPort,
 ): Tuple | undefined {
   const source = request?.ip ?? wanted.source;
   const free = (port: number): Tuple | undefined => {
@@ -123,7 +137,7 @@ function uniqueSource(
   }
   const [low, high] = wanted.protocol === "icmp" ? [0, 65535] : portRange(wanted.sourcePort);
   const span = high - low + 1;
-  const start = draw(0, span - 1);
+  const start = chance.draw(0, span - 1);
   for (let step = 0; step < span; step++) {
     const found = free(low + ((start + step) % span));
     if (found) return found;

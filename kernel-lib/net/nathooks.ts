@@ -110,8 +110,7 @@ export function setUpNat(
 ): "accept" | "drop" {
   const { connection } = passage;
   if (!connection) return "drop";
-  const draw = (low: number, high: number): number => passage.draw(low, high);
-  return decide(netns.conntrack, connection, manipulation, request, draw) ? "accept" : "drop";
+  return decide(netns.conntrack, connection, manipulation, request, passage) ? "accept" : "drop";
 }
 
 /** Gives a connection the address of the device that it leaves by, towards its next hop (nf_nat_masquerade.c). */

@@ -5,7 +5,7 @@ import { Bridge } from "./bridge";
 import { Conntrack } from "./conntrack";
 import { Device, type Link, loopback } from "./device";
 import { Fragments } from "./fragments";
-import { endInner, frameLost, noteReceived } from "./framenotes";
+import { endInner, frameLost, noteReceived, noteRoute, noteSent } from "./framenotes";
 import { Ipsets } from "./ipset";
 import { Iptables } from "./iptables";
 import { Ipvs } from "./ipvs/ipvs";
@@ -31,7 +31,7 @@ import { describePacket } from "./packetdata";
 import type { EndedMore, Fate, Passage } from "./passage";
 import { PathMtus } from "./pathmtu";
 import { reassemble } from "./reassembly";
-import { describeRoute, type RouteResult, Routes, refusalOf } from "./route";
+import { type RouteResult, Routes, refusalOf } from "./route";
 import type { Failure } from "./socket";
 import { Sockets } from "./sockets";
 import { freshSysctl, type Sysctl } from "./sysctl";
@@ -126,7 +126,7 @@ export class Netns {
   /** A packet of a local socket, or of the kernel itself; `device`: it must leave by this one. */
   send(packet: Packet, device?: string): void {
     const passage = this.passage(packet, undefined);
-    if (passage.watched) passage.note("send", "socket", () => describePacket(packet));
+    if (passage.watched) noteSent(passage);
     let route =
       (device === undefined ? undefined : this.routes.lookupBy(device, packet.target)) ?? this.#routeFor(passage);
     if (!route) return;
@@ -235,8 +235,8 @@ export class Netns {
 
   /** The last word on a packet. */
   end(passage: Passage, fate: Fate, about: string, why: string | (() => string), more?: EndedMore): void {
-    const { conveyor } = this.network;
-    if (!conveyor.watched && !conveyor.ended) return;
+    const { conveyor, told } = this.network;
+    if (!told) return;
     const words = typeof why === "string" ? why : why();
     passage.note(fate, about, () => words);
     conveyor.ended?.({ fate, netns: this.name, packet: passage.packet, why: words, ...more });
@@ -259,7 +259,7 @@ export class Netns {
     else if (type === "unreachable") this.unreachable(passage, "host-unreachable", "route");
     else if (type === "prohibit") this.unreachable(passage, "admin-prohibited", "route");
     if (refusalOf(found.route)) return undefined;
-    if (passage.watched) passage.note("route", found.device, () => describeRoute(found));
+    if (passage.watched) noteRoute(passage, found);
     return found;
   }
 

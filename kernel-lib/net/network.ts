@@ -73,6 +73,11 @@ export class Network {
     };
   }
 
+  /** Whether anybody wants to know how packets end. */
+  get told(): boolean {
+    return this.conveyor.watched || this.conveyor.ended !== undefined;
+  }
+
   /** A new namespace with its `lo`. Names are those of nodes and pods; each is used once at a time. */
   netns(name: string): Netns {
     if (this.namespaces.isMade(name))

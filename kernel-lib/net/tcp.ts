@@ -81,21 +81,28 @@ export class TcpLayer {
       this.#refuse(passage, body);
       return;
     }
-    const owner = connection?.owner ?? listener?.owner ?? "";
-    this.#netns.end(passage, "deliver", "socket", () => `to TCP port ${body.targetPort} (${owner || "socket"})`, {
-      owner,
-      passesOn: connection ? undefined : listener?.passesOn,
-    });
+    if (this.#netns.network.told) this.#delivered(passage, body, connection, listener);
     if (this.#netns.network.conveyor.dry) return;
     if (connection) {
       connection.receive(body);
       return;
     }
-    if (!listener) return;
-    const local = { ip: target, port: body.targetPort };
-    const remote = { ip: source, port: body.sourcePort };
+    if (listener) this.#accept(packet, body, listener);
+  }
+
+  #delivered(passage: Passage, body: Tcp, connection: TcpConnection | undefined, listener: Listener | undefined): void {
+    const owner = connection?.owner ?? listener?.owner ?? "";
+    this.#netns.end(passage, "deliver", "socket", () => `to TCP port ${body.targetPort} (${owner || "socket"})`, {
+      owner,
+      passesOn: connection ? undefined : listener?.passesOn,
+    });
+  }
+
+  #accept({ source, target }: Packet, syn: Tcp, listener: Listener): void {
+    const local = { ip: target, port: syn.targetPort };
+    const remote = { ip: source, port: syn.sourcePort };
     const accepted = this.#add(local, remote, listener.owner, {});
-    accepted.accept(body, () => listener.accept(accepted));
+    accepted.accept(syn, () => listener.accept(accepted));
   }
 
   /** An ICMP error came back for a segment. */

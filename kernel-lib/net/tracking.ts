@@ -1,7 +1,7 @@
 /** Owns how connection tracking sits on a namespace's hooks: first and last, with Linux's priorities. */
 import { type Family, formatSocketAddress } from "./address";
 import type { Connection, Tuple } from "./conntrack";
-import { type HookFunction, priority } from "./netfilter";
+import { type HookFunction, priority, type Verdict } from "./netfilter";
 import type { Netns } from "./netns";
 import type { Passage } from "./passage";
 
@@ -45,13 +45,17 @@ export function trackConnections(netns: Netns, family: Family): void {
     run(passage) {
       const { connection } = passage;
       if (!connection || connection.confirmed || passage.dry) return "accept";
-      if (!netns.conntrack.confirm(connection)) return "drop";
-      passage.began((end) => netns.conntrack.conclude(connection, end));
-      return "accept";
+      return keep(netns, passage, connection);
     },
   });
   for (const hook of ["prerouting", "output"] as const) netns.netfilter.add(enter(hook));
   for (const hook of ["input", "postrouting"] as const) netns.netfilter.add(leave(hook));
+}
+
+function keep(netns: Netns, passage: Passage, connection: Connection): Verdict {
+  if (!netns.conntrack.confirm(connection)) return "drop";
+  passage.began((end) => netns.conntrack.conclude(connection, end));
+  return "accept";
 }
 
 function noteLookup(passage: Passage): void {

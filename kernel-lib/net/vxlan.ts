@@ -61,13 +61,13 @@ export class Vxlan {
   }
 
   transmit(frame: Frame, device: Device): void {
-    const group = isGroupMac(frame.target);
     const peers = this.fdb.peers(frame.target);
     if (peers.length === 0) {
+      const group = isGroupMac(frame.target);
       if (!group) frameLost(frame, device, `${device.name}: no FDB entry for ${frame.target}`);
       return;
     }
-    for (const peer of peers) this.#send(frame, peer, device);
+    for (const { remote } of peers) this.#send(frame, remote, device);
   }
 
   #send(frame: Frame, peer: Ip, device: Device): void {
@@ -75,10 +75,7 @@ export class Vxlan {
     const payload: VxlanMessage = { type: "vxlan", size: 8 + frameSize(frame), vni: this.vni, frame };
     const body: Udp = { protocol: "udp", sourcePort: flowPort(frame), targetPort: this.port, payload };
     const outer = netns.network.packet(this.local, peer, body);
-    if (netns.network.conveyor.watched) {
-      const found = `${device.name}: FDB says ${frame.target} is at ${formatIp(peer)}; into a UDP packet to it`;
-      noteFrame(frame, "encapsulate", device, () => found);
-    }
+    if (netns.network.conveyor.watched) noteEncapsulated(frame, peer, device);
     netns.send(outer);
   }
 
@@ -87,11 +84,18 @@ export class Vxlan {
     const { frame } = message;
     const { netns } = device;
     if (this.learning && !netns.network.conveyor.dry) this.fdb.learn(frame.source, from);
-    if (netns.network.conveyor.watched) {
-      noteFrame(frame, "decapsulate", device, () => `${device.name}: taken out of the UDP packet`);
-    }
+    if (netns.network.conveyor.watched) noteDecapsulated(frame, device);
     netns.receive(frame, device);
   }
+}
+
+function noteEncapsulated(frame: Frame, peer: Ip, device: Device): void {
+  const found = `${device.name}: FDB says ${frame.target} is at ${formatIp(peer)}; into a UDP packet to it`;
+  noteFrame(frame, "encapsulate", device, () => found);
+}
+
+function noteDecapsulated(frame: Frame, device: Device): void {
+  noteFrame(frame, "decapsulate", device, () => `${device.name}: taken out of the UDP packet`);
 }
 
 /** The outer source port says which flow is inside, so that routers spread flows (net: udp_flow_src_port). */

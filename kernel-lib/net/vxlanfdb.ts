@@ -16,6 +16,8 @@ export interface VxlanEntry {
 /** How long what was learnt is kept (drivers/net/vxlan, FDB_AGE_DEFAULT). */
 const age = 300 * second;
 
+const nobody: readonly VxlanEntry[] = [];
+
 /** One address may have several remotes only if it is `00:00:00:00:00:00`, the entry for what is not known and for broadcasts. */
 export class VxlanFdb {
   readonly #clock: Clock;
@@ -68,9 +70,9 @@ export class VxlanFdb {
   }
 
   /** Where a frame goes: to the one that has the address, else to all of the entry of zeros. */
-  peers(mac: Mac): readonly Ip[] {
+  peers(mac: Mac): readonly VxlanEntry[] {
     const known = this.#living(mac);
-    return (known.length > 0 ? known : this.#living(zeroMac)).map(({ remote }) => remote);
+    return known.length > 0 ? known : this.#living(zeroMac);
   }
 
   /** An address was heard from a peer; what is written by hand stays as it is. */
@@ -92,7 +94,7 @@ export class VxlanFdb {
   #living(mac: Mac): readonly VxlanEntry[] {
     this.#before();
     const known = this.#entries.get(mac);
-    if (!known) return [];
+    if (!known) return nobody;
     if (known[0]?.permanent || this.#clock.now - (known[0]?.seen ?? 0) < age) return known;
     this.#entries.delete(mac);
     return [];

@@ -67,6 +67,11 @@ function land(frame: Frame, to: Device): void {
   to.netns.receive(frame, to);
 }
 
+/** The only thing that is kept of a frame under way is where it goes. */
+function carry(frame: Frame, to: Device, delay: Time): void {
+  to.netns.network.conveyor.after(delay, () => land(frame, to));
+}
+
 /** One end of a veth pair: what goes in here comes out at the other end. */
 export class VethEnd {
   readonly type = "veth";
@@ -90,11 +95,15 @@ export class VethEnd {
       frameLost(frame, from, "the wire is cut");
       return;
     }
-    if (wire.loss > 0 && isLost(wire, from, () => this.#stream(from))) {
+    if (wire.loss > 0 && this.#loses(from)) {
       frameLost(frame, from, "lost on the wire");
       return;
     }
-    from.netns.network.conveyor.after(wire.delay, () => land(frame, peer));
+    carry(frame, peer, wire.delay);
+  }
+
+  #loses(from: Device): boolean {
+    return isLost(this.wire, from, () => this.#stream(from));
   }
 
   #stream(from: Device): Random {
@@ -135,6 +144,13 @@ export class Port {
     if (this.cut) frameLost(frame, from, "the cable is cut");
     else this.segment.carry(frame, from);
   }
+}
+
+/** Out of the switch, by a device's own cable. */
+function plugOut(frame: Frame, to: Device): void {
+  if (to.link.type === "physical" && to.link.cut) {
+    if (!isGroupMac(frame.target)) frameLost(frame, to, "the cable is cut");
+  } else land(frame, to);
 }
 
 /** A physical network: a plain switch with the devices that are plugged into it. */
@@ -205,11 +221,7 @@ export class Segment implements Wire {
   }
 
   #deliver(frame: Frame, to: Device): void {
-    this.#network.conveyor.after(this.delay, () => {
-      if (to.link.type === "physical" && to.link.cut) {
-        if (!isGroupMac(frame.target)) frameLost(frame, to, "the cable is cut");
-      } else land(frame, to);
-    });
+    this.#network.conveyor.after(this.delay, () => plugOut(frame, to));
   }
 
   #wrong(frame: Frame, from: Device): string | undefined {
@@ -217,13 +229,14 @@ export class Segment implements Wire {
     if (this.mtu !== undefined && frame.type === "ip" && !fitsIn(frame.packet, this.mtu)) {
       return `${this.name} takes no more than ${this.mtu} octets: dropped without a word`;
     }
-    if (this.loss <= 0) return undefined;
-    const { random } = this.#network.sim;
-    const lost = isLost(this, from, () => {
-      this.#random ??= random.fork(`segment/${this.name}`);
+    return this.loss > 0 && this.#loses(from) ? `lost on ${this.name}` : undefined;
+  }
+
+  #loses(from: Device): boolean {
+    return isLost(this, from, () => {
+      this.#random ??= this.#network.sim.random.fork(`segment/${this.name}`);
       return this.#random;
     });
-    return lost ? `lost on ${this.name}` : undefined;
   }
 }
 
