@@ -182,6 +182,9 @@ function repositories({ dns, kubeProxy = daemon, metallb }: RegistryOptions): {
       }),
     },
     "docker.io/library/busybox": { tags: anyVersion, size: 2_224_000, make: () => busybox },
+    // The one of Kubernetes' own examples.
+    "registry.k8s.io/busybox": { tags: anyVersion, size: 1_100_000, make: () => busybox },
+    "registry.k8s.io/e2e-test-images/busybox": { tags: anyVersion, size: 2_224_000, make: () => busybox },
     "docker.io/radial/busyboxplus": {
       tags: /^(latest|base|curl|git)$/,
       size: 4_250_000,

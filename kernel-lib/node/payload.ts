@@ -1,6 +1,7 @@
 /** Owns what volumes of ConfigMaps, Secrets and the pod's own fields show: paths, texts and permissions. */
 import type { Kinds } from "../api/kinds";
 import type { Store } from "../api/store";
+import { accountToken } from "./accounttoken";
 import { dataOf } from "./data";
 
 type Pod = Kinds["Pod"];
@@ -24,7 +25,7 @@ export interface Shown {
 
 const usualMode = 0o644;
 
-/** The account's token, which every pod has: no program here reads it. */
+/** The account's token with what belongs to it, which every pod has: nothing waits for it, and nothing follows it. */
 export function isTokenVolume({ projected }: Volume): boolean {
   return projected?.sources?.some(({ serviceAccountToken }) => serviceAccountToken) ?? false;
 }
@@ -52,7 +53,8 @@ function projectedBy({ configMap, secret }: Projection): readonly Shown[] {
 export function payloadOf(volume: Volume, pod: Pod, store: Store): Payload | undefined {
   const { configMap, secret, downwardAPI, projected } = volume;
   const source = configMap ?? secret ?? downwardAPI ?? projected;
-  if (!source || isTokenVolume(volume)) return undefined;
+  if (!source) return undefined;
+  if (isTokenVolume(volume)) return tokenFiles(pod, store);
   const mode = source.defaultMode ?? usualMode;
   const payload = new Map<string, { text: string; mode: number }>();
   for (const shown of shownBy(volume)) {
@@ -63,6 +65,18 @@ export function payloadOf(volume: Volume, pod: Pod, store: Store): Payload | und
     payload.set(path, { text: fieldText(pod, fieldRef?.fieldPath ?? ""), mode: own ?? mode });
   }
   return payload;
+}
+
+/** What programs read to speak with the API server: whom to trust, who they are, and where they belong. */
+function tokenFiles(pod: Pod, store: Store): Payload {
+  const { namespace = "default" } = pod.metadata;
+  const authority = dataOf(store, "ConfigMap", namespace, "kube-root-ca.crt")?.["ca.crt"];
+  const file = (text: string) => ({ text, mode: usualMode });
+  return new Map([
+    ...(authority === undefined ? [] : [["ca.crt", file(authority)] as const]),
+    ["namespace", file(namespace)],
+    ["token", file(accountToken(pod))],
+  ]);
 }
 
 function objectFiles(
