@@ -1,7 +1,7 @@
 /** Owns HTTP/1.1 messages over sockets: reading and writing requests and responses (RFC 9110, RFC 9112), as text. */
 import { rfc3339 } from "../api/time";
 import { utf8Length } from "../net/packet";
-import { hour, type Time } from "../sim/clock";
+import { hour, second, type Time } from "../sim/clock";
 import { takeOctets } from "./octets";
 
 /** Header fields in the order in which they are written; names as written, compared without case. */
@@ -44,7 +44,10 @@ const reasons: { readonly [status: number]: string } = {
 /** The value of a header field; undefined if it is not there. */
 export function header(headers: Headers, name: string): string | undefined {
   const wanted = name.toLowerCase();
-  return headers.find(([field]) => field.length === wanted.length && field.toLowerCase() === wanted)?.[1];
+  for (const [field, value] of headers) {
+    if (field.length === wanted.length && (field === name || field.toLowerCase() === wanted)) return value;
+  }
+  return undefined;
 }
 
 /** A request as it goes over the wire; Content-Length is added where there is a body. */
@@ -67,7 +70,9 @@ export function contentLength(body: string): readonly [string, string] {
 }
 
 function formatMessage(start: string, headers: Headers, body: string): string {
-  return [start, ...headers.map(([name, value]) => `${name}: ${value}`), "", body].join("\r\n");
+  let text = `${start}\r\n`;
+  for (const [name, value] of headers) text += `${name}: ${value}\r\n`;
+  return `${text}\r\n${body}`;
 }
 
 interface Head {
@@ -184,18 +189,28 @@ export function keepsAlive(request: Pick<HttpRequest, "version" | "headers">): b
 const days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
+/** Remembers the text of one second: a server that is asked often says the same date many times. */
+function ofSecond(write: (time: Time) => string): (time: Time) => string {
+  let known = { at: -1, text: "" };
+  return (time) => {
+    const at = Math.floor(time / second);
+    if (known.at !== at) known = { at, text: write(time) };
+    return known.text;
+  };
+}
+
 /** `Thu, 01 Jan 2026 00:00:12 GMT` (RFC 9110, section 5.6.7). */
-export function httpDate(time: Time): string {
+export const httpDate = ofSecond((time) => {
   const { year, month, day, clock } = calendar(time);
   const weekday = days[Math.floor(time / (24 * hour)) % 7];
   return `${weekday}, ${day} ${month} ${year} ${clock} GMT`;
-}
+});
 
 /** `01/Jan/2026:00:00:12 +0000`: as access logs write it. */
-export function logDate(time: Time): string {
+export const logDate = ofSecond((time) => {
   const { year, month, day, clock } = calendar(time);
   return `${day}/${month}/${year}:${clock} +0000`;
-}
+});
 
 function calendar(time: Time) {
   const text = rfc3339(time);

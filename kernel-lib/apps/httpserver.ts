@@ -75,7 +75,12 @@ interface Host {
   /** Each answer is a connection's last. */
   readonly parting: boolean;
   gone(conversation: Conversation): void;
+  /** An answer as it goes over the wire. */
+  written(given: HttpResponse, isHead: boolean, more: More): string;
 }
+
+/** What is added to an answer's header fields: that it is a connection's last, or what a server says otherwise. */
+type More = "close" | KeepAlive["header"];
 
 class Server implements HttpServer, Host {
   readonly program: Program;
@@ -85,6 +90,10 @@ class Server implements HttpServer, Host {
   readonly #listener: TcpListener;
   #parting = false;
   #emptied: (() => void) | undefined;
+  /** The text of its last answer: the same answer, given again, reads the same. */
+  #last:
+    | { readonly given: HttpResponse; readonly isHead: boolean; readonly more: More; readonly text: string }
+    | undefined;
 
   constructor(program: Program, options: ListenOptions, answer: Answer, over: Over, keepAlive: () => KeepAlive) {
     this.program = program;
@@ -117,6 +126,14 @@ class Server implements HttpServer, Host {
     this.#parting = true;
     for (const conversation of [...this.#open]) conversation.part();
     this.whenEmpty(closed);
+  }
+
+  written(given: HttpResponse, isHead: boolean, more: More): string {
+    const last = this.#last;
+    if (last && last.given === given && last.isHead === isHead && last.more === more) return last.text;
+    const text = format(given, isHead, more);
+    this.#last = { given, isHead, more, text };
+    return text;
   }
 
   whenEmpty(idle: () => void): void {
@@ -205,9 +222,7 @@ class Conversation implements Closable {
     if (this.#socket.state === "CLOSED") return;
     const { idle, requests = Infinity, header } = this.#host.keepAlive();
     const last = this.#heard || this.#host.parting || !keepsAlive(request) || idle === 0 || this.#answered >= requests;
-    const headers = last ? withClose(given.headers) : header ? [...given.headers, header] : given.headers;
-    const head = { body: "", headers: [...headers, contentLength(given.body)] };
-    this.#socket.write(formatResponse(request.method === "HEAD" ? { ...given, ...head } : { ...given, headers }));
+    this.#socket.write(this.#host.written(given, request.method === "HEAD", last ? "close" : header));
     if (last) {
       this.#end();
       return;
@@ -245,6 +260,13 @@ class Conversation implements Closable {
     this.#timer = undefined;
     this.#host.gone(this);
   }
+}
+
+/** An answer as it goes over the wire. */
+function format(given: HttpResponse, isHead: boolean, more: More): string {
+  const headers = more === "close" ? withClose(given.headers) : more ? [...given.headers, more] : given.headers;
+  if (!isHead) return formatResponse({ ...given, headers });
+  return formatResponse({ ...given, body: "", headers: [...headers, contentLength(given.body)] });
 }
 
 /** The last answer of a connection says so. */

@@ -164,7 +164,20 @@ function request({ request: { method, target, headers }, client }: Exchange, ser
   return `client: ${client}, server: ${server.names[0] ?? ""}, ${line}`;
 }
 
+/** What was answered with a file last: all who ask for it in the same second are told the same. */
+const lastAnswers = new WeakMap<FileEntry, { readonly key: readonly unknown[]; readonly response: HttpResponse }>();
+
 function fileResponse(path: string, file: FileEntry, base: Headers, scope: Scope): HttpResponse {
+  const [[, server], [, date]] = base as readonly [Headers[number], Headers[number]];
+  const last = lastAnswers.get(file);
+  const key = [path, scope, server, date];
+  if (last?.key.every((part, at) => part === key[at])) return last.response;
+  const response = newFileResponse(path, file, base, scope);
+  lastAnswers.set(file, { key, response });
+  return response;
+}
+
+function newFileResponse(path: string, file: FileEntry, base: Headers, scope: Scope): HttpResponse {
   const seconds = Math.floor(file.modified / 1_000_000);
   const type = types[path.slice(path.lastIndexOf(".") + 1)] ?? "application/octet-stream";
   const headers: Headers = [

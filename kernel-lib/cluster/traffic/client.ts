@@ -210,14 +210,11 @@ export class HttpClient {
     const took = this.#clock.now - at;
     if (on) on.answerer ??= this.#parts.answerers.of(on.socket.local, on.socket.remote);
     const { host, port } = this.#parts;
-    waiting.done({
-      ...{ at, took, result, during, reused: (on?.requests ?? 0) > 1 },
-      ...(status !== undefined && { status }),
-      ...(on?.answerer ?? {}),
-      ...(result !== "ok" && {
-        message: curlSays(result, during, took, { host, port, ...(status !== undefined && { status }) }),
-      }),
-    });
+    const common = { at, took, result, during, reused: (on?.requests ?? 0) > 1 };
+    const answered = status === undefined ? common : { ...common, status };
+    const tried = on?.answerer ? { ...answered, ...on.answerer } : answered;
+    const told = { host, port, ...(status !== undefined && { status }) };
+    waiting.done(result === "ok" ? tried : { ...tried, message: curlSays(result, during, took, told) });
   }
 }
 
