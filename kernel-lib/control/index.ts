@@ -14,9 +14,11 @@ import { garbageCollectorOf } from "./garbage";
 import { jobControllerOf } from "./job";
 import { namespaceControllerOf, serviceAccountControllerOf } from "./namespaces";
 import { nodeIpamControllerOf } from "./nodeipam";
+import { podGarbageCollectorOf } from "./podgc";
 import { replicaSetControllerOf } from "./replicaset";
 import { schedulerOf } from "./scheduler";
 import { statefulSetControllerOf } from "./statefulset";
+import { taintEvictionControllerOf } from "./tainteviction";
 import { ttlAfterFinishedControllerOf } from "./ttlafterfinished";
 
 export interface ControlOptions {
@@ -59,6 +61,8 @@ export function startControllers(sim: Sim, store: Store, options: ControlOptions
     endpointSliceMirroringControllerOf(context),
     endpointsControllerOf(context),
     garbageCollectorOf(context),
+    taintEvictionControllerOf(context),
+    podGarbageCollectorOf(context),
   ];
   const { controllers: others, slices } = options.propagation ?? defaultPropagation;
   return controllers.map((controller) => {

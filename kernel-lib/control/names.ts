@@ -14,6 +14,8 @@ export const endpointsController = "endpoints-controller";
 export const garbageCollector = "generic-garbage-collector";
 export const namespaceController = "namespace-controller";
 export const serviceAccountController = "serviceaccount-controller";
+export const taintEvictionController = "taint-eviction-controller";
+export const podGarbageCollector = "pod-garbage-collector";
 export const nodeIpamController = "node-ipam-controller";
 
 /** apps/v1 Deployment: how its ReplicaSets know which of its revisions they are. */

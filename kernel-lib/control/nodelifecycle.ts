@@ -1,6 +1,6 @@
 /**
- * Owns what becomes of a node that is not heard of any more (pkg/controller/nodelifecycle, pkg/controller/tainteviction):
- * Unknown, tainted, its pods not ready, and after five minutes evicted.
+ * Owns what becomes of a node that is not heard of any more (pkg/controller/nodelifecycle): Unknown, tainted, its pods not
+ * ready. That they are evicted after five minutes is the taint's doing.
  */
 import type { Again, Controller } from "../api/controller";
 import { recordEvent } from "../api/events";
@@ -9,7 +9,6 @@ import { type Key, keyOf } from "../api/meta";
 import { rfc3339 } from "../api/time";
 import { second, type Time } from "../sim/clock";
 import type { Context } from "./context";
-import { tolerates } from "./scheduler/filter";
 
 type Node = Kinds["Node"];
 type Pod = Kinds["Pod"];
@@ -58,7 +57,6 @@ class NodeLifecycle implements Controller {
       this.#unknownSince.set(name, sim.clock.now);
       this.#lost(node);
     }
-    this.#evict(name);
     return again;
   }
 
@@ -112,21 +110,6 @@ class NodeLifecycle implements Controller {
     recordEvent(sim, store, { about: pod, ...note });
   }
 
-  /** Pods that tolerate the taint no longer are deleted; whether they have gone nobody can say. */
-  #evict(name: string): void {
-    const { sim, store } = this.#context;
-    const since = this.#unknownSince.get(name) ?? sim.clock.now;
-    for (const pod of store.list("Pod", { node: name })) {
-      if (pod.metadata.deletionTimestamp !== undefined) continue;
-      const delay = tolerance(pod);
-      if (delay === undefined || sim.clock.now < since + delay) continue;
-      const message = `Marking for deletion Pod ${keyOf(pod)}`;
-      const note = { type: "Normal", reason: "TaintManagerEviction", message } as const;
-      recordEvent(sim, store, { about: pod, ...note, component: "taint-eviction-controller" });
-      store.delete("Pod", keyOf(pod), component);
-    }
-  }
-
   /** Heard of again: the kubelet has said what it is now, and the taints go. */
   #back(node: Node): void {
     const { sim, store } = this.#context;
@@ -168,14 +151,4 @@ const well: Readonly<Record<string, { readonly reason: string; readonly message:
 
 function wellOf(type: string): { readonly reason: string; readonly message: string } | undefined {
   return well[type];
-}
-
-/** How long a pod stays on a node that is unreachable; undefined: for ever. */
-function tolerance({ spec }: Pod): Time | undefined {
-  const taint = { key: unreachable, effect: "NoExecute" };
-  const fitting = (spec.tolerations ?? []).filter((each) => tolerates([each], taint));
-  if (fitting.length === 0) return 0;
-  const seconds = fitting.flatMap(({ tolerationSeconds }) => tolerationSeconds ?? []);
-  if (seconds.length === 0) return undefined;
-  return Math.max(0, Math.min(...seconds)) * second;
 }

@@ -5,6 +5,7 @@ import { parseTime } from "../api/time";
 import { second, type Time } from "../sim/clock";
 
 type Pod = Kinds["Pod"];
+type Condition = NonNullable<Pod["status"]["conditions"]>[number];
 
 export function readyCondition(pod: Pod): NonNullable<Pod["status"]["conditions"]>[number] | undefined {
   return pod.status.conditions?.find((condition) => condition.type === "Ready");
@@ -62,4 +63,10 @@ export function findPort(
     }
   }
   return undefined;
+}
+
+/** A pod with a condition in place of the one of its type. */
+export function withPodCondition(pod: Pod, condition: Condition): Pod {
+  const others = (pod.status.conditions ?? []).filter(({ type }) => type !== condition.type);
+  return { ...pod, status: { ...pod.status, conditions: [...others, condition] } };
 }
