@@ -13,7 +13,6 @@ import type { Kinds } from "../api/kinds";
 import { type Key, keyFor } from "../api/meta";
 import { type Api, createApi } from "../api/rest";
 import { Store } from "../api/store";
-import { rfc3339 } from "../api/time";
 import type { App } from "../apps/app";
 import type { BgpRouter } from "../apps/bgp/router";
 import { Files } from "../apps/files";
@@ -46,12 +45,13 @@ import { externalIpOf, firstPool, installLoadBalancer, metallbApps } from "./loa
 import { ipv6Of, type Machine, machinesOf, nodesPrefix } from "./machines";
 import { type CheckedOptions, type ClusterOptions, checkOptions } from "./options";
 import { createOutside, createWorkstation, outsideAddresses, outsideAddresses6 } from "./outside";
+import { overview } from "./overview";
 import { clientPlace, nodePlace, workstationPlace } from "./places";
 import { Power } from "./power";
 import { containerExec, processRunner } from "./processes";
 import { delaysOf } from "./propagation";
 import { checkNetwork, type NetworkCheck } from "./requirements";
-import { proxyModes, setMode } from "./setmode";
+import { setMode } from "./setmode";
 import { Session } from "./shell/session";
 import { Shell } from "./shell/shell";
 import type { Place, Tool } from "./shell/tool";
@@ -104,7 +104,7 @@ export class Cluster {
     this.sim = createSim(this.options.seed);
     this.store = new Store(this.sim);
     this.api = createApi(this.sim, this.store, {
-      serviceCidrs: this.options.ipFamilies.map((family) => serviceCidrs[family]),
+      serviceCidrs: this.#serviceCidrs,
     });
     this.network = new Network(this.sim);
     this.#power = new Power(this.sim, this.store);
@@ -291,22 +291,11 @@ export class Cluster {
 
   /** A few lines about the cluster: what a notebook shows of it. */
   overview(): string {
-    const nodes = this.store.list("Node");
-    const version = nodes[0]?.status.nodeInfo?.kubeletVersion ?? "";
-    const lines = nodes.map((node) => {
-      const ip = node.status.addresses?.find(({ type }) => type === "InternalIP")?.address ?? "";
-      const ready = node.status.conditions?.some(({ type, status }) => type === "Ready" && status === "True");
-      return `  ${node.metadata.name.padEnd(14)} ${ready ? "Ready   " : "NotReady"}  ${ip.padEnd(14)} pods ${node.spec.podCIDR ?? ""}`;
-    });
-    const { cni, seed, ipFamilies } = this.options;
-    const mode = proxyModes(this).join(" and ") || this.options.mode;
-    const services = ipFamilies.map((family) => serviceCidrs[family]).join(" and ");
-    return [
-      `Kubernetes ${version}: ${nodes.length} nodes, network ${cni}, kube-proxy ${mode}, seed ${seed}`,
-      ...lines,
-      `  workstation    outside   192.168.1.100`,
-      `Services ${services}, DNS ${dnsIp}. It is ${rfc3339(this.now).replace("T", " ").replace("Z", "")} in the cluster.`,
-    ].join("\n");
+    return overview(this, { services: this.#serviceCidrs, dns: dnsIp });
+  }
+
+  get #serviceCidrs(): readonly string[] {
+    return this.options.ipFamilies.map((family) => serviceCidrs[family]);
   }
 
   #kubeletOf(pod: Key): Kubelet | undefined {
@@ -333,7 +322,7 @@ export class Cluster {
     const { sim, store } = this;
     return kubeProxy({
       ...{ sim, store },
-      serviceCidrs: this.options.ipFamilies.map((family) => serviceCidrs[family]),
+      serviceCidrs: this.#serviceCidrs,
       delaysOf: (node) => delaysOf(this.options.propagation, node).proxy,
       nodeOf: ({ netns, env }) => this.nodes.get(env.get("NODE_NAME") ?? netns.name)?.net,
       changed: (node, proxy) => {
