@@ -182,7 +182,9 @@ export class Kubelet implements Controller {
     this.#parts.node.later.look();
     const lives = this.#workerOf(pod)?.lives ?? [];
     const life = name === undefined ? lives.find((one) => !one.init) : lives.find((one) => one.spec.name === name);
-    return life?.container ?? life?.previous;
+    // One that is made and not started yet has nothing to tell.
+    const { container, previous } = life ?? {};
+    return container?.started === undefined ? (previous ?? container) : container;
   }
 
   /** The start before the newest: `kubectl logs --previous`. */

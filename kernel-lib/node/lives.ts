@@ -17,7 +17,7 @@ import { crashNote, failedNote, type Note } from "./pull";
 import { afterEnd, isRestarted, restarted } from "./restarts";
 import type { Sandbox } from "./sandbox";
 import { serviceEnv } from "./serviceenv";
-import { isStarted, type Life, newLife, type Stage, stages } from "./stages";
+import { isStarted, type Life, newLife, type Stage, saysStill, stages } from "./stages";
 import type { PodVolumes } from "./volumes";
 
 type Pod = Kinds["Pod"];
@@ -167,9 +167,9 @@ export class Lives {
     const { host, over, ending } = this.#owner;
     if (over || (ending && stage !== "ended" && stage !== "done")) return;
     cancelTimer(life);
+    const stays = why.reason === undefined && saysStill(life, stage);
     life.stage = stage;
-    life.reason = why.reason;
-    life.message = why.message;
+    if (!stays) [life.reason, life.message] = [why.reason, why.message];
     const row = stages[stage];
     this.#arrive(life, stage);
     // Arriving may have led further at once: then neither the timer nor the word is this stage's.
@@ -248,14 +248,15 @@ export class Lives {
       this.#enter(life, next, { message });
       return;
     }
-    if (stage === "crash-back-off") this.#again(life);
-    else this.#enter(life, next);
+    const { message = "" } = life;
+    if (stage === "crash-back-off") this.#again(life, message);
+    else this.#enter(life, next, stage === "pull-back-off" ? { reason: "ImagePullBackOff", message } : {});
   }
 
   /** A container that has ended is begun again. */
-  #again(life: Life): void {
+  #again(life: Life, message?: string): void {
     restarted(life, this.#owner.host.sim.clock.now, this.#owner.host.figures);
-    this.#enter(life, "pulling");
+    this.#enter(life, "pulling", message === undefined ? {} : { reason: "CrashLoopBackOff", message });
   }
 
   #create(life: Life): void {

@@ -135,3 +135,9 @@ export function newLife(spec: SpecContainer, init: boolean): Life {
 export function isStarted({ stage, probes }: Life): boolean {
   return stage === "running" && (probes?.started ?? true);
 }
+
+/** Why it waited stays to be read until it runs: the turn that starts it tells nothing in between (reason_cache.go). */
+export function saysStill({ reason }: Life, next: Stage): boolean {
+  if (reason !== "ImagePullBackOff" && reason !== "CrashLoopBackOff") return false;
+  return next === "creating" || next === "starting" || next === "post-start";
+}

@@ -49,14 +49,21 @@ export class PodReports {
 function sourcesOf({ generation, lives, podIps, sandboxReady, terminal, failed }: PodFacts): readonly unknown[] {
   const from: unknown[] = [generation, sandboxReady, podIps[0], podIps[1], terminal, failed];
   for (const life of lives) {
-    const { stage, reason, message, container, previous, restarts, image, probes } = life;
+    const { stage, reason, message, container, previous, image, probes } = life;
     const started = container?.started !== undefined ? container : undefined;
     // Whether it is pulled, made or being started is not told.
-    from.push(beginning.has(stage) ? "creating" : stage, reason, message, restarts);
+    from.push(beginning.has(stage) ? "creating" : stage, reason, message, restartsOf(life));
     from.push(started, started?.ending, previous, started || previous ? image : undefined);
     if (probes) from.push(probes.started, probes.ready);
   }
   return from;
+}
+
+/** One that is made anew counts once it has been started. */
+function restartsOf({ restarts, container, previous }: Life): number {
+  return container?.started === undefined && previous !== undefined && container !== undefined
+    ? restarts - 1
+    : restarts;
 }
 
 /** A container on its way to a start. */
@@ -74,7 +81,8 @@ function podStatus(pod: Pod, facts: PodFacts): PodStatus {
   const init: ContainerStatus[] = [];
   const main: ContainerStatus[] = [];
   const first = pod.spec.initContainers?.length ? "PodInitializing" : "ContainerCreating";
-  const wasBegun = hasBegun(lives);
+  // Without init containers there is nothing that a pod could wait for (hasPodInitialized in status_manager.go).
+  const wasBegun = !pod.spec.initContainers?.length || hasBegun(lives);
   for (const life of lives) (life.init ? init : main).push(containerStatus(life, first, terminal && wasBegun));
   const phase = failed && terminal ? "Failed" : phaseOf(pod, lives, terminal);
   const status: Writable<PodStatus> = { ...pod.status };
@@ -253,7 +261,7 @@ function containerStatus(life: Life, first: string, lost: boolean): ContainerSta
     state,
     lastState: last?.ending ? { terminated: terminated(last) } : {},
     ready: isReady(life),
-    restartCount: life.restarts,
+    restartCount: restartsOf(life),
     image: life.image && shown ? life.image.reference : (spec.image ?? ""),
     imageID: life.image && shown ? life.image.id : "",
   };

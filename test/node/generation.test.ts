@@ -70,7 +70,7 @@ test("a kubelet that is gone has seen nothing of the deletion, and its node's po
 test("a container that is given another image is killed and begun anew; one that could not be pulled is tried at once", async () => {
   const { cluster, run } = await bench();
   await run("kubectl set image pod/web main=nginx:nosuchtag");
-  await cluster.advance("90s");
+  await cluster.advance("30s");
   expect(await run("kubectl get pod web --no-headers")).toMatch(/^web +0\/1 +ImagePullBackOff +0 /);
   await run("kubectl set image pod/web main=nginx:1.27");
   await cluster.advance("10s");
@@ -80,4 +80,43 @@ test("a container that is given another image is killed and begun anew; one that
   );
   expect(told).toMatch(/^Killing +Container main definition changed, will be restarted$/m);
   expect(told).toMatch(/^Pulled +Successfully pulled image "nginx:1.27" in /m);
+});
+
+const crashing = `apiVersion: v1
+kind: Pod
+metadata: {name: crash}
+spec: {containers: [{name: main, image: busybox, command: [sh, -c, "sleep 3; exit 1"]}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: nowhere}
+spec: {nodeName: node-1, containers: [{name: main, image: "nginx:nosuchtag"}]}
+`;
+
+/** Each column but the ages, of one pod. */
+function watched(text: string, pod: string): readonly string[] {
+  const lines = text.split("\n").filter((line) => line.startsWith(`${pod} `));
+  return lines.map((line) => line.split(/\s+/).slice(1, 4).join(" "));
+}
+
+test("what a watch of pods shows that crash or cannot be pulled: why they wait stays until they run or fail again", async () => {
+  const { cluster, run } = await bench();
+  cluster.prompt.files.write("/home/learner/crashing.yaml", crashing);
+  await run("kubectl apply -f crashing.yaml");
+  let seen = "";
+  cluster.session().start("kubectl get pods -w", (_stream, part) => {
+    seen += part;
+  });
+  await cluster.advance("50s");
+  expect(watched(seen, "crash").slice(-11, -1)).toEqual([
+    ...["1/1 Running 0", "0/1 Error 0", "1/1 Running 1", "0/1 Error 1", "0/1 CrashLoopBackOff 1"],
+    ...["1/1 Running 2", "0/1 Error 2", "0/1 CrashLoopBackOff 2", "1/1 Running 3", "0/1 Error 3"],
+  ]);
+  expect(watched(seen, "nowhere").slice(-4)).toEqual([
+    ...["0/1 ErrImagePull 0", "0/1 ImagePullBackOff 0", "0/1 ErrImagePull 0", "0/1 ImagePullBackOff 0"],
+  ]);
+  await run("kubectl delete pod nowhere");
+  expect(watched(seen, "nowhere").slice(-3)).toEqual([
+    ...["0/1 Terminating 0", "0/1 ContainerStatusUnknown 0", "0/1 ContainerStatusUnknown 0"],
+  ]);
 });

@@ -81,9 +81,9 @@ test("an unknown image shows ErrImagePull, then ImagePullBackOff, with container
     "ContainerCreating",
     "ErrImagePull",
     "ImagePullBackOff",
-    "ContainerCreating",
     "ErrImagePull",
     "ImagePullBackOff",
+    "ErrImagePull",
   ]);
   const why =
     'failed to pull and unpack image "docker.io/library/ngnix:latest": failed to resolve reference "docker.io/library/ngnix:latest": pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed';

@@ -37,6 +37,8 @@ export class Memberlist {
   readonly #acks = new Map<number, () => void>();
   #numbers = 0;
   #turn: string[] = [];
+  /** Who was asked last, and has not answered yet. */
+  #asked: Member | undefined;
 
   /** @param changed called when somebody has come or gone */
   constructor(program: Program, self: string, changed: () => void) {
@@ -92,22 +94,22 @@ export class Memberlist {
     this.#program.own({ close: () => timer.cancel() });
   }
 
-  /** One after another, in an order that is shuffled anew each round. */
+  /** One after another, in an order that is shuffled anew each round; who has not answered until the next turn is suspected. */
   #probeNext(): void {
+    const asked = this.#asked;
+    this.#asked = undefined;
+    if (asked?.state === "alive") this.#suspect(asked, true);
     if (this.#turn.length === 0) this.#turn = this.#shuffled();
     const name = this.#turn.shift();
     const member = name === undefined ? undefined : this.#members.get(name);
     if (!member || member.state === "dead") return;
-    let answered = false;
-    this.#ask(member.name, () => {
-      answered = true;
-    });
-    this.#later(probeTimeout, () => {
-      if (!answered) this.#askAround(member, () => (answered = true));
-    });
-    this.#later(probePeriod, () => {
-      if (!answered && member.state === "alive") this.#suspect(member, true);
-    });
+    this.#asked = member;
+    const late = this.#later(probeTimeout, () => this.#askAround(member, answered));
+    const answered = (): void => {
+      late.cancel();
+      if (this.#asked === member) this.#asked = undefined;
+    };
+    this.#ask(member.name, answered);
   }
 
   #askAround({ name }: Member, answered: () => void): void {

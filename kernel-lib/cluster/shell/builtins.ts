@@ -8,7 +8,8 @@ import { lsOf } from "./ls";
 import { quote, Shell } from "./shell";
 import { Shelled } from "./shelled";
 import { trapTools } from "./signals";
-import { type Call, Failed, type Tool, type Tools } from "./tool";
+import { tail } from "./tail";
+import { type Call, Failed, originally, type Tool, type Tools } from "./tool";
 import { waitTools } from "./waits";
 
 /** How much `yes` says when nobody stops it. */
@@ -89,13 +90,6 @@ async function env(call: Call): Promise<number> {
   return originally(call, call.args);
 }
 
-async function originally(call: Call, args: readonly string[]): Promise<number> {
-  const result = await call.original(args);
-  call.out(result.stdout);
-  call.err(result.stderr);
-  return result.exitCode;
-}
-
 /** `tr` of the shell does not know octets in octal: `tr '\0' ' '`. */
 function tr(call: Call): Promise<number> {
   const octet = (written: string, octal: string | undefined): string =>
@@ -135,6 +129,7 @@ export const builtinTools: Tools = {
   ...dateTools,
   ...jobTools,
   ...trapTools,
+  tail,
   ls: lsOf((call) => namespaceLinks(call.cluster, call.place)),
   yes,
   sudo,

@@ -77,7 +77,8 @@ export class Session {
     { ask, advice = otherTerminal, exits = false, notices = true }: Typing = {},
   ): Promise<number> {
     const { clock } = this.shell.cluster.sim;
-    const lines = text.split("\n");
+    // What stands behind the last line's end is no line: nobody typed it at a prompt that is still there.
+    const lines = text.replace(/\n$/, "").split("\n");
     const terminal: Terminal = {
       readLine: () => lines.shift(),
       ...(ask && { ask: async (prompt) => lines.shift() ?? (await ask(prompt)) }),

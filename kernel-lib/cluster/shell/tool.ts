@@ -1,5 +1,6 @@
 /** Owns what a command of ours is: a function that sees its arguments, its place and its terminal, and gives an exit code. */
 
+import { decodeBytesToUtf8 } from "just-bash";
 import type { Files } from "../../apps/files";
 import type { Netns } from "../../net/netns";
 import type { Container, ContainerProcess } from "../../node/container";
@@ -73,6 +74,16 @@ export type Tool = (call: Call) => Promise<number> | number;
 /** Commands by name. */
 export interface Tools {
   readonly [name: string]: Tool;
+}
+
+type Octets = Parameters<typeof decodeBytesToUtf8>[0];
+
+/** Runs the shell's own command in the place of ours; what it prints are octets. */
+export async function originally(call: Call, args: readonly string[]): Promise<number> {
+  const { stdout, stderr, exitCode } = await call.original(args);
+  call.out(decodeBytesToUtf8(stdout as unknown as Octets));
+  call.err(decodeBytesToUtf8(stderr as unknown as Octets));
+  return exitCode;
 }
 
 /** What ends a command with a message on stderr and an exit code. */
