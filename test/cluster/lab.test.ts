@@ -81,6 +81,16 @@ test("logs -f shows requests as they are answered", async () => {
   await logs.stop();
 });
 
+test("the end of a cell's last line is no empty line at the prompt of a pod; bash says exit when what is typed ends", async () => {
+  await startCluster({ seed: 2, lb: "none" });
+  await sh`kubectl run u --image=ubuntu -- sleep 1d; kubectl wait --for=condition=Ready pod/u --timeout=60s`.text();
+  await sh`
+kubectl exec u -it -- bash
+echo one
+`;
+  expect(take()).toBe("root@u:/# echo one\none\nroot@u:/# exit\n");
+});
+
 test("a node's prompt remembers, and an unknown node is named", async () => {
   await startCluster({ seed: 2 });
   await node("node-1").sh`cd /tmp; echo hi > x`;
