@@ -235,7 +235,7 @@ export class KubeProxy implements Controller {
     const { netns } = this.#parts.node;
     return this.#views.some(({ family }) => {
       const tables = family === "IPv4" ? netns.iptables : netns.ip6tables;
-      return (["mangle", "nat", "filter"] as const).some((table) => !tables.chains(table).includes(canaryChain));
+      return (["mangle", "nat", "filter"] as const).some((table) => !tables.rules(table, canaryChain));
     });
   }
 
