@@ -30,7 +30,9 @@ export function taintEvictionControllerOf({ sim, store }: Context): Controller {
       status: "True",
       reason: "DeletionByTaintManager",
       message: "Taint manager: deleting due to NoExecute taint",
+      lastProbeTime: null as unknown as string,
       lastTransitionTime: rfc3339(sim.clock.now),
+      ...(pod.metadata.generation !== undefined && { observedGeneration: pod.metadata.generation }),
     };
     store.update("Pod", key, (now) => withPodCondition(now, condition), by);
     store.delete("Pod", key, by, { uid: pod.metadata.uid });
