@@ -41,6 +41,8 @@ export class TcpConnection implements TcpSocket {
   #inFlight: Sent[] = [];
   #timer: Timer | undefined;
   #due: Time = 0;
+  /** When the timer that runs wakes. */
+  #wakes: Time = 0;
   #attempt = 0;
   /** Somebody waits for the handshake that this end began. */
   #awaited = false;
@@ -325,9 +327,12 @@ export class TcpConnection implements TcpSocket {
     }
     const { clock } = this.#netns.network.sim;
     this.#due = clock.now + wait;
-    if (this.#timer) return;
+    // A timer that runs on wakes in time, but where it was set for a handshake's longer wait, or after many attempts.
+    if (this.#timer && this.#wakes <= this.#due) return;
+    this.#timer?.cancel();
     // Somebody waits for a handshake; the rest of a connection to a peer that is gone must keep nobody waiting.
     const kind = this.state === "SYN-SENT" && this.#awaited ? "foreground" : "background";
+    this.#wakes = this.#due;
     this.#timer = clock.after(wait, () => this.#again(), kind);
   }
 
@@ -336,6 +341,7 @@ export class TcpConnection implements TcpSocket {
     if (this.#inFlight.length === 0) return;
     const { clock } = this.#netns.network.sim;
     if (clock.now < this.#due) {
+      this.#wakes = this.#due;
       this.#timer = clock.after(this.#due - clock.now, () => this.#again(), "background");
       return;
     }

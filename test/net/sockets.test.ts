@@ -213,6 +213,29 @@ test("UDP: the socket that is connected to the sender gets its datagrams, the op
   expect(heard).toEqual(["server: web?", "client: web?!", "client: ECONNREFUSED"]);
 });
 
+test("a server's answer that is lost is sent again after 0.2 s, then 0.4 s, as if no handshake had been", () => {
+  const lab = overlay(1);
+  const client = pod(lab, "pod-1-2");
+  pod(lab, "pod-1-3").sockets.listenTcp({ port: 80 }, () => ({
+    data(socket) {
+      client.device("eth0").up = false;
+      socket.write("answer");
+    },
+  }));
+  const sent: number[] = [];
+  const reader = lab.sim.journal.follow(({ at, detail }) => {
+    const { type, kind, netns, packet } = detail as PacketEvent;
+    if (type === "packet" && kind === "send" && netns === "pod-1-3" && packet.flags === "P.") sent.push(at);
+  });
+  client.sockets.connectTcp(
+    { ip: parseIp("10.244.1.3"), port: 80 },
+    { connected: (socket) => void socket.write("question") },
+  );
+  lab.sim.clock.advance(2_000_000);
+  reader.stop();
+  expect(sent.slice(1).map((at, index) => at - (sent[index] ?? 0))).toEqual([200_000, 400_000, 800_000]);
+});
+
 test("a half-open connection: a peer that came back knows nothing of it and resets it; one that is gone times it out", () => {
   const lab = overlay(1);
   const server = pod(lab, "pod-1-3");
