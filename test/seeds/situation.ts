@@ -211,7 +211,7 @@ function serverOf(dice: Dice, about: Part): Server {
     case "surge":
       return { ...close, startSeconds: dice.number(4, 12), ...quick };
     case "keepalive":
-      return { server: "drain", drainSeconds, startSeconds: 0, answerMilliseconds: dice.number(100, 500) };
+      return { server: "drain", drainSeconds, startSeconds: 0, answerMilliseconds: dice.number(100, 300) };
     default:
       if (dice.chance(50)) return { server: "nginx", ...none };
       return dice.chance(50)
@@ -232,8 +232,8 @@ function askingOf(dice: Dice, about: Part, server: Situation["server"]): Asking 
   const places = { clientNode: `node-${client}`, drained: `node-${drained}` };
   const way = about === "margin" ? "local" : dice.one(["pod", "pod", "node", "nodeport", "balancer", "local"] as const);
   if (about === "keepalive") {
-    // Sent away by the server, or patient enough to try once more.
-    return { ...places, way, connections: dice.number(5, 20), retries: dice.number(0, 1) };
+    // Sent away by the server, or patient enough to try once more; with more connections than requests are under way.
+    return { ...places, way, connections: dice.number(18, 40), retries: dice.number(0, 1) };
   }
   const pinned =
     (about === "margin" || about === "surge") && (server === "drain" || server === "nginx") && dice.chance(30);

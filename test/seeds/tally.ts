@@ -8,7 +8,7 @@ import type { Result, Task } from "./workers";
 export type Bounds = Readonly<Record<Part, number>>;
 
 /** As measured, with room for what a change of the simulator moves. */
-export const bounds: Bounds = { probe: 90, prestop: 60, grace: 90, surge: 60, margin: 80, keepalive: 80 };
+export const bounds: Bounds = { probe: 95, prestop: 60, grace: 95, surge: 70, margin: 80, keepalive: 90 };
 
 /** Below so many seeds a part's share says nothing; of all these parts together requests must fail in half of the seeds. */
 const fewest = 10;
