@@ -263,6 +263,8 @@ function momentLayers(
       mark: { type: "point", filled: true, size: 60, opacity: 1, stroke: "#ffffff", strokeWidth: 0.7 },
       encoding: {
         ...{ x, y },
+        // Without this, Vega-Lite draws them in the reversed order of the legend.
+        order: { value: null },
         shape: { field: "mark", type: "nominal", scale: { domain, range: used.map(({ shape }) => shape) }, legend },
         fill: { field: "mark", type: "nominal", scale: { domain, range: used.map(({ colour }) => colour) }, legend },
         tooltip: [

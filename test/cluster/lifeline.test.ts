@@ -215,7 +215,8 @@ describe("the chart of an end", () => {
       { at, actor: "kubelet", kind: "API", what: "hears that it is to end" },
     ] as const;
     const drawn = await chart.lifeline({ ...lifeline, pods: [{ ...ended, moments }] });
-    const marks = [...JSON.stringify(drawn.spec).matchAll(/"mark":"([^"]+)","what"/g)].map(([, mark]) => mark);
+    const svg = String((await bundleOf(drawn))["image/svg+xml"]);
+    const marks = [...svg.matchAll(/aria-label="[^"]*mark: ([^;"]+); who: kubelet/g)].map(([, mark]) => mark);
     expect(marks).toEqual(["deletion", "hook cut off or failed"]);
   });
 
