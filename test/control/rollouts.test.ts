@@ -15,7 +15,10 @@ function wanted(replicas: number, maxSurge: number | string, maxUnavailable: num
 /** `size/available max`, the oldest first: ReplicaSets as an old Deployment left them. */
 function setsOf(text: string): readonly ReplicaSet[] {
   return text.split(" ").map((word, at) => {
-    const [, size = "0", available = size, max] = /^(\d+)(?:\/(\d+))?(?:of(\d+))?$/.exec(word) ?? [];
+    const found = /^(\d+)(?:\/(\d+))?(?:of(\d+))?$/.exec(word) ?? [];
+    const size = found[1] ?? "0";
+    const available = found[2] ?? size;
+    const max = found[3];
     return {
       metadata: {
         name: `rs-${at}`,
