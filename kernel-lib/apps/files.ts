@@ -41,19 +41,31 @@ export class Files {
   readonly #mounts = new Map<string, Mount>();
   readonly #links = new Map<string, LinkEntry>();
   readonly #watches: Watch[] = [];
+  /** Puts in what has been there since `at`, before anybody looks. */
+  #fill: { readonly at: Time; readonly run: (files: Files) => void } | undefined;
 
-  /** @param initial path → text: what the image brings */
-  constructor(clock: Clock, initial: { readonly [path: string]: string } = {}) {
+  /** @param initial path → text: what the image brings; or what writes it, run when somebody first looks, as of now */
+  constructor(clock: Clock, initial: { readonly [path: string]: string } | ((files: Files) => void) = {}) {
     this.#clock = clock;
     this.#folders.set("/", clock.now);
-    for (const [path, text] of Object.entries(initial)) this.write(path, text);
+    if (typeof initial === "function") this.#fill = { at: clock.now, run: initial };
+    else for (const [path, text] of Object.entries(initial)) this.write(path, text);
+  }
+
+  /** Somebody looks. */
+  #filled(): void {
+    if (!this.#fill) return;
+    const { at, run } = this.#fill;
+    this.#fill = undefined;
+    this.#clock.recall(at, () => run(this));
   }
 
   /** Shows `files`, or its folder `base`, at `path`; what was there is hidden. */
   mount(path: string, files: Files, base = "/"): void {
     this.makeFolder(path);
-    files.makeFolder(base);
-    this.#mounts.set(normal(path), { files, base: normal(base).replace(/\/$/, "") });
+    const within = normal(base);
+    if (within !== "/") files.makeFolder(within);
+    this.#mounts.set(normal(path), { files, base: within.replace(/\/$/, "") });
   }
 
   /** Whether something is mounted at this very folder. */
@@ -96,6 +108,7 @@ export class Files {
 
   /** Calls `react` after each file that is written or removed in a folder, as inotify(7) would. */
   watch(folder: string, react: (path: string) => void): void {
+    this.#filled();
     this.#watches.push({ inside: `${normal(folder)}/`, react });
   }
 
@@ -165,6 +178,7 @@ export class Files {
 
   /** The paths of all files, sorted; those of what is mounted among them. */
   paths(): readonly string[] {
+    this.#filled();
     const own = [...this.#files.keys()].filter((path) => this.#tree(path)[0] === this);
     for (const [at, { files, base }] of this.#mounts) {
       for (const path of files.paths()) if (path.startsWith(`${base}/`)) own.push(`${at}${path.slice(base.length)}`);
@@ -174,7 +188,7 @@ export class Files {
 
   /** Whether there is a symbolic link anywhere: nearly always there is none. */
   get #linked(): boolean {
-    if (this.#links.size > 0) return true;
+    if (this.#links.size > 0 || this.#fill) return true;
     for (const { files } of this.#mounts.values()) if (files.#linked) return true;
     return false;
   }
@@ -210,6 +224,7 @@ export class Files {
 
   /** The tree that a path is in: this one, unless a mount is on the way. */
   #mounted(path: string): readonly [tree: Files, at: string] {
+    this.#filled();
     const at = normal(path);
     let longest = "";
     let found: Mount | undefined;

@@ -17,7 +17,7 @@ import { isTokenVolume } from "./payload";
 import { hostnameOf, podFiles } from "./podfiles";
 import { isProbed } from "./probes/probes";
 import type { SpecContainer } from "./stages";
-import { followMounts, mountCopies, type VolumeTree } from "./volumes";
+import { followMounts, type Mount, mountCopies, type VolumeTree } from "./volumes";
 
 /** What of the kubelet goes into a container. */
 export interface ContainerHost {
@@ -42,8 +42,8 @@ export interface ContainerPlace {
   readonly namespaces: Namespaces;
   /** What the Services of its namespace said when the container was made. */
   readonly services: () => ReadonlyMap<string, string>;
-  /** The tree that a volume of the pod is, and the folder in it; undefined for what is copied into the container or unknown. */
-  volume(name: string): VolumeTree | undefined;
+  /** The tree that a mount shows, and the folder in it; undefined for what is copied into the container or unknown. */
+  volume(mount: Mount): VolumeTree | undefined;
   /** Where the copies of its pod's volumes lie. */
   readonly folders: PayloadFolders;
 }
@@ -73,9 +73,9 @@ export function containerSpec(spec: SpecContainer, image: Image, place: Containe
   const copies = { pod, sim, store, folders: place.folders };
   mountCopies(spec, copies, files);
   for (const [path, text] of Object.entries(written)) files.write(path, text);
-  for (const { name, mountPath, subPath = "" } of spec.volumeMounts ?? []) {
-    const tree = place.volume(name);
-    if (tree) files.mount(mountPath, tree.files, `${tree.base}/${subPath}`);
+  for (const mount of spec.volumeMounts ?? []) {
+    const tree = place.volume(mount);
+    if (tree) files.mount(mount.mountPath, tree.files, `${tree.base}/${mount.subPath ?? ""}`);
   }
   return {
     name: spec.name,

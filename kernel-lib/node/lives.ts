@@ -296,8 +296,8 @@ export class Lives {
       get netns(): Netns {
         return connected.netns;
       },
-      volume: (name: string) => volumes.tree(this.#owner.pod, name),
-      folders: volumes.folders(host.sim, this.#owner.uid),
+      volume: (mount) => volumes.tree(this.#owner.pod, mount),
+      folders: volumes.folders(this.#owner.uid),
     };
   }
 

@@ -54,7 +54,7 @@ export function payloadOf(volume: Volume, pod: Pod, store: Store): Payload | und
   const { configMap, secret, downwardAPI, projected } = volume;
   const source = configMap ?? secret ?? downwardAPI ?? projected;
   if (!source) return undefined;
-  if (isTokenVolume(volume)) return tokenFiles(pod, store);
+  if (isTokenVolume(volume)) return tokenFiles(pod, store)();
   const mode = source.defaultMode ?? usualMode;
   const payload = new Map<string, { text: string; mode: number }>();
   for (const shown of shownBy(volume)) {
@@ -67,16 +67,20 @@ export function payloadOf(volume: Volume, pod: Pod, store: Store): Payload | und
   return payload;
 }
 
-/** What programs read to speak with the API server: whom to trust, who they are, and where they belong. */
-function tokenFiles(pod: Pod, store: Store): Payload {
+/**
+ * What programs read to speak with the API server: whom to trust, who they are, and where they belong; as it is now, but not
+ * written before it is asked for.
+ */
+export function tokenFiles(pod: Pod, store: Store): () => Payload {
   const { namespace = "default" } = pod.metadata;
   const authority = dataOf(store, "ConfigMap", namespace, "kube-root-ca.crt")?.["ca.crt"];
   const file = (text: string) => ({ text, mode: usualMode });
-  return new Map([
-    ...(authority === undefined ? [] : [["ca.crt", file(authority)] as const]),
-    ["namespace", file(namespace)],
-    ["token", file(accountToken(pod))],
-  ]);
+  return () =>
+    new Map([
+      ...(authority === undefined ? [] : [["ca.crt", file(authority)] as const]),
+      ["namespace", file(namespace)],
+      ["token", file(accountToken(pod))],
+    ]);
 }
 
 function objectFiles(

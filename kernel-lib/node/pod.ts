@@ -86,7 +86,7 @@ export class PodWorker implements LivesOwner {
     this.uid = pod.metadata.uid;
     this.#startTime = host.sim.clock.now;
     this.lazy = host.node.later.asleep && isPlain(pod);
-    this.volumes = new PodVolumes(host.sim.clock, host.files);
+    this.volumes = new PodVolumes(host.sim, host.store, host.files);
     this.#lives = new Lives(this);
     this.#sandbox = this.#newSandbox(0);
     this.changed();

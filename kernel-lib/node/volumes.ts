@@ -1,19 +1,19 @@
 /**
  * Owns what volumes bring to containers: ConfigMaps, Secrets and fields are copied into each, and copied again when they
- * change; an emptyDir and a hostPath are trees of files that those who mount them share.
+ * change; an emptyDir, a hostPath and the account's token are trees of files that those who mount them share.
  */
 import type { Kinds } from "../api/kinds";
 import type { Store } from "../api/store";
 import type { Closable } from "../apps/app";
 import { Files } from "../apps/files";
-import { type Clock, minute } from "../sim/clock";
+import { minute } from "../sim/clock";
 import type { Sim } from "../sim/sim";
 import { PayloadFolders, writePayload } from "./atomicwriter";
-import { MountError, payloadOf, shownBy } from "./payload";
+import { isTokenVolume, MountError, payloadOf, shownBy, tokenFiles } from "./payload";
 import type { SpecContainer } from "./stages";
 
 type Pod = Kinds["Pod"];
-type Mount = NonNullable<SpecContainer["volumeMounts"]>[number];
+export type Mount = NonNullable<SpecContainer["volumeMounts"]>[number];
 
 /** A volume that is a tree of files: the tree, and the folder in it. */
 export interface VolumeTree {
@@ -21,37 +21,53 @@ export interface VolumeTree {
   readonly base: string;
 }
 
-/** The shared volumes of one pod: an emptyDir lives as long as the pod, whatever happens to its containers. */
+/** The shared volumes of one pod: they live as long as the pod, whatever happens to its containers. */
 export class PodVolumes {
-  readonly #clock: Clock;
+  readonly #sim: Sim;
+  readonly #store: Store;
   readonly #nodeFiles: Files | undefined;
-  #empty: Map<string, Files> | undefined;
+  #own: Map<string, Files> | undefined;
   #folders: PayloadFolders | undefined;
 
   /** @param nodeFiles what hostPath volumes show */
-  constructor(clock: Clock, nodeFiles: Files | undefined) {
-    this.#clock = clock;
+  constructor(sim: Sim, store: Store, nodeFiles: Files | undefined) {
+    this.#sim = sim;
+    this.#store = store;
     this.#nodeFiles = nodeFiles;
   }
 
   /** Where the copies of its volumes lie. */
-  folders(sim: Sim, uid: string): PayloadFolders {
-    this.#folders ??= new PayloadFolders(sim, uid);
+  folders(uid: string): PayloadFolders {
+    this.#folders ??= new PayloadFolders(this.#sim, uid);
     return this.#folders;
   }
 
-  /** The tree of a volume; undefined for kinds that are copied, and for a hostPath that is one file. */
-  tree(pod: Pod, name: string): VolumeTree | undefined {
+  /** The tree of a volume; undefined for kinds that are copied, for a part of a token's, and for a hostPath that is one file. */
+  tree(pod: Pod, { name, subPath }: Mount): VolumeTree | undefined {
     const volume = pod.spec.volumes?.find((one) => one.name === name);
-    if (volume?.emptyDir) {
-      this.#empty ??= new Map();
-      const files = this.#empty.get(name) ?? new Files(this.#clock);
-      this.#empty.set(name, files);
-      return { files, base: "" };
-    }
+    if (volume?.emptyDir) return this.#kept(name, () => new Files(this.#sim.clock));
+    if (volume && isTokenVolume(volume))
+      return subPath ? undefined : this.#kept(name, () => this.#tokenTree(pod, name));
     const { hostPath } = volume ?? {};
     const isFile = hostPath?.type === "File" || hostPath?.type === "FileOrCreate" || hostPath?.type === "Socket";
     return hostPath && !isFile && this.#nodeFiles ? { files: this.#nodeFiles, base: hostPath.path } : undefined;
+  }
+
+  #kept(name: string, make: () => Files): VolumeTree {
+    this.#own ??= new Map();
+    const files = this.#own.get(name) ?? make();
+    this.#own.set(name, files);
+    return { files, base: "" };
+  }
+
+  /** Few ever read their token: it is signed and written for those who do. */
+  #tokenTree(pod: Pod, name: string): Files {
+    const { uid } = pod.metadata;
+    const payloadNow = tokenFiles(pod, this.#store);
+    return new Files(this.#sim.clock, (files) => {
+      const payload = payloadNow();
+      writePayload(files, "", this.folders(uid).folderFor(name, payload), payload);
+    });
   }
 }
 
@@ -75,7 +91,8 @@ function depth({ mountPath }: Mount): number {
 
 function mountCopy({ name, mountPath, subPath }: Mount, { pod, store, folders }: MountSource, files: Files): void {
   const volume = pod.spec.volumes?.find((one) => one.name === name);
-  const payload = volume && payloadOf(volume, pod, store);
+  if (!volume || (isTokenVolume(volume) && !subPath)) return;
+  const payload = payloadOf(volume, pod, store);
   if (!payload) return;
   const target = mountPath.replace(/\/$/, "");
   if (!subPath) {
