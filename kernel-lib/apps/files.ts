@@ -207,14 +207,22 @@ export class Files {
   }
 
   #firstLink(at: string, last: boolean): { readonly end: number; readonly target: string } | undefined {
+    const single = this.#mounts.size === 0;
+    if (single) this.#filled();
     for (let end = at.indexOf("/", 1); ; end = at.indexOf("/", end + 1)) {
       const whole = end < 0;
       if (whole && !last) return undefined;
-      const [tree, there] = this.#mounted(whole ? at : at.slice(0, end));
-      const link = tree.#links.get(there);
+      const link = single
+        ? this.#links.get(whole ? at : at.slice(0, end))
+        : this.#linkAt(whole ? at : at.slice(0, end));
       if (link) return { end: whole ? at.length : end, target: link.target };
       if (whole) return undefined;
     }
+  }
+
+  #linkAt(path: string): LinkEntry | undefined {
+    const [tree, at] = this.#mounted(path);
+    return tree.#links.get(at);
   }
 
   /** The tree that a path leads to, and where in it, through links; with `last` false a link at its end stays one. */

@@ -18,8 +18,9 @@ export class ChosenView {
   readonly family: Family;
   readonly #heard: HeardView;
   readonly #chosen = new Map<Key, Chosen>();
-  /** The keys of `#chosen`, sorted; undefined after one has come or gone. */
-  #order: readonly Key[] | undefined;
+  /** The keys of `#chosen`, sorted, but for those that came since; undefined after one has gone. */
+  #order: readonly Key[] | undefined = [];
+  #came: Key[] = [];
 
   constructor(heard: HeardView, family: Family) {
     this.#heard = heard;
@@ -29,7 +30,7 @@ export class ChosenView {
   /** Whether a Service is now other than when endpoints were chosen for it; its endpoints are not looked at. */
   isOld(service: Key): boolean {
     const known = this.#chosen.get(service);
-    return known ? known.version !== this.#heard.version(service) : this.#heard.ports(service, this.family).length > 0;
+    return known ? known.version !== this.#heard.version(service) : this.#heard.hasPorts(service, this.family);
   }
 
   /** Chooses endpoints for a Service again. */
@@ -42,7 +43,7 @@ export class ChosenView {
       if (this.#chosen.delete(service)) this.#order = undefined;
       return;
     }
-    if (!known) this.#order = undefined;
+    if (!known) this.#came.push(service);
     const before = new Map(known?.ports.map((port) => [port.name + port.protocol, port]));
     const ports = from.map((port) => {
       const made = servicePortOn(place, port);
@@ -71,12 +72,28 @@ export class ChosenView {
 
   /** The Services that have ports in this family, by name. */
   services(): readonly Key[] {
-    this.#order ??= [...this.#chosen.keys()].sort();
+    if (!this.#order) this.#order = [...this.#chosen.keys()].sort();
+    else if (this.#came.length > 0) this.#order = merged(this.#order, this.#came.sort());
+    this.#came = [];
     return this.#order;
   }
 
   /** All of it, by the name of the service port. */
   ports(): readonly ServicePort[] {
-    return this.services().flatMap((service) => this.portsOf(service));
+    const all: ServicePort[] = [];
+    for (const service of this.services()) for (const port of this.portsOf(service)) all.push(port);
+    return all;
   }
+}
+
+/** Two sorted lists as one: of ten thousand Services a few come between two syncs. */
+function merged(one: readonly Key[], other: readonly Key[]): readonly Key[] {
+  const all: Key[] = [];
+  let at = 0;
+  for (const key of one) {
+    while (at < other.length && (other[at] as Key) < key) all.push(other[at++] as Key);
+    all.push(key);
+  }
+  while (at < other.length) all.push(other[at++] as Key);
+  return all;
 }

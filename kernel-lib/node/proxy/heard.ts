@@ -27,6 +27,11 @@ export class HeardView {
     return this.#known.get(service)?.ports(family) ?? none;
   }
 
+  /** Whether one Service has ports, as far as is known here. */
+  hasPorts(service: Key, family: Family): boolean {
+    return this.#known.get(service)?.hasPorts(family) ?? false;
+  }
+
   /** When Services were as they are known here; those that are gone are left out. */
   asOf(services: readonly Key[]): Readonly<Record<Key, Time>> {
     const moments = services.flatMap((service) => {

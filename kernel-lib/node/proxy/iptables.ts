@@ -198,7 +198,9 @@ export function iptablesTables(
 }
 
 function usesComments(view: readonly ServicePort[]): boolean {
-  return view.reduce((sum, port) => sum + port.reachable.length, 0) <= largeCluster;
+  let endpoints = 0;
+  for (const { reachable } of view) endpoints += reachable.length;
+  return endpoints <= largeCluster;
 }
 
 function ruleOptions(node: NodeAddresses, options: IptablesOptions, comments: boolean): RuleOptions {

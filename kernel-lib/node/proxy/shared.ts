@@ -4,7 +4,7 @@ import { type Key, keyFor, keyOf } from "../../api/meta";
 import type { Store } from "../../api/store";
 import type { Family } from "../../net/address";
 import type { Clock, Time } from "../../sim/clock";
-import { type SharedPort, serviceOf, sharedPorts, wrongAddresses } from "./view";
+import { type SharedPort, serviceOf, servicePorts, sharedPorts, wrongAddresses } from "./view";
 
 const none: readonly SharedPort[] = [];
 
@@ -37,6 +37,11 @@ export class ServiceVersion {
     const ports = sharedPorts(this.#service, this.#slices, family);
     this.#ports.set(family, ports);
     return ports;
+  }
+
+  /** Whether it has any; its endpoints are not looked at. */
+  hasPorts(family: Family): boolean {
+    return this.#service !== undefined && servicePorts(this.#service, family).length > 0;
   }
 
   /** What slices name that is no address of their family. */

@@ -84,6 +84,20 @@ function isForeign({ metadata }: Service | EndpointSlice): boolean {
  * None for headless and ExternalName Services, and for those that another proxy has claimed by label.
  */
 export function servicePorts(service: Service, family: Family = "IPv4"): readonly ServicePortInfo[] {
+  const known = infos[family].get(service);
+  if (known) return known;
+  const ports = portsIn(service, family);
+  infos[family].set(service, ports);
+  return ports;
+}
+
+/** A Service stays as it is while its slices come and go: its own side of its ports is found once. */
+const infos = {
+  IPv4: new WeakMap<Service, readonly ServicePortInfo[]>(),
+  IPv6: new WeakMap<Service, readonly ServicePortInfo[]>(),
+};
+
+function portsIn(service: Service, family: Family): readonly ServicePortInfo[] {
   const { spec, metadata } = service;
   if (!spec.clusterIP || spec.clusterIP === "None" || spec.type === "ExternalName") return [];
   if (isForeign(service)) return [];
