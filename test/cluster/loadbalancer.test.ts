@@ -308,6 +308,30 @@ describe("--lb cloud", () => {
     expect(outcomes(cluster, "client", "192.168.1.11:30002")).toBe("100 % web-1 sees 198.51.100.10");
   });
 
+  it("tells in its events what was changed, and that the load balancer was made so again", async () => {
+    const cluster = await balanced({ lb: "cloud" });
+    const patches = [
+      `{"spec":{"loadBalancerSourceRanges":["198.51.100.0/24"]}}`,
+      `{"spec":{"externalTrafficPolicy":"Local"}}`,
+      `{"spec":{"type":"ClusterIP","externalTrafficPolicy":null,"loadBalancerSourceRanges":null}}`,
+    ];
+    for (const patch of patches) await run(cluster, `kubectl patch svc cluster -p '${patch}'; sleep 5`);
+    const columns = "-o custom-columns=R:.reason,M:.message --no-headers";
+    const told = await run(cluster, `kubectl get events --field-selector involvedObject.name=cluster ${columns}`);
+    expect(told.replaceAll(/ {2,}/g, " | ").trim().split("\n")).toEqual([
+      "EnsuringLoadBalancer | Ensuring load balancer",
+      "EnsuredLoadBalancer | Ensured load balancer",
+      "LoadBalancerSourceRanges | [] -> [198.51.100.0/24]",
+      "ExternalTrafficPolicy | Cluster -> Local",
+      "Type | LoadBalancer -> ClusterIP",
+      "DeletingLoadBalancer | Deleting load balancer",
+      "DeletedLoadBalancer | Deleted load balancer",
+    ]);
+    const ensured = "{.items[?(@.reason=='EnsuredLoadBalancer')].count}";
+    const field = "--field-selector involvedObject.name=cluster";
+    expect(await run(cluster, `kubectl get events ${field} -o jsonpath="${ensured}"`)).toBe("3");
+  });
+
   it("takes its load balancer away with the Service", async () => {
     const cluster = await balanced({ lb: "cloud" });
     await run(cluster, "kubectl delete svc local");

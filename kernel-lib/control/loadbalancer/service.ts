@@ -8,6 +8,7 @@ import type { Kinds } from "../../api/kinds";
 import { type Key, keyOf } from "../../api/meta";
 import { second, type Time } from "../../sim/clock";
 import type { Context } from "../context";
+import { changeNote, wantsBalancer } from "./changes";
 
 type Service = Kinds["Service"];
 export type Ingress = NonNullable<NonNullable<Service["status"]["loadBalancer"]>["ingress"]>[number];
@@ -38,8 +39,11 @@ export function serviceControllerOf(context: Context, cloud: CloudBalancer): Con
 class ServiceController implements Controller {
   readonly name = component;
   readonly watches: Controller["watches"] = {
-    Service: (key, now, before) =>
-      now?.spec.type === "LoadBalancer" || before?.spec.type === "LoadBalancer" ? [key] : [],
+    Service: (key, now, before) => {
+      if (now?.spec.type !== "LoadBalancer" && before?.spec.type !== "LoadBalancer") return [];
+      if (before && !this.#before.has(key)) this.#before.set(key, before);
+      return [key];
+    },
     // What else excludes a node counts when something has the balancers updated anyway (shouldSyncUpdatedNode): so a node
     // that is about to be taken away keeps its connections while its health checks fail.
     Node: (_key, now, before) => (now && before && isExcluded(now) === isExcluded(before) ? [] : [nodesKey]),
@@ -49,6 +53,8 @@ class ServiceController implements Controller {
   /** Those that there are, with the nodes that each was last told of; and those that are being made, and since when. */
   readonly #made = new Map<Key, string>();
   readonly #making = new Map<Key, Time>();
+  /** What a Service was before the changes that nobody has looked at yet. */
+  readonly #before = new Map<Key, Service>();
 
   constructor(context: Context, cloud: CloudBalancer) {
     this.#context = context;
@@ -61,7 +67,11 @@ class ServiceController implements Controller {
       return undefined;
     }
     const service = this.#context.store.get("Service", key);
-    if (!service || service.metadata.deletionTimestamp !== undefined || !wants(service)) {
+    const before = this.#before.get(key);
+    this.#before.delete(key);
+    const note = service && before && changeNote(before, service);
+    if (note) this.#tell(service, "Normal", note.reason, note.message);
+    if (!service || service.metadata.deletionTimestamp !== undefined || !wantsBalancer(service)) {
       this.#takeAway(key, service);
       return undefined;
     }
@@ -111,9 +121,10 @@ class ServiceController implements Controller {
     const service = this.#context.store.get("Service", key);
     if (!service || this.#made.get(key) === told(service, this.#nodes())) return;
     const sameSpec = this.#made.get(key)?.startsWith(specText(service));
+    if (!sameSpec) this.#tell(service, "Normal", "EnsuringLoadBalancer", "Ensuring load balancer");
     if (!this.#ensure(key, service)) return;
-    if (!sameSpec) return;
-    if (this.#nodes().length > 0)
+    if (!sameSpec) this.#tell(service, "Normal", "EnsuredLoadBalancer", "Ensured load balancer");
+    else if (this.#nodes().length > 0)
       this.#tell(service, "Normal", "UpdatedLoadBalancer", "Updated load balancer with new hosts");
     else this.#tell(service, "Warning", "UnAvailableLoadBalancer", "There are no available nodes for LoadBalancer");
   }
@@ -144,7 +155,7 @@ class ServiceController implements Controller {
       (now) => ({
         ...now,
         metadata: finalizers.length > 0 ? { ...now.metadata, finalizers } : bare(now.metadata),
-        ...(!wants(now) && { status: { ...now.status, loadBalancer: {} } }),
+        ...(!wantsBalancer(now) && { status: { ...now.status, loadBalancer: {} } }),
       }),
       component,
     );
@@ -164,11 +175,6 @@ class ServiceController implements Controller {
 
 function bare({ finalizers: _, ...rest }: Service["metadata"]): Service["metadata"] {
   return rest;
-}
-
-/** A class of its own is somebody else's: a cloud's controller leaves such Services alone. */
-function wants({ spec }: Service): boolean {
-  return spec.type === "LoadBalancer" && spec.loadBalancerClass === undefined;
 }
 
 function isExcluded({ metadata }: Kinds["Node"]): boolean {
