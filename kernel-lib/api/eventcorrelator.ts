@@ -49,6 +49,8 @@ export class Correlator {
   readonly #full = new Map<string, Map<string, Time>>();
   readonly #similar = new Map<string, Similar>();
   readonly #missed = new Map<string, Missed>();
+  /** Of which objects there is or was any of these. */
+  readonly #missedOf = new Set<string>();
 
   /** The similar events to which this one belongs, if there are so many that they are put together. */
   similarTo(told: Told, now: Time): { event: Key | undefined } | undefined {
@@ -99,15 +101,17 @@ export class Correlator {
     else {
       bound(this.#missed);
       this.#missed.set(key, { first: now, count: 1 });
+      this.#missedOf.add(told.uid);
     }
   }
 
   /** What was missed of it until now; it is counted once. */
   caughtUp(told: Told): { readonly first: Time; readonly count: number } | undefined {
-    if (this.#missed.size === 0) return undefined;
+    if (!this.#missedOf.has(told.uid)) return undefined;
     const key = `${keyOf(told)} ${told.message}`;
     const found = this.#missed.get(key);
     if (found) this.#missed.delete(key);
+    if (this.#missed.size === 0) this.#missedOf.clear();
     return found;
   }
 

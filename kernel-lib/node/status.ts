@@ -83,7 +83,11 @@ function podStatus(pod: Pod, facts: PodFacts): PodStatus {
   const first = pod.spec.initContainers?.length ? "PodInitializing" : "ContainerCreating";
   // Without init containers there is nothing that a pod could wait for (hasPodInitialized in status_manager.go).
   const wasBegun = !pod.spec.initContainers?.length || hasBegun(lives);
-  for (const life of lives) (life.init ? init : main).push(containerStatus(life, first, terminal && wasBegun));
+  for (const life of lives) {
+    const list = life.init ? init : main;
+    const before = life.init ? pod.status.initContainerStatuses : pod.status.containerStatuses;
+    list.push(containerStatus(life, first, terminal && wasBegun, before));
+  }
   const phase = failed && terminal ? "Failed" : phaseOf(pod, lives, terminal);
   const status: Writable<PodStatus> = { ...pod.status };
   status.phase = phase;
@@ -121,7 +125,12 @@ export function phaseOf(
   terminal = false,
 ): "Pending" | "Running" | "Succeeded" | "Failed" {
   const policy = pod.spec.restartPolicy ?? "Always";
-  let [initLeft, sidecarsLeft, running, waiting, stopped, succeeded] = [0, 0, 0, 0, 0, 0];
+  let initLeft = 0;
+  let sidecarsLeft = 0;
+  let running = 0;
+  let waiting = 0;
+  let stopped = 0;
+  let succeeded = 0;
   for (const life of lives) {
     const runs = life.stage === "running";
     const code = runs ? undefined : exitCode(life);
@@ -178,7 +187,7 @@ function conditions(pod: Pod, { generation, lives, sandboxReady, now }: PodFacts
     conditionOf("ContainersReady", allReady, before, seen),
     conditionOf("PodScheduled", { is: true }, before, seen),
   ];
-  for (const other of before) if (!mine.some(({ type }) => type === other.type)) mine.push(other);
+  for (const other of before) if (!ofType(mine, other.type)) mine.push(other);
   return mine;
 }
 
@@ -196,7 +205,8 @@ function listed(names: readonly string[], reason: string, what: string): Verdict
 
 /** What others have to say before a pod is ready (KEP-580). */
 function gatesOf({ spec, status }: Pod): Verdict {
-  const closed = (spec.readinessGates ?? []).flatMap(({ conditionType }) => {
+  if (!spec.readinessGates?.length) return { is: true };
+  const closed = spec.readinessGates.flatMap(({ conditionType }) => {
     const gate = status.conditions?.find(({ type }) => type === conditionType);
     if (!gate) return [`corresponding condition of pod readiness gate "${conditionType}" does not exist.`];
     if (gate.status === "True") return [];
@@ -210,23 +220,18 @@ function gatesOf({ spec, status }: Pod): Verdict {
 /** One condition; since when it is so stays from before. */
 function conditionOf(
   type: string,
-  { is, reason, message }: Verdict,
+  verdict: Verdict,
   before: readonly Condition[],
   { generation, time }: { readonly generation: number | undefined; readonly time: string },
 ): Condition {
-  const old = before.find((condition) => condition.type === type);
+  const { is, reason, message } = verdict;
+  const old = ofType(before, type);
   const status = is ? "True" : "False";
   const lastTransitionTime = old?.status === status && old.lastTransitionTime ? old.lastTransitionTime : time;
-  const like = (other: Condition | undefined): boolean =>
-    other?.status === status &&
-    other.lastTransitionTime === lastTransitionTime &&
-    other.observedGeneration === generation &&
-    other.reason === reason &&
-    other.message === message;
-  if (old && like(old)) return old;
+  if (old && says(old, verdict, lastTransitionTime, generation)) return old;
   // Pods that are started together have the same ones: they share them.
   const newest = newestOf.get(type);
-  if (newest && like(newest)) return newest;
+  if (newest && says(newest, verdict, lastTransitionTime, generation)) return newest;
   const condition: Writable<Condition> = { type, status, lastTransitionTime };
   (condition as { lastProbeTime?: string | null }).lastProbeTime = null;
   if (generation !== undefined) condition.observedGeneration = generation;
@@ -234,6 +239,21 @@ function conditionOf(
   if (message !== undefined) condition.message = message;
   newestOf.set(type, condition);
   return condition;
+}
+
+function ofType(conditions: readonly Condition[], type: string): Condition | undefined {
+  for (const condition of conditions) if (condition.type === type) return condition;
+  return undefined;
+}
+
+function says(condition: Condition, { is, reason, message }: Verdict, since: string, generation: number | undefined) {
+  return (
+    condition.status === (is ? "True" : "False") &&
+    condition.lastTransitionTime === since &&
+    condition.observedGeneration === generation &&
+    condition.reason === reason &&
+    condition.message === message
+  );
 }
 
 /** The condition of each type that was made last. */
@@ -248,8 +268,14 @@ function isReady(life: Life): boolean {
 /**
  * @param first why it waits that was never started
  * @param lost whether one of which nothing is known has failed: its pod has ended
+ * @param before the statuses as they are: what cannot change is taken from there
  */
-function containerStatus(life: Life, first: string, lost: boolean): ContainerStatus {
+function containerStatus(
+  life: Life,
+  first: string,
+  lost: boolean,
+  before: readonly ContainerStatus[] | undefined,
+): ContainerStatus {
   const { spec, container, previous } = life;
   // A container that is made anew shows how the one before it ended, until it runs.
   const current = container?.started !== undefined ? container : (previous ?? container);
@@ -269,11 +295,16 @@ function containerStatus(life: Life, first: string, lost: boolean): ContainerSta
   status.started = isStarted(life);
   if (spec.resources?.requests) status.allocatedResources = spec.resources.requests;
   if (shown) status.resources = spec.resources ?? none;
-  if (spec.volumeMounts?.length) status.volumeMounts = spec.volumeMounts.map(mounted);
+  if (spec.volumeMounts?.length) status.volumeMounts = mountsIn(before, spec.name) ?? spec.volumeMounts.map(mounted);
   return status;
 }
 
 const none = {};
+
+function mountsIn(statuses: readonly ContainerStatus[] | undefined, name: string): ContainerStatus["volumeMounts"] {
+  for (const status of statuses ?? []) if (status.name === name) return status.volumeMounts;
+  return undefined;
+}
 
 function mounted({ name, mountPath, readOnly }: NonNullable<SpecContainer["volumeMounts"]>[number]) {
   return readOnly ? { mountPath, name, readOnly, recursiveReadOnly: "Disabled" } : { mountPath, name };
