@@ -79,11 +79,21 @@ function resolvConf({ pod, clusterDomain, dnsIp, nodeResolver }: PodFilesSource)
   ].join("\n");
 }
 
-function nodeConf(text: string): {
+interface NodeConf {
   readonly servers: readonly string[];
   readonly search: readonly string[];
   readonly options: readonly (readonly [string, string])[];
-} {
+}
+
+/** The one that was read last: nearly always all nodes have the same. */
+let newest: { readonly text: string; readonly conf: NodeConf } | undefined;
+
+function nodeConf(text: string): NodeConf {
+  if (newest?.text !== text) newest = { text, conf: readConf(text) };
+  return newest.conf;
+}
+
+function readConf(text: string): NodeConf {
   const lines = text.split("\n").map((line) =>
     line
       .replace(/[#;].*$/, "")
