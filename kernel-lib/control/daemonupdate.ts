@@ -17,10 +17,7 @@ export interface UpdateStep {
 }
 
 /** In pods of the nodes that should have one; percentages round up, and one of the two is at least 1. */
-export function updateBounds(
-  set: DaemonSet,
-  desired: number,
-): { readonly surge: number; readonly unavailable: number } {
+function updateBounds(set: DaemonSet, desired: number): { readonly surge: number; readonly unavailable: number } {
   const { maxSurge = 0, maxUnavailable = 1 } = set.spec.updateStrategy?.rollingUpdate ?? {};
   const part = (value: string | number): number => {
     return typeof value === "number" ? value : Math.ceil((Number.parseInt(value, 10) * desired) / 100);

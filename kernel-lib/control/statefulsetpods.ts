@@ -13,7 +13,7 @@ type StatefulSet = Kinds["StatefulSet"];
 type Template = StatefulSet["spec"]["template"];
 
 /** A StatefulSet's pods say here which revision they are of, by its name. */
-export const revisionLabel = "controller-revision-hash";
+const revisionLabel = "controller-revision-hash";
 const nameLabel = "statefulset.kubernetes.io/pod-name";
 const indexLabel = "apps.kubernetes.io/pod-index";
 

@@ -4,6 +4,7 @@ import type { SocketAddress } from "./address";
 import type { Netns } from "./netns";
 import { type Tcp, type TcpFlags, utf8Length } from "./packet";
 import { type Failure, SocketError, type TcpHandlers, type TcpSocket, type TcpState } from "./socket";
+import { cutSmaller, firstOctets, type Sent } from "./tcpsegments";
 
 /**
  * When a SYN is sent again: net.ipv4.tcp_syn_linear_timeouts (4) seconds apart, then doubling, tcp_syn_retries (6)
@@ -16,14 +17,6 @@ const synAckWaits = [1, 2, 4, 8, 16, 32].map((seconds) => seconds * second);
 const dataWaits = Array.from({ length: 16 }, (_, count) => Math.min(200 * millisecond * 2 ** count, 2 * minute));
 /** TCP_TIMEWAIT_LEN */
 const timeWait: Time = minute;
-
-/** What has been sent and not yet been acknowledged. */
-interface Sent {
-  readonly flags: TcpFlags;
-  readonly sequence: number;
-  readonly end: number;
-  readonly payload: string;
-}
 
 export class TcpConnection implements TcpSocket {
   state: TcpState = "CLOSED";
@@ -382,31 +375,4 @@ export class TcpConnection implements TcpSocket {
     this.forget();
     failed?.(this, failure);
   }
-}
-
-/** The same octets in pieces of at most `most`. */
-function cutSmaller(sent: Sent, most: number): readonly Sent[] {
-  const pieces: Sent[] = [];
-  let { payload, sequence } = sent;
-  while (payload !== "") {
-    const piece = firstOctets(payload, most);
-    payload = payload.slice(piece.length);
-    const end = sequence + utf8Length(piece);
-    pieces.push({ flags: payload === "" ? sent.flags : ".", sequence, end, payload: piece });
-    sequence = end;
-  }
-  return pieces.length > 0 ? pieces : [sent];
-}
-
-/** The longest beginning of a text that is at most `most` octets long, not cutting a character. */
-function firstOctets(text: string, most: number): string {
-  if (text.length * 3 <= most || utf8Length(text) <= most) return text;
-  let octets = 0;
-  let at = 0;
-  for (const character of text) {
-    octets += utf8Length(character);
-    if (octets > most) break;
-    at += character.length;
-  }
-  return text.slice(0, at);
 }

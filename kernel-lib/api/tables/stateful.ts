@@ -31,7 +31,7 @@ export function controllerRevisionCells(object: Kinds["ControllerRevision"], now
 }
 
 /** A Job's state in one word (pkg/printers/internalversion: printJob). */
-export function jobStatus({ metadata, status }: Kinds["Job"]): string {
+function jobStatus({ metadata, status }: Kinds["Job"]): string {
   const holds = (type: string): boolean => {
     return status.conditions?.some((condition) => condition.type === type && condition.status === "True") ?? false;
   };

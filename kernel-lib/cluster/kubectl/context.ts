@@ -1,5 +1,5 @@
 /** Owns what a verb of kubectl is and sees: its flags, the API, and the terminal. */
-import type { Kind, Kinds, KubeObject, Resource } from "../../api/kinds";
+import type { Kind, Kinds, Resource } from "../../api/kinds";
 import type { Api } from "../../api/rest";
 import { type Call, Failed } from "../shell/tool";
 import type { Flag, Flags } from "./flags";
@@ -41,8 +41,6 @@ export interface Found<K extends Kind = Kind> {
   readonly resource: Resource;
   readonly object: Kinds[K];
 }
-
-export type AnyObject = KubeObject;
 
 /** A verb that does nothing itself but hold others: it prints what there is. */
 export function verbOfVerbs(name: string, short: string, verbs: readonly Verb[]): Verb {

@@ -16,7 +16,7 @@ type Node = { [name: string]: unknown };
 export const exitTrapName = "__on_exit";
 
 /** The function of a trapped signal. */
-export function trapName(signal: string): string {
+function trapName(signal: string): string {
   return `__trap_${signal}`;
 }
 
