@@ -5,6 +5,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     testTimeout: 20_000,
     pool: "forks",
+    // By itself it would leave one core idle: half of two.
+    maxWorkers: "100%",
     reporters: ["default", "./test/reporter.ts"],
   },
 });
