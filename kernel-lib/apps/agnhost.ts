@@ -1,7 +1,9 @@
 /** Owns `agnhost netexec`, the server of Kubernetes' own tests (test/images/agnhost/netexec), as far as it answers by itself. */
+
 import { rfc3339 } from "../api/time";
 import { formatSocketAddress } from "../net/address";
 import { second, type Time } from "../sim/clock";
+import { readDuration } from "../sim/duration";
 import type { App, Program } from "./app";
 import type { HttpResponse } from "./http";
 import { type Exchange, type HttpServer, serveHttp } from "./httpserver";
@@ -139,7 +141,7 @@ class Netexec {
     const program = this.#program;
     const [code, timeout, wait] = ["code", "timeout", "wait"].map((name) => asked.get(name) ?? "");
     this.#log(`GET /exit?code=${code}&timeout=${timeout}&wait=${wait}`);
-    const [allowed, first] = [goDuration(timeout), goDuration(wait)];
+    const [allowed, first] = [durationOf(timeout), durationOf(wait)];
     if (allowed === undefined || first === undefined || !/^\d*$/.test(code ?? "")) {
       const [name, what, value] =
         allowed === undefined
@@ -183,14 +185,10 @@ function decode(text: string): string {
   }
 }
 
-const units: { readonly [unit: string]: Time } = { ms: second / 1000, s: second, m: 60 * second, h: 3600 * second };
-
 /** `1m30s`; nothing is 0; undefined: it is none. */
-function goDuration(text = ""): Time | undefined {
-  if (text === "" || text === "0") return 0;
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
-  if (parts.map(([part]) => part).join("") !== text) return undefined;
-  return parts.reduce((sum, [, count, unit]) => sum + Number(count) * (units[unit ?? "s"] ?? second), 0);
+function durationOf(text = ""): Time | undefined {
+  const span = text === "" ? 0 : readDuration(text);
+  return typeof span === "string" ? undefined : span;
 }
 
 /** Something that a program does later, if it lives. */

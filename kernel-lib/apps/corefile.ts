@@ -1,5 +1,8 @@
 /** Owns reading a Corefile: server blocks, their zones and ports, and the plugins of each (coredns corefile/, Caddyfile). */
 
+import { second } from "../sim/clock";
+import { readDuration } from "../sim/duration";
+
 /** One line of a plugin, or of its block. */
 export interface Directive {
   readonly name: string;
@@ -106,10 +109,6 @@ export function zoneName(text: string): string {
 /** `30`, `5s`, `1m30s`: seconds, as Go's durations are written. */
 export function durationOf(text: string): number | undefined {
   if (/^\d+$/.test(text)) return Number(text);
-  const units: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, ms: 0.001 };
-  if (!/^(?:\d+(?:\.\d+)?(?:h|ms|m|s))+$/.test(text)) return undefined;
-  return [...text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g)].reduce(
-    (sum, [, n, unit]) => sum + Number(n) * (units[unit ?? "s"] ?? 1),
-    0,
-  );
+  const span = readDuration(text);
+  return typeof span === "string" || span < 0 ? undefined : span / second;
 }

@@ -8,6 +8,7 @@
  *
  * Time is virtual: it stands still until a command, `settle` or `advance` lets it pass.
  */
+
 import { defaultPace, runController } from "../api/controller";
 import type { Kinds } from "../api/kinds";
 import { type Key, keyFor } from "../api/meta";
@@ -25,13 +26,13 @@ import type { Netns } from "../net/netns";
 import { Network } from "../net/network";
 import { createCni, podCidrsOf } from "../node/cni/design";
 import type { Container } from "../node/container";
-import { goDuration } from "../node/images";
 import { Kubelet } from "../node/kubelet";
 import { createNode, type NodeNet, type NodeOptions } from "../node/node";
 import { kubeProxy } from "../node/proxy/daemon";
 import type { ModeName, Scheduler } from "../node/proxy/mode";
 import type { KubeProxy } from "../node/proxy/proxy";
 import { minute, type Time } from "../sim/clock";
+import { formatDuration } from "../sim/duration";
 import { createSim, type Sim } from "../sim/sim";
 import { type Capture, type CaptureAt, capture } from "./capture";
 import { displayable } from "./display";
@@ -310,7 +311,7 @@ export class Cluster {
       ...{ mode, podCidrs, apiServerIp, dnsIp },
       // As it would be written: what is the default stays empty.
       scheduler: scheduler === "rr" ? "" : scheduler,
-      minSyncPeriod: goDuration(propagation.minSyncPeriod),
+      minSyncPeriod: formatDuration(propagation.minSyncPeriod),
       apiServer: "192.168.1.10",
       network: addonOf(this.options),
       ...(this.options.lb === "metallb" && { metallb: firstPool(this.options.ipFamilies) }),

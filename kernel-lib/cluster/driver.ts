@@ -1,5 +1,7 @@
 /** Owns the one driver of asynchronous work on virtual time: who runs now, and when the clock may move. */
+
 import { second, type Time } from "../sim/clock";
+import { readDuration } from "../sim/duration";
 import type { Sim } from "../sim/sim";
 
 /** How a pause ended: somebody woke it, its time was over, or the process was told to stop. */
@@ -304,14 +306,9 @@ function cellSignal(): AbortSignal | undefined {
 /** `500ms`, `30s`, `5m`, `1h30m` (Go's durations), or a number of seconds → microseconds. */
 export function parseDuration(text: string | number): Time {
   if (typeof text === "number") return Math.round(text * second);
-  const units: Readonly<Record<string, Time>> = { us: 1, ms: 1_000, s: second, m: 60 * second, h: 3600 * second };
-  const trimmed = text.trim();
-  if (!/^(\d+(\.\d+)?(us|ms|s|m|h))+$/.test(trimmed)) {
+  const span = readDuration(text.trim());
+  if (typeof span === "string" || span < 0) {
     throw new Error(`time: invalid duration ${JSON.stringify(text)}: write it like 500ms, 30s, 5m or 1h30m`);
   }
-  let sum = 0;
-  for (const [, amount = "0", unit = "s"] of trimmed.matchAll(/(\d+(?:\.\d+)?)(us|ms|s|m|h)/g)) {
-    sum += Number(amount) * (units[unit] ?? second);
-  }
-  return Math.round(sum);
+  return span;
 }

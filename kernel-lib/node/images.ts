@@ -1,7 +1,7 @@
 /** Owns the images that a node has, and the pulls that wait for one another. */
 import { type Image, isPullFailure, type PullFailure, type Registry } from "../apps/image";
 import { formatReference, parseReference } from "../apps/reference";
-import { millisecond, second, type Time } from "../sim/clock";
+import { second, type Time } from "../sim/clock";
 import type { Sim } from "../sim/sim";
 import type { NodeFigures } from "./figures";
 
@@ -84,16 +84,4 @@ function readReference(image: string): FullReference {
   return {
     problem: `Failed to apply default image tag "${image}": couldn't parse image name "${image}": ${parsed.problem}`,
   };
-}
-
-/** A span as Go prints it, cut to milliseconds: `1.652s`, `450ms`, `1m2.5s`. */
-export function goDuration(span: Time): string {
-  const total = Math.floor(span / millisecond);
-  if (total === 0) return "0s";
-  if (total < 1000) return `${total}ms`;
-  const hours = Math.floor(total / 3_600_000);
-  const minutes = Math.floor(total / 60_000) % 60;
-  const seconds = `${(total % 60_000) / 1000}s`;
-  if (hours > 0) return `${hours}h${minutes}m${seconds}`;
-  return minutes > 0 ? `${minutes}m${seconds}` : seconds;
 }

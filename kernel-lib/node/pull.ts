@@ -1,7 +1,9 @@
 /** Owns the kubelet's words on pulls and crashes, and the decision whether an image is used, pulled or refused. */
+
 import type { Image, PullFailure } from "../apps/image";
-import type { Time } from "../sim/clock";
-import { fullReference, goDuration, type NodeImages, type Pulled } from "./images";
+import { millisecond, type Time } from "../sim/clock";
+import { formatDuration } from "../sim/duration";
+import { fullReference, type NodeImages, type Pulled } from "./images";
 import type { SpecContainer } from "./stages";
 
 /** One event of the kubelet. */
@@ -42,7 +44,8 @@ function refuse(event: string, reason: string, message: string): PullDecision {
 
 /** How a pull that went well is told. */
 export function pulledNote(image: string, { took, tookWithWaiting, image: { size } }: Pulled): Note {
-  const times = `in ${goDuration(took)} (${goDuration(tookWithWaiting)} including waiting)`;
+  const [alone, inAll] = [took, tookWithWaiting].map((span) => formatDuration(span - (span % millisecond)));
+  const times = `in ${alone} (${inAll} including waiting)`;
   const message = `Successfully pulled image "${image}" ${times}. Image size: ${size} bytes.`;
   return { type: "Normal", reason: "Pulled", message };
 }
@@ -59,7 +62,7 @@ export function crashNote(
   wait: Time,
 ): { readonly note: Note; readonly waiting: string } {
   const message = `Back-off restarting failed container ${container} in pod ${pod}`;
-  const waiting = `back-off ${goDuration(wait)} restarting failed container=${container} pod=${pod}`;
+  const waiting = `back-off ${formatDuration(wait)} restarting failed container=${container} pod=${pod}`;
   return { note: { type: "Warning", reason: "BackOff", message }, waiting };
 }
 

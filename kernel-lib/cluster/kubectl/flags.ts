@@ -1,4 +1,5 @@
 /** Owns the reading of flags in kubectl's way (spf13/pflag): `-l a=b`, `-la=b`, `--selector=a=b`, `-it`, `--`. */
+import { readDuration } from "../../sim/duration";
 import { Failed } from "../shell/tool";
 
 /** One flag of a verb. */
@@ -142,35 +143,15 @@ function check(flag: Flag, value: string): string | undefined {
   if (flag.type === "int" && !/^[+-]?\d+$/.test(value)) {
     return `strconv.ParseInt: parsing ${JSON.stringify(value)}: invalid syntax`;
   }
-  if (flag.type === "duration" && value !== "0" && !/^-?(\d+(\.\d*)?(ns|us|µs|ms|s|m|h))+$/.test(value)) {
-    return /^-?[\d.]+$/.test(value)
-      ? `time: missing unit in duration ${JSON.stringify(value)}`
-      : `time: invalid duration ${JSON.stringify(value)}`;
+  if (flag.type === "duration") {
+    const span = readDuration(value);
+    if (typeof span === "string") return span;
   }
   return undefined;
 }
 
-/** A Go duration → microseconds. */
+/** The microseconds of a flag that is a duration. */
 export function durationOf(text: string): number {
-  if (text === "0") return 0;
-  const units: Readonly<Record<string, number>> = { ns: 0.001, us: 1, µs: 1, ms: 1e3, s: 1e6, m: 6e7, h: 3.6e9 };
-  let sum = 0;
-  for (const [, amount = "0", unit = "s"] of text.matchAll(/(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)/g)) {
-    sum += Number(amount) * (units[unit] ?? 0);
-  }
-  return Math.round(text.startsWith("-") ? -sum : sum);
-}
-
-/** Microseconds as Go prints a time.Duration: `500ms`, `5s`, `1m0s`, `1h30m0s`. */
-export function goDuration(span: number): string {
-  if (span === 0) return "0s";
-  const sign = span < 0 ? "-" : "";
-  const micros = Math.abs(span);
-  if (micros < 1e3) return `${sign}${micros}µs`;
-  if (micros < 1e6) return `${sign}${micros / 1e3}ms`;
-  const hours = Math.floor(micros / 3.6e9);
-  const minutes = Math.floor(micros / 6e7) % 60;
-  const seconds = `${(micros % 6e7) / 1e6}s`;
-  if (hours > 0) return `${sign}${hours}h${minutes}m${seconds}`;
-  return minutes > 0 ? `${sign}${minutes}m${seconds}` : `${sign}${seconds}`;
+  const span = readDuration(text);
+  return typeof span === "string" ? 0 : span;
 }

@@ -1,10 +1,11 @@
 /** Owns doing one probe: what its spec asks for, of a container as it runs (pkg/kubelet/prober/prober.go). */
+
 import type { Kinds } from "../../api/kinds";
 import { second } from "../../sim/clock";
+import { formatDuration } from "../../sim/duration";
 import type { Container } from "../container";
 import { expand } from "../env";
 import type { ExecIn } from "../exec";
-import { goDuration } from "../images";
 import type { SpecContainer } from "../stages";
 import type { Asker, Asking, Outcome } from "./ask";
 import { askGrpc } from "./grpc";
@@ -58,7 +59,7 @@ function execute(
   const argv = command.map((word) => expand(word, (name) => given.get(name)));
   const late = (): void => {
     running.stop();
-    const message = `command timed out: ${JSON.stringify(argv.join(" "))} timed out after ${goDuration(timeout)}`;
+    const message = `command timed out: ${JSON.stringify(argv.join(" "))} timed out after ${formatDuration(timeout)}`;
     told({ result: "failure", message });
   };
   const deadline = asker.sim.clock.after(timeout, late, "background");

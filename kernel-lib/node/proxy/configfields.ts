@@ -1,6 +1,8 @@
 /** Owns the reading of KubeProxyConfiguration: which fields there are, of which type, and the decoder's words for what is not. */
+
 import { parseDocument } from "yaml";
-import { microsecond, millisecond, second, type Time } from "../../sim/clock";
+import type { Time } from "../../sim/clock";
+import { readDuration } from "../../sim/duration";
 
 /** What a field may hold; null is "not set" for all of them. */
 type FieldType = "string" | "bool" | "int" | "number" | "duration" | "strings" | "any";
@@ -135,7 +137,7 @@ function checkType(value: unknown, type: FieldType, path: string): void {
   if (type === "duration") {
     if (typeof value !== "string")
       throw new ConfigError(`json: cannot unmarshal ${jsonWord(value)} into Go value of type string`);
-    parseGoDuration(value);
+    durationOf(value);
     return;
   }
   const isRight = type === "int" ? Number.isInteger(value) : typeof value === (type === "bool" ? "boolean" : type);
@@ -180,39 +182,15 @@ function sectionOf(value: Json): Section {
     list: (name) => get(name) as readonly string[] | undefined,
     duration: (name) => {
       const text = get(name);
-      return text === undefined ? undefined : parseGoDuration(text as string);
+      return text === undefined ? undefined : durationOf(text as string);
     },
     section: (name) => sectionOf((get(name) ?? {}) as Json),
   };
 }
 
-const units: { readonly [unit: string]: Time } = {
-  ns: microsecond / 1000,
-  us: microsecond,
-  µs: microsecond,
-  ms: millisecond,
-  s: second,
-  m: 60 * second,
-  h: 3600 * second,
-};
-
-/** `1h30m`, `250ms`, `0s`, `-1s` (Go's time.ParseDuration). @throws ConfigError in Go's words */
-export function parseGoDuration(text: string): Time {
-  const [, sign = "", rest = ""] = /^([-+]?)(.*)$/s.exec(text) ?? [];
-  if (rest === "0") return 0;
-  const quoted = JSON.stringify(text);
-  const invalid = new ConfigError(`time: invalid duration ${quoted}`);
-  if (rest === "") throw invalid;
-  let sum = 0;
-  let left = rest;
-  while (left !== "") {
-    const [whole = "", number = "", unit = ""] = /^(\d+\.?\d*|\.\d+)([^\d.]*)/.exec(left) ?? [];
-    if (whole === "") throw invalid;
-    if (unit === "") throw new ConfigError(`time: missing unit in duration ${quoted}`);
-    if (!Object.hasOwn(units, unit))
-      throw new ConfigError(`time: unknown unit ${JSON.stringify(unit)} in duration ${quoted}`);
-    sum += Number(number) * (units[unit] ?? 0);
-    left = left.slice(whole.length);
-  }
-  return Math.round(sign === "-" ? -sum : sum);
+/** As `readDuration`. @throws ConfigError in Go's words */
+function durationOf(text: string): Time {
+  const span = readDuration(text);
+  if (typeof span === "string") throw new ConfigError(span);
+  return span;
 }

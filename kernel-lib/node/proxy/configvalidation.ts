@@ -1,6 +1,7 @@
 /** Owns what kube-proxy refuses in its configuration, in its own words (pkg/proxy/apis/config/validation/validation.go). */
+
 import { tryParseCidr, tryParseIp } from "../../net/address";
-import { goDuration } from "../images";
+import { formatDuration } from "../../sim/duration";
 import type { KubeProxyConfig } from "./config";
 
 type Complain = (path: string, value: string, why: string) => void;
@@ -28,7 +29,7 @@ export function validateConfig(config: KubeProxyConfig): readonly string[] {
     errors.push(modeRefusal(config.mode));
   }
   if (config.configSyncPeriod <= 0)
-    complain("ConfigSyncPeriod", goDuration(config.configSyncPeriod), "must be greater than 0");
+    complain("ConfigSyncPeriod", formatDuration(config.configSyncPeriod), "must be greater than 0");
   periods(complain, config);
   addresses(complain, config);
   detectLocal(complain, config, errors);
@@ -48,7 +49,7 @@ function ipvs(complain: Complain, { ipvs: config }: KubeProxyConfig): void {
   const section = "KubeProxyIPVSConfiguration";
   const times = { TCPTimeout: config.tcpTimeout, TCPFinTimeout: config.tcpFinTimeout, UDPTimeout: config.udpTimeout };
   for (const [name, time] of Object.entries(times)) {
-    if (time < 0) complain(`${section}.${name}`, spanText(time), "must be greater than or equal to 0");
+    if (time < 0) complain(`${section}.${name}`, formatDuration(time), "must be greater than or equal to 0");
   }
   for (const [index, cidr] of config.excludeCIDRs.entries()) {
     if (!isCidr(cidr)) complain(`${section}.ExcludeCidrs[${index}]`, JSON.stringify(cidr), "must be a valid CIDR");
@@ -66,7 +67,8 @@ function linux(complain: Complain, { conntrack, oomScoreAdj }: KubeProxyConfig):
   };
   const why = "must be greater than or equal to 0";
   for (const [name, count] of Object.entries(counts)) if (count < 0) complain(`${section}.${name}`, String(count), why);
-  for (const [name, time] of Object.entries(times)) if (time < 0) complain(`${section}.${name}`, spanText(time), why);
+  for (const [name, time] of Object.entries(times))
+    if (time < 0) complain(`${section}.${name}`, formatDuration(time), why);
   if (oomScoreAdj < -1000 || oomScoreAdj > 1000) {
     complain("KubeProxyLinuxConfiguration.OOMScoreAdj", String(oomScoreAdj), "must be within the range [-1000, 1000]");
   }
@@ -75,11 +77,11 @@ function linux(complain: Complain, { conntrack, oomScoreAdj }: KubeProxyConfig):
 function periods(complain: Complain, config: KubeProxyConfig): void {
   const { syncPeriod, minSyncPeriod } =
     config.mode === "ipvs" ? config.ipvs : config.mode === "nftables" ? config.nftables : config.iptables;
-  if (syncPeriod <= 0) complain("SyncPeriod", spanText(syncPeriod), "must be greater than 0");
-  if (minSyncPeriod < 0) complain("MinSyncPeriod", spanText(minSyncPeriod), "must be greater than or equal to 0");
+  if (syncPeriod <= 0) complain("SyncPeriod", formatDuration(syncPeriod), "must be greater than 0");
+  if (minSyncPeriod < 0) complain("MinSyncPeriod", formatDuration(minSyncPeriod), "must be greater than or equal to 0");
   if (minSyncPeriod > syncPeriod) {
     const why = "must be greater than or equal to KubeProxyConfiguration.MinSyncPeriod";
-    complain("SyncPeriod", spanText(minSyncPeriod), why);
+    complain("SyncPeriod", formatDuration(minSyncPeriod), why);
   }
 }
 
@@ -156,9 +158,4 @@ function isCidr(text: string): boolean {
 
 function isIp(text: string): boolean {
   return tryParseIp(text) !== undefined;
-}
-
-/** A span that may be negative, as Go prints it. */
-function spanText(span: number): string {
-  return span < 0 ? `-${goDuration(-span)}` : goDuration(span);
 }

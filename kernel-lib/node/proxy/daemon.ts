@@ -1,7 +1,8 @@
 /** Owns kube-proxy as a program: it reads its configuration, takes away what another mode left, and lives until it is ended. */
+
 import { defaultPace, runController } from "../../api/controller";
 import type { App, Program } from "../../apps/app";
-import { goDuration } from "../images";
+import { formatDuration } from "../../sim/duration";
 import { kubernetesVersion } from "../nodeobject";
 import {
   announceMode,
@@ -150,7 +151,7 @@ function work(running: Running, name: ModeName, how: "begins" | "wakes"): void {
     ...{ store, node, mode, ...syncConfig(config) },
     ...(delays && { syncTime: delays.sync }),
     failed: (why) => {
-      const retryingTime = goDuration(syncConfig(config).syncPeriod);
+      const retryingTime = formatDuration(syncConfig(config).syncPeriod);
       log("E", "proxier.go:1542", "Failed to execute iptables-restore", { err: `exit status 1: ${why}` });
       log("I", "proxier.go:726", "Sync failed", { retryingTime });
     },

@@ -1,7 +1,6 @@
 /** kube-proxy's configuration: defaults, and its own words for what is wrong (kube-proxy's unit tests state them). */
 import { expect, test } from "vitest";
 import { cidrOf, type KubeProxyConfig, readConfig, syncConfig } from "../../../kernel-lib/node/proxy/config";
-import { parseGoDuration } from "../../../kernel-lib/node/proxy/configfields";
 import { aggregate, validateConfig } from "../../../kernel-lib/node/proxy/configvalidation";
 import { modeOptions } from "../../../kernel-lib/node/proxy/modes";
 import { millisecond, second } from "../../../kernel-lib/sim/clock";
@@ -124,16 +123,6 @@ test.each([
 test("userspace is let through, and every error is reported", () => {
   expect(validateConfig(config("mode: userspace\n"))).toEqual([]);
   expect(validateConfig(config("mode: x\nbindAddress: a\nnodePortAddresses: [b]\n"))).toHaveLength(3);
-});
-
-test.each([
-  ["1h30m", 5400 * second],
-  ["-1.5s", -1.5 * second],
-  ["250ms", 250 * millisecond],
-  ["0", 0],
-  ["1m0.5s", 60.5 * second],
-])("%s is so long", (text, span) => {
-  expect(parseGoDuration(text)).toBe(span);
 });
 
 test("what is local is told by prefix, by the node's own prefixes or by a device", () => {

@@ -1,10 +1,12 @@
 /** Owns how a drain gets rid of pods: evictions that are asked for again, and waiting (kubectl pkg/drain/drain.go). */
+
 import { StatusError } from "../../../../api/errors";
 import type { Kinds } from "../../../../api/kinds";
 import { keyOf } from "../../../../api/meta";
 import { millisecond, second, type Time } from "../../../../sim/clock";
+import { formatDuration } from "../../../../sim/duration";
 import type { Context } from "../../context";
-import { durationOf, goDuration } from "../../flags";
+import { durationOf } from "../../flags";
 import { dryRunOf } from "../dryrun";
 import { DrainErrors, isLongDeleted } from "./filters";
 
@@ -42,7 +44,7 @@ interface Limit {
 
 function limitOf({ call, flags }: Context): Limit | undefined {
   const timeout = durationOf(flags.text("timeout") ?? "0");
-  return timeout === 0 ? undefined : { end: call.cluster.sim.clock.now + timeout, text: goDuration(timeout) };
+  return timeout === 0 ? undefined : { end: call.cluster.sim.clock.now + timeout, text: formatDuration(timeout) };
 }
 
 /** Evicts pods, each until it is gone. @throws DrainErrors, Stopped */
